@@ -1,0 +1,1 @@
+"""Lektrack's scripts and the plain functions behind them. Nothing here imports streamlit."""

@@ -1,0 +1,1 @@
+"""Where things are: folders, settings, manifests, atomic files, path confinement."""

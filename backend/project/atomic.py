@@ -1,0 +1,76 @@
+"""Files that are either whole or not there (RELIABILITY 3). Nothing in Lektrack writes a result any other way."""
+
+import contextlib
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+TEMPORARY = re.compile(r"^\..+\.(\d+)-[0-9a-f]{8}\.tmp$")
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path | str, durable: bool = True) -> Iterator[IO[bytes]]:
+    """Open a binary file for writing that takes its name only when the block ends without an error.
+
+    Parameters
+    ----------
+    path
+        The final file. Its folder must exist. An old file of that name stays whole until the moment of replacement.
+    durable
+        Flush file and folder to the disk before returning. False only for what may be lost, such as progress.
+
+    Raises
+    ------
+    OSError
+        From the disk (ENOSPC, EIO, EACCES), with the temporary file removed and the old file untouched.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    if durable:
+        fsync_folder(path.parent)
+
+
+def atomic_write(path: Path | str, data: bytes | str, durable: bool = True) -> None:
+    """Replace ``path`` by ``data`` (text as UTF-8) in one step; see `atomic_file`."""
+    with atomic_file(path, durable) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+def atomic_json(path: Path | str, value: Any, durable: bool = True) -> None:
+    """Replace ``path`` by ``value`` as indented JSON. NaN and infinities are refused (ValueError)."""
+    atomic_write(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", durable)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make a new or replaced name in ``folder`` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_temporary(folder: Path) -> int:
+    """Remove what a killed writer left in ``folder`` (not below it) and return how many files that were.
+
+    Call it only while holding the folder's lock: a temporary file of a living writer would go too.
+    """
+    torn = [entry.path for entry in os.scandir(folder) if TEMPORARY.match(entry.name)]
+    for path in torn:
+        os.unlink(path)
+    return len(torn)

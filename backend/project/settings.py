@@ -1,0 +1,140 @@
+"""The settings of an installation: one checked TOML file in the state folder."""
+
+import ipaddress
+import os
+import re
+import tomllib
+import zoneinfo
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from backend.project.atomic import atomic_write
+from backend.project.errors import InputError
+from backend.project.state_files import read_state
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FORMAT = 1
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def state_folder() -> Path:
+    """Return ``$LEKTRACK_STATE`` or ``.lektrack/`` beside setup.sh, made with mode 0700 when it is new."""
+    folder = Path(os.environ.get("LEKTRACK_STATE") or REPOSITORY / ".lektrack").resolve()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+class Settings(BaseModel):
+    """What the admin can set. Frozen; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = Field(default=FORMAT, ge=1, le=FORMAT)
+    project_folder: Path = REPOSITORY / "data"
+    allowed_roots: tuple[Path, ...] = ()
+    bind_address: str = "127.0.0.1"
+    app_port: Port = 8501
+    port_range: tuple[Port, Port] = (8880, 8900)
+    public_address: str = ""
+    path_prefix: str = ""
+    cpu_slots: int = Field(default=1, ge=1, le=1024)
+    gpus: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    time_zone: str = "UTC"
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """Folders that pages may show and jobs may read: the project folder and the allowed roots."""
+        return (self.project_folder, *self.allowed_roots)
+
+    @field_validator("project_folder")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        if not path.is_absolute():
+            raise ValueError(f"{path} must be an absolute path, such as /srv/lektrack")
+        return path
+
+    @field_validator("allowed_roots")
+    @classmethod
+    def _folders(cls, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+        for path in paths:
+            cls._absolute(path)
+        return paths
+
+    @field_validator("bind_address")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        ipaddress.ip_address(value)
+        return value
+
+    @field_validator("public_address")
+    @classmethod
+    def _public(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/")):
+            raise ValueError(
+                f"{value!r} must be scheme and host, such as https://lek.example.org (the path goes below)"
+            )
+        return value.rstrip("/")
+
+    @field_validator("path_prefix")
+    @classmethod
+    def _prefix(cls, value: str) -> str:
+        value = value.strip("/")
+        if value and not re.fullmatch(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*", value):
+            raise ValueError(f"{value!r} must be plain path segments, such as lektrack or labs/lektrack")
+        return f"/{value}" if value else ""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            zoneinfo.ZoneInfo(value)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"{value!r} is not a time zone; use a name such as Europe/Budapest") from error
+        return value
+
+    @model_validator(mode="after")
+    def _ports(self) -> "Settings":
+        first, last = self.port_range
+        if first > last:
+            raise ValueError(f"port_range {first} to {last} is empty; the first port must not be above the last")
+        if first <= self.app_port <= last:
+            raise ValueError(f"app_port {self.app_port} lies inside port_range {first} to {last}; keep it outside")
+        return self
+
+
+def load_settings(state: Path | None = None) -> Settings:
+    """Read ``settings.toml``; defaults where it is absent.
+
+    A file that is no TOML is set aside with a warning (see `read_state`); a value that is not allowed raises
+    InputError with the key, the value and what is allowed.
+    """
+    return read_state((state or state_folder()) / "settings.toml", _parse, Settings)
+
+
+def save_settings(settings: Settings, state: Path | None = None) -> None:
+    """Write ``settings.toml`` in one step. Defaults are written too: the file explains itself."""
+    table = settings.model_dump(mode="json", exclude_none=True)
+    atomic_write((state or state_folder()) / "settings.toml", tomli_w.dumps(table))
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return one line for a pydantic error: key, what is wrong, and the value that was given."""
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    given = "" if problem["type"] in ("missing", "value_error") else f" (given: {problem['input']!r:.100})"
+    return f"{key}: {message}{given}" if key else f"{message}{given}"
+
+
+def _parse(data: bytes) -> Settings:
+    table = tomllib.loads(data.decode())
+    try:
+        return Settings(**table)
+    except ValidationError as error:
+        raise InputError(f"settings.toml: {first_problem(error)}") from error
