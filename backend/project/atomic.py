@@ -5,6 +5,7 @@ import json
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -54,6 +55,14 @@ def atomic_write(path: Path | str, data: bytes | str, durable: bool = True) -> N
 def atomic_json(path: Path | str, value: Any, durable: bool = True) -> None:
     """Replace ``path`` by ``value`` as indented JSON. NaN and infinities are refused (ValueError)."""
     atomic_write(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", durable)
+
+
+def move_aside(path: Path, reason: str) -> Path:
+    """Rename ``path`` to ``NAME.reason-YYYYMMDD-HHMMSS`` beside it, content untouched, and return the new path."""
+    aside = path.with_name(f"{path.name}.{reason}-{time.strftime('%Y%m%d-%H%M%S')}")
+    os.replace(path, aside)
+    fsync_folder(path.parent)
+    return aside
 
 
 def fsync_folder(folder: Path) -> None:

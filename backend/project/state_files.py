@@ -1,13 +1,11 @@
 """Small state files that must survive years: read with a version check, moved aside when broken, never emptied."""
 
 import logging
-import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from backend.project.atomic import fsync_folder
+from backend.project.atomic import move_aside
 from backend.project.errors import InputError
 
 State = TypeVar("State")
@@ -29,9 +27,7 @@ def read_state(path: Path, parse: Callable[[bytes], State], default: Callable[[]
     except InputError:
         raise  # the file is sound, one of its values is not: say so rather than hide it
     except ValueError as error:
-        aside = path.with_name(f"{path.name}.corrupt-{time.strftime('%Y%m%d-%H%M%S')}")
-        os.replace(path, aside)
-        fsync_folder(path.parent)
+        aside = move_aside(path, "corrupt")
         log.warning("%s could not be read (%s); it was moved to %s", path, " ".join(str(error).split()), aside.name)
         return default()
 

@@ -1,0 +1,131 @@
+"""House rules that no linter knows: one helper for each dangerous act, layers, sizes. A line a breach, exit code 1."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+WRITES = {"write_text", "write_bytes", "imwrite", "savez", "savez_compressed"}
+PROCESS_CALLS = {"os.kill", "os.killpg", "os.system", "os.fork", "os.execv", "os.execve", "os.popen"}
+
+# Where a dangerous act is allowed, and why. Everything else goes through the helper that stands here.
+MAY_WRITE = {
+    "backend/project/atomic.py": "is the helper",
+    "backend/jobs/log.py": "a job's log grows while the job runs",
+}
+MAY_START_PROCESSES = {
+    "backend/jobs/process.py": "is the helper",
+    "backend/project/manifest.py": "asks git for the commit",
+}
+MAX_LINES = {"py": 700, "js": 400}
+MAX_PAGE_LINES = 150
+MAX_FUNCTION_LINES = 80
+AGPL = {"ultralytics", "boxmot"}
+
+
+def main() -> int:
+    """Check every tracked file and return the exit code."""
+    names = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\n")
+    files = [ROOT / name for name in names if name and (ROOT / name).is_file()]
+    breaches = [breach for file in files for breach in check(file)]
+    print("\n".join(breaches) or f"house rules: {len(files)} files keep them")
+    return 1 if breaches else 0
+
+
+def check(path: Path) -> Iterator[str]:
+    """Yield the breaches of one file as ``path:line: what is wrong``."""
+    name = path.relative_to(ROOT).as_posix()
+    kind = path.suffix.removeprefix(".")
+    if kind in MAX_LINES:
+        lines = path.read_text().count("\n")
+        limit = MAX_PAGE_LINES if name.startswith("gui/app_pages/") else MAX_LINES[kind]
+        if lines > limit:
+            yield f"{name}:1: {lines} lines, at most {limit}"
+    if kind == "py":
+        yield from check_python(name, ast.parse(path.read_text(), name))
+    if kind in ("js", "html") and not name.startswith("tests/"):
+        yield from check_browser_code(name, path.read_text())
+
+
+def check_python(name: str, tree: ast.Module) -> Iterator[str]:
+    """Yield breaches of layers, dangerous acts and function sizes."""
+    product = name.startswith(("backend/", "gui/", "segannot/", "board/"))
+    for node in ast.walk(tree):
+        where = f"{name}:{getattr(node, 'lineno', 1)}:"
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for module in imported(node):
+                yield from (f"{where} {problem}" for problem in import_problems(name, module))
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not name.startswith("tests/"):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            if length > MAX_FUNCTION_LINES:
+                yield f"{where} {node.name} has {length} lines, at most {MAX_FUNCTION_LINES}"
+        elif isinstance(node, ast.Call) and product:
+            yield from (f"{where} {problem}" for problem in call_problems(name, node))
+
+
+def imported(node: ast.Import | ast.ImportFrom) -> list[str]:
+    """Return the modules that a statement imports."""
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+
+
+def import_problems(name: str, module: str) -> Iterator[str]:
+    """Yield what is wrong with importing ``module`` in the file ``name``."""
+    top = module.split(".")[0]
+    if name.startswith("backend/") and top in ("streamlit", "gui", "segannot", "board"):
+        yield f"imports {top}: imports go gui -> backend.jobs -> plain functions"
+    if top in AGPL:
+        yield f"imports {top}, which is AGPL"
+    if top in ("pickle", "dill", "joblib") and not name.startswith("tests/"):
+        yield f"imports {top}: files from outside must not run code"
+
+
+def call_problems(name: str, node: ast.Call) -> Iterator[str]:
+    """Yield what is wrong with one call in product code."""
+    called = ast.unparse(node.func)
+    if writes(node, called) and name not in MAY_WRITE:
+        yield f"{called}() writes past backend.project.atomic"
+    if (called in PROCESS_CALLS or called.startswith("subprocess.")) and name not in MAY_START_PROCESSES:
+        yield f"{called}() goes round backend.jobs.process"
+    keywords = {word.arg: word.value for word in node.keywords}
+    if called.endswith("torch.load") and ast.unparse(keywords.get("weights_only", ast.Constant(None))) != "True":
+        yield "torch.load without weights_only=True runs what the file says"
+    if ast.unparse(keywords.get("shell", ast.Constant(False))) == "True":
+        yield "shell=True: arguments are lists, never a shell string"
+
+
+def writes(node: ast.Call, called: str) -> bool:
+    """Tell whether a call opens a file for writing or writes one whole."""
+    if called.rsplit(".", 1)[-1] in WRITES or called in ("os.replace", "os.rename", "shutil.move"):
+        return True
+    if called != "open" and not called.endswith(".open"):
+        return False
+    modes = [*node.args[:2], *(word.value for word in node.keywords if word.arg == "mode")]
+    return any(
+        isinstance(mode, ast.Constant)
+        and isinstance(mode.value, str)
+        and re.fullmatch(r"[rwaxbt+]*[wax+][rwaxbt+]*", mode.value)
+        for mode in modes
+    )
+
+
+def check_browser_code(name: str, text: str) -> Iterator[str]:
+    """Yield inline handlers and innerHTML."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if "innerHTML" in line or "insertAdjacentHTML" in line or "document.write" in line:
+            yield f"{name}:{number}: use textContent and elements, not HTML strings"
+        if re.search(r"<[^>]*\son[a-z]+\s*=", line):
+            yield f"{name}:{number}: inline event handler"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
