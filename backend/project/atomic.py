@@ -14,7 +14,7 @@ TEMPORARY = re.compile(r"^\..+\.(\d+)-[0-9a-f]{8}\.tmp$")
 
 
 @contextlib.contextmanager
-def atomic_file(path: Path | str, durable: bool = True) -> Iterator[IO[bytes]]:
+def atomic_file(path: Path | str, durable: bool = True, mode: int = 0o666) -> Iterator[IO[bytes]]:
     """Open a binary file for writing that takes its name only when the block ends without an error.
 
     Parameters
@@ -23,6 +23,8 @@ def atomic_file(path: Path | str, durable: bool = True) -> Iterator[IO[bytes]]:
         The final file. Its folder must exist. An old file of that name stays whole until the moment of replacement.
     durable
         Flush file and folder to the disk before returning. False only for what may be lost, such as progress.
+    mode
+        Permissions from the first moment on, less the umask; 0o600 for secrets.
 
     Raises
     ------
@@ -32,7 +34,7 @@ def atomic_file(path: Path | str, durable: bool = True) -> Iterator[IO[bytes]]:
     path = Path(path)
     temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        with open(temporary, "xb") as file:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             yield file
             file.flush()
             if durable:
@@ -46,9 +48,9 @@ def atomic_file(path: Path | str, durable: bool = True) -> Iterator[IO[bytes]]:
         fsync_folder(path.parent)
 
 
-def atomic_write(path: Path | str, data: bytes | str, durable: bool = True) -> None:
+def atomic_write(path: Path | str, data: bytes | str, durable: bool = True, mode: int = 0o666) -> None:
     """Replace ``path`` by ``data`` (text as UTF-8) in one step; see `atomic_file`."""
-    with atomic_file(path, durable) as file:
+    with atomic_file(path, durable, mode) as file:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
