@@ -1,0 +1,102 @@
+"""Which step of the work each video has reached: read from its files and from the job table, nothing kept."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from backend.jobs.states import JobState
+from backend.jobs.store import Job
+from backend.project.errors import InputError
+from backend.project.manifest import read_manifest
+from backend.project.paths import Project
+
+
+class StepState(StrEnum):
+    """How far one step is for one video."""
+
+    DONE = "done"
+    RUNNING = "running"
+    WAITING = "waiting"
+    FAILED = "failed"
+    NEXT = "next"
+    OPEN = "open"
+
+
+@dataclass(frozen=True)
+class VideoStep:
+    """One step of one video; ``detail`` is a few words such as ``24 frames``."""
+
+    key: str
+    state: StepState
+    detail: str = ""
+
+
+# step key (also its page) and the job kind that does it, in the order of the work
+VIDEO_STEPS = (
+    ("annotation", "segannot"),
+    ("export", "export_frames"),
+    ("inference", "inference"),
+    ("track", "track"),
+    ("correct", "board"),
+    ("statistics", "zone_stats"),
+)
+
+
+def video_steps(project: Project, video: str, jobs: Iterable[Job]) -> list[VideoStep]:
+    """Return the steps of ``video`` in order; ``jobs`` are the project's jobs, newest first.
+
+    A step at work shows as running; one whose newest job failed as failed, until a later one succeeds; one whose files
+    are there as done. The first step that is none of these, and whose step before is done, is next.
+    """
+    jobs = [job for job in jobs if video in job.videos]
+    steps: list[VideoStep] = []
+    next_found = False
+    for key, kind in VIDEO_STEPS:
+        detail = _finished(project, video, key)
+        state = _state(next((job.state for job in jobs if job.kind == kind), None), detail)
+        if state is StepState.OPEN and not next_found:
+            state, next_found = StepState.NEXT, True
+        steps.append(VideoStep(key, state, detail))
+    return steps
+
+
+def _state(newest: JobState | None, detail: str) -> StepState:
+    if newest is JobState.QUEUED:
+        return StepState.WAITING
+    if newest is not None and not newest.is_over:
+        return StepState.RUNNING
+    if newest in (JobState.FAILED, JobState.LOST):
+        return StepState.FAILED
+    return StepState.DONE if detail else StepState.OPEN
+
+
+def _finished(project: Project, video: str, key: str) -> str:
+    """Return what is there of a step in a few words, or an empty string."""
+    if key == "annotation":
+        count = sum(1 for _ in project.segannot(video).glob("[0-9]*.png"))
+        return f"{count} frames" if count else ""
+    if key == "export":
+        return _frames_exported(project.exported_frames(video))
+    folder = {"inference": "inference_output", "track": "track_output", "correct": "corrections"}.get(key)
+    if folder is None:
+        return ""
+    runs = sorted((project.root / folder / video).glob("*"))
+    finished = [run for run in runs if run.is_file() or _complete(run)]
+    return f"{len(finished)} run{'s' if len(finished) > 1 else ''}" if finished else ""
+
+
+def _frames_exported(folder: Path) -> str:
+    try:
+        manifest = read_manifest(folder)
+    except InputError:
+        return ""
+    return f"{len(manifest.files)} frames" if manifest is not None and manifest.files else ""
+
+
+def _complete(folder: Path) -> bool:
+    try:
+        manifest = read_manifest(folder)
+    except InputError:
+        return False
+    return manifest is not None and manifest.complete

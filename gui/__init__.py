@@ -1,0 +1,1 @@
+"""The web app: pages that read state, draw it and call one function. No computation."""

@@ -1,0 +1,34 @@
+"""The router: every page of Lektrack in the order of the work. Started by ``python -m gui``."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from gui.steps import STEPS, Step
+from gui.widgets.coming import show_coming
+from gui.widgets.context import active_jobs
+
+HERE = Path(__file__).parent
+
+
+def page_of(step: Step) -> st.Page:
+    """Return the page of a step; a step whose page is not built yet says so and links to the step before."""
+    file = HERE / "app_pages" / f"{step.key}.py"
+    target = file if file.is_file() else lambda: show_coming(step)
+    return st.Page(target, title=step.title, icon=step.icon, url_path=step.key, default=step.key == "home")
+
+
+st.set_page_config(page_title="Lektrack", page_icon=str(HERE / "static" / "mark.svg"), layout="wide")
+st.logo(str(HERE / "static" / "logo.svg"), icon_image=str(HERE / "static" / "mark.svg"), size="large")
+
+sections: dict[str, list[st.Page]] = {}
+pages = {step.key: page_of(step) for step in STEPS}
+for step in STEPS:
+    sections.setdefault(step.section, []).append(pages[step.key])
+st.session_state["pages"] = pages
+
+chosen = st.navigation(sections)
+if running := active_jobs():
+    with st.sidebar:
+        st.page_link(pages["jobs"], label=f"{len(running)} at work or waiting", icon=":material/progress_activity:")
+chosen.run()

@@ -1,0 +1,122 @@
+"""Export frames: save single frames of a video as lossless pictures."""
+
+from pathlib import Path
+
+import streamlit as st
+from backend.export_frames import ExportSettings, estimate_bytes, plan_frames
+from backend.video.library import VideoRecord, list_videos, thumbnail
+
+from backend.jobs import JobSpec
+from backend.project.disk import as_bytes, check_space
+from backend.project.errors import InputError
+from gui.widgets.context import active_jobs, job_store, project, refusals, settings, title
+from gui.widgets.gallery import show_gallery
+from gui.widgets.job_view import show_job
+from gui.widgets.live import live
+
+ALL, EVERY, DIVERSE = "All frames of the range", "Every Nth frame", "The most different frames"
+HELP = {
+    ALL: "For short stretches that you want to label frame by frame.",
+    EVERY: "An even sample, for a survey of the whole video.",
+    DIVERSE: "Best for labelling: pictures that differ most in colour and movement, no near copies.",
+}
+
+
+def choose_video() -> VideoRecord | None:
+    """Let the user choose among the sound videos; say what to do if there is none."""
+    records = [record for record in list_videos(project()) if not record.problem]
+    if not records:
+        st.info("Add a video first.", icon=":material/video_library:")
+        st.page_link(st.session_state["pages"]["videos"], label="Go to Videos", icon=":material/video_library:")
+        return None
+    return st.selectbox("Video", records, format_func=lambda record: f"{record.name} ({record.info.n_frames} frames)")
+
+
+def choose_range(record: VideoRecord) -> tuple[int, int]:
+    """Let the user choose ``[from, to)`` inside the video, with the first and last picture of it beside the numbers."""
+    count = record.info.n_frames
+    first, last = st.columns(2)
+    start = int(first.number_input("First frame", 0, count - 1, 0, key=f"from-{record.slug}"))
+    end = int(last.number_input("Up to, not including", start + 1, count, count, key=f"to-{record.slug}"))
+    for column, frame in ((first, start), (last, end - 1)):
+        column.image(
+            str(thumbnail(project(), record.slug, frame, 640)),
+            caption=f"frame {frame}, {frame / record.info.fps:.2f} s",
+        )
+    return start, end
+
+
+def choose_mode(start: int, end: int) -> dict[str, int]:
+    """Let the user choose how frames are picked; return the settings of that choice."""
+    mode = st.radio("Which frames", (DIVERSE, EVERY, ALL), captions=[HELP[DIVERSE], HELP[EVERY], HELP[ALL]])
+    if mode == EVERY:
+        return {"every": int(st.number_input("Every Nth frame, N =", 1, max(1, end - start), min(25, end - start)))}
+    if mode == DIVERSE:
+        return {"diverse": int(st.number_input("How many frames", 1, end - start, min(50, end - start)))}
+    return {}
+
+
+def submit(record: VideoRecord, wanted: ExportSettings, count: int) -> None:
+    """Hand the export to the queue."""
+    command = ["-m", "backend.export_frames", "--src", str(wanted.src), "--dest", str(wanted.dest)]
+    command += ["--from-frame", str(wanted.from_frame), "--to-frame", str(wanted.to_frame)]
+    for option in ("every", "diverse"):
+        value = getattr(wanted, option)
+        if value is not None and value != ExportSettings.model_fields[option].default:
+            command += [f"--{option}", str(value)]
+    job_store().submit(
+        JobSpec(
+            kind="export_frames",
+            title=f"Export {count} frames of {record.name}",
+            command=tuple(command),
+            output=wanted.dest,
+            project=project().root,
+            videos=(record.slug,),
+            resumable=True,
+        )
+    )
+
+
+def draw_jobs(record: VideoRecord) -> bool:
+    """Draw the newest export of this video; return whether one is at work."""
+    for job in job_store().list(kind="export_frames", video=record.slug, limit=1):
+        show_job(job, "export")
+    return bool(active_jobs("export_frames", record.slug))
+
+
+def form(record: VideoRecord, folder: Path) -> None:
+    """Draw range, mode, the plain consequence, and start."""
+    start, end = choose_range(record)
+    chosen = choose_mode(start, end)
+    with refusals():
+        wanted = ExportSettings(src=record.path, dest=folder, from_frame=start, to_frame=end, **chosen)
+        count = chosen.get("diverse") or len(plan_frames(wanted, record.info.n_frames))
+        size = estimate_bytes(record.info.size, count)
+        st.markdown(
+            f"**{count} pictures**, about {as_bytes(size)}, into `{folder}`. Pictures that are there already are kept."
+        )
+        problem = ""
+        try:
+            check_space(folder, size)
+        except InputError as error:
+            problem = str(error)
+            st.error(problem)
+        busy = bool(active_jobs("export_frames", record.slug))
+        if busy:
+            st.caption("An export of this video is at work; stop it or wait for its end to start another.")
+        if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=busy or bool(problem)):
+            submit(record, wanted, count)
+            st.rerun()
+
+
+title("export")
+record = choose_video()
+if record is not None:
+    folder = project().exported_frames(record.slug)
+    left, right = st.columns([0.55, 0.45], gap="large")
+    with left:
+        form(record, folder)
+    with right:
+        st.subheader("Last export")
+        live(lambda: draw_jobs(record), busy=bool(active_jobs("export_frames", record.slug)))
+    show_gallery(folder, settings().roots)

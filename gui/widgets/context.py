@@ -1,0 +1,54 @@
+"""The installation a page works in: settings, project folder, job table."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from backend.jobs import ACTIVE, Job, JobStore
+from backend.project.errors import InputError
+from backend.project.paths import Project
+from backend.project.settings import Settings, load_settings
+
+
+def settings() -> Settings:
+    """Return the settings as the file says now. A value that is not allowed is shown, and the page stops."""
+    try:
+        return load_settings()
+    except InputError as error:
+        st.error(f"{error}. Put it right in the file, then reload this page.", icon=":material/error:")
+        st.stop()
+
+
+def project() -> Project:
+    """Return the layout of the project folder."""
+    return Project(settings().project_folder)
+
+
+@st.cache_resource
+def job_store() -> JobStore:
+    """Return the one job table of this installation."""
+    return JobStore()
+
+
+def active_jobs(kind: str | None = None, video: str | None = None) -> list[Job]:
+    """Return what is queued or at work, newest first."""
+    return job_store().list(states=ACTIVE, kind=kind, video=video)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Show a refused input as one line in the page instead of a traceback."""
+    try:
+        yield
+    except InputError as error:
+        st.error(str(error), icon=":material/error:")
+
+
+def title(key: str) -> None:
+    """Draw a page's heading and its one-sentence purpose."""
+    from gui.steps import BY_KEY
+
+    step = BY_KEY[key]
+    st.title(step.title)
+    st.caption(step.purpose)
