@@ -1,0 +1,1 @@
+"""What all servers share: sign-in, headers, limits, ports, readiness, links."""

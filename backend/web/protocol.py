@@ -1,0 +1,69 @@
+"""What uvicorn answers before any app is asked (malformed requests, bad handshakes), with our headers and limits."""
+
+import asyncio
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request as Handshake
+from websockets.http11 import Response as HandshakeAnswer
+
+from backend.web.errors import json_error
+from backend.web.headers import content_policy, secured
+
+FIRST_REQUEST_S = 30.0  # a connection that has sent no whole request by then is closed: it only holds a descriptor
+
+
+class HttpProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1 on h11. Malformed requests get our error shape; silent connections are closed."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock for the first request."""
+        super().connection_made(transport)
+        self._first_request = self.loop.call_later(FIRST_REQUEST_S, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._first_request.cancel()
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hand the connection over; from here on the WebSocket's own pings see to silence."""
+        self._first_request.cancel()
+        super().handle_websocket_upgrade(event)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP, in our shape."""
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.close()  # an answer is under way already
+            return
+        answer = json_error(400, msg, {"connection": "close"})
+        for event in (
+            h11.Response(status_code=400, headers=secured(answer.raw_headers, content_policy())),
+            h11.Data(data=answer.body),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def _give_up(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSockets. Handshakes that fail before the app is asked carry our headers, too."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        accept = self.conn.accept
+
+        def accept_with_headers(handshake: Handshake) -> HandshakeAnswer:
+            answer = accept(handshake)
+            if answer.status_code != 101:
+                for name, value in secured([], content_policy()):
+                    answer.headers[name.decode()] = value.decode()
+            return answer
+
+        self.conn.accept = accept_with_headers  # type: ignore[method-assign]

@@ -1,0 +1,63 @@
+"""Start the web app: ``python -m gui [--host ADDRESS] [--port PORT] [--access-log]``.
+
+    python -m gui                                       # on 127.0.0.1:8501, or as the settings say
+    python -m gui --host 0.0.0.0                        # open to the network; sign-in is always asked for
+
+A second start on the same state folder says where the app runs and ends well. Ctrl-C or SIGTERM stop the app; jobs
+go on.
+"""
+
+import ipaddress
+
+from pydantic import Field, field_validator
+
+from backend.jobs.script import ScriptParser, ScriptSettings, run_script
+from backend.project.settings import load_settings, state_folder
+from backend.web.links import app_link
+from backend.web.ports import listen
+from backend.web.serve import serve
+from gui.server import announce, build_app, recorded, running_app
+
+
+class AppSettings(ScriptSettings):
+    """What the command line can set for one run; None takes the installation's setting."""
+
+    host: str | None = None
+    port: int | None = Field(default=None, ge=1, le=65535)
+    access_log: bool = False
+
+    @field_validator("host")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None:
+            ipaddress.ip_address(value)
+        return value
+
+
+def main(argv: list[str]) -> None:
+    """Start the app, or say where it runs already."""
+    given = parse(argv)
+    state = state_folder()
+    if found := running_app(state):
+        announce(found.address, state)
+        return
+    settings = load_settings(state)
+    settings = settings.model_copy(update={"bind_address": given.host or settings.bind_address})
+    port = given.port or settings.app_port
+    with recorded(settings, port, state), listen(settings.bind_address, port) as listener:
+        app = build_app(settings, port, state)
+        announce(app_link(settings, port), state)
+        serve(app, settings.bind_address, port, access_log=given.access_log, listener=listener)
+
+
+def parse(argv: list[str]) -> AppSettings:
+    """Return the checked arguments."""
+    parser = ScriptParser("gui", __doc__)
+    parser.add_argument("--host", help="address to listen on (settings: bind_address); 0.0.0.0 opens it to the network")
+    parser.add_argument("--port", type=int, help="port to listen on (settings: app_port)")
+    parser.add_argument("--access-log", action="store_true", help="log every request, not only refusals")
+    return parser.settings(AppSettings, argv)
+
+
+if __name__ == "__main__":
+    run_script("gui", main)
