@@ -1,0 +1,60 @@
+"""What the reader needs of a decoder, and which decoders there are."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from backend.project.errors import InputError
+from backend.video.colour import Planes
+from backend.video.index import PacketIndex
+
+DECODERS = ("pyav", "nvdec")
+
+
+class DecodingError(Exception):
+    """The decoder could not make sense of some packet; frames up to the next key frame cannot be trusted."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One frame as it left the decoder: its display time in the stream's time base, and what only its decoder reads."""
+
+    pts: int
+    key: bool
+    corrupt: bool
+    payload: Any
+
+
+class Decoder(Protocol):
+    """One open file. Frames come in display order from where `seek` led."""
+
+    def seek(self, timestamp: int | None) -> None:
+        """Go on from the key frame at or before ``timestamp`` (stream units); None: from the very first packet."""
+
+    @property
+    def landed(self) -> int | None:
+        """Display time of the first packet decoded since `seek`: frames shown before it lack what they build on."""
+
+    def next(self) -> Decoded | None:
+        """Return the next frame, None at the end. Raises DecodingError, after which it can be called again."""
+
+    def picture(self, frame: Decoded) -> Planes | np.ndarray:
+        """Return the planes of ``frame``, or (H, W, 3) uint8 RGB where the file stores RGB."""
+
+    def close(self) -> None:
+        """Give back file, threads and memory."""
+
+
+def open_decoder(name: str, path: Path, index: PacketIndex, threads: int) -> Decoder:
+    """Open ``path`` with one of `DECODERS`. InputError if there is no such decoder here."""
+    if name == "pyav":
+        from backend.video.decode_av import AvDecoder
+
+        return AvDecoder(path, index, threads)
+    if name == "nvdec":
+        from backend.video.decode_nv import NvDecoder
+
+        return NvDecoder(path, index)
+    raise InputError(f"decoder {name!r} is not known; use one of {', '.join(DECODERS)}")

@@ -1,0 +1,20 @@
+"""What can go wrong with a frame that the index promised."""
+
+from pathlib import Path
+
+from backend.project.errors import InputError
+
+
+class DamagedFrameError(InputError):
+    """A frame is in the file but cannot be decoded right. Nothing is returned in its place.
+
+    Attributes
+    ----------
+    path, frame
+        The file, and the frame's number (0-based, display order). Frames before and after it may still be read.
+    """
+
+    def __init__(self, path: Path, frame: int, reason: str):
+        super().__init__(f"{path}: frame {frame} is damaged ({reason}); export or process the ranges around it")
+        self.path = path
+        self.frame = frame

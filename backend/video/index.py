@@ -1,0 +1,287 @@
+"""The packet index of a video: which frames there are, in display order, and where decoding can begin.
+
+One pass over the packets, without decoding. Containers lie about frame counts, rates and key frames in many ways (edit
+lists, open GOPs, variable rate, cut files); the packets' own display times do not. The index is kept on disk, keyed by
+real path, size and modification time, so that a file of hours opens at once the second time.
+"""
+
+import hashlib
+import io
+import logging
+import os
+import zipfile
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from backend.project.atomic import atomic_write
+from backend.project.errors import InputError
+from backend.project.manifest import file_identity
+from backend.project.settings import state_folder
+from backend.video.source import open_video_file
+
+CACHE_FORMAT = 1
+TRIM_PACKETS = 1000  # how far the first frame that can be decoded is looked for
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class PacketIndex:
+    """What one pass over a file's packets found. All times are in units of ``time_base``.
+
+    Attributes
+    ----------
+    pts
+        (N,) int64, ascending, unique: display time of each frame; its position is the frame's number.
+    key_pts, key_seek
+        (K,) int64, ascending by pts: key frames, and the time to seek to for each, ``min(pts, dts)``.
+    first_seek
+        Time that leads to the first packet of the file.
+    time_base
+        Seconds a unit.
+    declared_fps
+        The rate the container states, 0 where it states none.
+    width, height, rotation
+        Stored size in px, and the degrees (0, 90, 180, 270, counter-clockwise) it is turned by when it is shown.
+    identity
+        ``size``, ``head_tail_sha256`` and ``index_sha256`` of the file.
+    warnings
+        What a person should know, such as packets left out.
+    """
+
+    pts: np.ndarray
+    key_pts: np.ndarray
+    key_seek: np.ndarray
+    first_seek: int
+    time_base: Fraction
+    declared_fps: Fraction
+    width: int
+    height: int
+    rotation: int
+    identity: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def times(self) -> np.ndarray:
+        """Return (N,) float64: seconds since the first frame."""
+        return (self.pts - self.pts[0]) * float(self.time_base)
+
+    @property
+    def fps(self) -> float:
+        """Return the mean frame rate: the declared one where the frames agree within 0.1 %, else the measured."""
+        declared = float(self.declared_fps)
+        seconds = float(self.times[-1])
+        if seconds <= 0:
+            return declared or 1.0
+        measured = (len(self.pts) - 1) / seconds
+        return declared if abs(declared - measured) <= measured / 1000 else measured
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return width and height in px as they are shown, that is upright."""
+        return (self.height, self.width) if self.rotation % 180 else (self.width, self.height)
+
+    def frame_of(self, pts: int) -> int | None:
+        """Return the number of the frame shown at ``pts``, None if no frame is."""
+        place = int(np.searchsorted(self.pts, pts))
+        return place if place < len(self.pts) and self.pts[place] == pts else None
+
+    def starts_for(self, frame: int) -> list[int | None]:
+        """Return times to seek to that may lead to ``frame``: nearest key first, at last None for the beginning."""
+        last = int(np.searchsorted(self.key_pts, self.pts[frame], side="right")) - 1
+        back = [0, *(2**n for n in range(last.bit_length()))] if last >= 0 else []
+        return [*(int(self.key_seek[last - step]) for step in back if step <= last), None]
+
+
+def load_index(path: Path | str, cache_folder: Path | None = None) -> PacketIndex:
+    """Return the index of a video, from the cache if the file has not changed since it was made.
+
+    Parameters
+    ----------
+    path
+        The video.
+    cache_folder
+        Where indexes are kept (one small file a video); by default ``video_index/`` in the state folder.
+
+    Raises
+    ------
+    InputError
+        If the file is not a video whose frames can be told apart, with the reason in words.
+    """
+    real = Path(os.path.realpath(path))
+    folder = cache_folder or state_folder() / "video_index"
+    cached = folder / f"{hashlib.sha256(os.fsencode(real)).hexdigest()[:32]}.npz"
+    try:
+        before = real.stat()
+    except OSError as error:
+        raise InputError(f"{real} cannot be opened: {error.strerror}") from error
+    stamp = [CACHE_FORMAT, before.st_size, before.st_mtime_ns]
+    found = _read_cache(cached, stamp)
+    if found is not None:
+        return found
+    index = build_index(real)
+    after = real.stat()
+    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise InputError(f"{real} is still being written; add it when the copy or recording has finished")
+    _write_cache(cached, stamp, index)
+    return index
+
+
+def build_index(path: Path) -> PacketIndex:
+    """Read every packet of ``path`` once and return its index; see `load_index`."""
+    container, stream = open_video_file(path)
+    with container:
+        packets = _Packets(path, stream)
+        packets.read(container, stream)
+    container, stream = open_video_file(path)
+    with container:
+        first = _first_frame(container, stream)
+    if first is None:
+        raise InputError(f"{path}: none of its {len(packets.rows)} frames can be decoded")
+    return packets.index(first)
+
+
+class _Packets:
+    """Collects the packets of one pass."""
+
+    def __init__(self, path: Path, stream: VideoStream):
+        self.path = path
+        self.rows: list[tuple[int, int, int, bool]] = []  # pts, dts, size, key
+        self.hidden_keys: list[tuple[int, int]] = []  # key frames before an edit: not shown, but decoding starts there
+        self.first_seek: int | None = None
+        self.time_base = stream.time_base
+        self.declared_fps = stream.average_rate or Fraction(0)
+        self.reorders = stream.codec_context.has_b_frames
+        self.warnings: list[str] = []
+        self.broken = 0
+
+    def read(self, container: InputContainer, stream: VideoStream) -> None:
+        try:
+            for packet in container.demux(stream):
+                if packet.size:
+                    self._add(packet)
+        except (av.error.FFmpegError, OSError) as error:
+            self.warnings.append(f"reading stopped early ({error.strerror or error})")
+        if self.broken:
+            self.warnings.append(f"{self.broken} packets are cut off or damaged and left out")
+        if not self.rows:
+            raise InputError(f"{self.path} holds a video stream without a single frame")
+
+    def _add(self, packet: av.Packet) -> None:
+        pts = packet.pts if packet.pts is not None else packet.dts
+        dts = packet.dts if packet.dts is not None else pts
+        if pts is None or (packet.pts is None and self.reorders):
+            raise InputError(
+                f"{self.path} does not say when its frames are shown; convert it to mp4 or mkv with a video tool first"
+            )
+        seek = min(pts, dts)
+        self.first_seek = seek if self.first_seek is None else min(seek, self.first_seek)
+        if packet.is_corrupt:
+            self.broken += 1
+        elif packet.is_discard:
+            if packet.is_keyframe:
+                self.hidden_keys.append((pts, seek))
+        else:
+            self.rows.append((pts, dts, packet.size, packet.is_keyframe))
+
+    def index(self, first: av.VideoFrame) -> PacketIndex:
+        rows = np.array(self.rows, np.int64)  # P x 4
+        pts = np.unique(rows[:, 0])
+        if len(pts) < len(rows):
+            self.warnings.append(f"{len(rows) - len(pts)} frames share their time with another and are left out")
+        lost = int(np.searchsorted(pts, first.pts))
+        if lost:
+            self.warnings.append(f"the first {lost} frames cannot be decoded (cut inside a GOP) and are left out")
+        if first.interlaced_frame:
+            self.warnings.append("interlaced: both half pictures are read as one frame")
+        keys = rows[rows[:, 3] == 1]
+        starts = np.array([*self.hidden_keys, *zip(keys[:, 0], keys[:, :2].min(axis=1), strict=True)], np.int64)
+        starts = np.unique(starts.reshape(-1, 2), axis=0)
+        identity = {**file_identity(self.path), "index_sha256": hashlib.sha256(rows.tobytes()).hexdigest()}
+        return PacketIndex(
+            pts=pts[lost:],
+            key_pts=starts[:, 0].copy(),
+            key_seek=starts[:, 1].copy(),
+            first_seek=int(self.first_seek or 0),
+            time_base=self.time_base,
+            declared_fps=self.declared_fps,
+            width=first.width,
+            height=first.height,
+            rotation=round(first.rotation / 90) * 90 % 360,
+            identity=identity,
+            warnings=tuple(self.warnings),
+        )
+
+
+def _first_frame(container: InputContainer, stream: VideoStream) -> av.VideoFrame | None:
+    """Return the first frame that comes out of the decoder and is whole."""
+    tried = 0
+    packets = container.demux(stream)
+    while tried < TRIM_PACKETS:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return None
+            tried += 1
+            if packet.is_corrupt:
+                continue
+            if packet.pts is None:
+                packet.pts = packet.dts
+            for frame in packet.decode():
+                if not frame.is_corrupt and frame.pts is not None:
+                    return frame
+        except av.error.EOFError:
+            return None
+        except (av.error.FFmpegError, OSError) as error:
+            log.debug("packet %d: %s", tried, error)
+    return None
+
+
+def _write_cache(path: Path, stamp: list[int], index: PacketIndex) -> None:
+    ratios = [part for ratio in (index.time_base, index.declared_fps) for part in ratio.as_integer_ratio()]
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        stamp=np.array(stamp, np.int64),
+        pts=index.pts,
+        key_pts=index.key_pts,
+        key_seek=index.key_seek,
+        numbers=np.array([index.first_seek, *ratios, index.width, index.height, index.rotation], np.int64),
+        identity=np.array([f"{key}={value}" for key, value in index.identity.items()], dtype=np.str_),
+        warnings=np.array(index.warnings, dtype=np.str_),
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, content.getvalue(), durable=False)
+    except OSError as error:
+        log.info("the index is not kept: %s", error)  # a read-only cache costs time, nothing else
+
+
+def _read_cache(path: Path, stamp: list[int]) -> PacketIndex | None:
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            if data["stamp"].tolist() != stamp:
+                return None
+            first_seek, *ratios, width, height, rotation = data["numbers"].tolist()
+            identity: dict[str, Any] = dict(text.split("=", 1) for text in data["identity"].tolist())
+            return PacketIndex(
+                pts=data["pts"],
+                key_pts=data["key_pts"],
+                key_seek=data["key_seek"],
+                first_seek=first_seek,
+                time_base=Fraction(*ratios[:2]),
+                declared_fps=Fraction(*ratios[2:]),
+                width=width,
+                height=height,
+                rotation=rotation,
+                identity={**identity, "size": int(identity["size"])},
+                warnings=tuple(data["warnings"].tolist()),
+            )
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None

@@ -1,0 +1,120 @@
+"""What a video file is, for people: size, rate, length, codec, when it was recorded, and what is odd about it."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from backend.video.index import PacketIndex, load_index
+from backend.video.source import open_video_file
+
+START_KEYS = ("com.apple.quicktime.creationdate", "creation_time", "date", "DATE")
+FIRST_YEAR = 1990  # cameras with an empty clock say 1904, 1970 or 1980
+VARIABLE_SHARE = 0.02  # frame intervals off the median by more than this make the rate variable (a time base rounds)
+
+
+class VideoInfo(BaseModel):
+    """What `probe` found. Sizes in px as shown (upright), times in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    width: int
+    height: int
+    fps: float
+    n_frames: int
+    duration_s: float
+    codec: str
+    pixel_format: str
+    container: str
+    rotation: int = 0
+    variable_rate: bool = False
+    remux_advised: bool = False  # MPEG-TS: seeking is slow and fragile; see `remux`
+    start_time: AwareDatetime | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in px, upright."""
+        return (self.width, self.height)
+
+
+def probe(path: Path | str, cache_folder: Path | None = None) -> VideoInfo:
+    """Return what the video file at ``path`` is. The first time it reads the whole file once (see `load_index`).
+
+    Raises
+    ------
+    InputError
+        If it is no video that can be read frame by frame, with the reason in words.
+    """
+    index = load_index(path, cache_folder)
+    container, stream = open_video_file(path)
+    with container:
+        return _describe(container, stream, index)
+
+
+def video_identity(path: Path | str, cache_folder: Path | None = None) -> dict[str, Any]:
+    """Return what a video is known by: ``size``, ``head_tail_sha256``, ``index_sha256``; cached by its mtime."""
+    return dict(load_index(path, cache_folder).identity)
+
+
+def recording_start(container: InputContainer, stream: VideoStream) -> datetime | None:
+    """Return when the file says its recording began, in UTC; None where it says nothing sane.
+
+    mp4 and mov store UTC by their standard, but many cameras write their local clock there, and some the end of the
+    recording: a person has to look, which is why a video's start time can be edited. A time without a zone is taken
+    as UTC.
+    """
+    for metadata in (container.metadata, stream.metadata):
+        for key in START_KEYS:
+            try:
+                found = datetime.fromisoformat(metadata.get(key, ""))
+            except ValueError:
+                continue
+            found = found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
+            if found.year >= FIRST_YEAR and found <= datetime.now(UTC) + timedelta(days=1):
+                return found
+    return None
+
+
+def _describe(container: InputContainer, stream: VideoStream, index: PacketIndex) -> VideoInfo:
+    variable = _is_variable(index.times)
+    is_ts = container.format.name == "mpegts"
+    codec = stream.codec_context
+    return VideoInfo(
+        width=index.size[0],
+        height=index.size[1],
+        fps=index.fps,
+        n_frames=len(index.pts),
+        duration_s=float(index.times[-1]) + 1 / index.fps,
+        codec=codec.name,
+        pixel_format=codec.pix_fmt or "",
+        container=container.format.name,
+        rotation=index.rotation,
+        variable_rate=variable,
+        remux_advised=is_ts,
+        start_time=recording_start(container, stream),
+        warnings=(*index.warnings, *_oddities(stream, variable, is_ts)),
+    )
+
+
+def _is_variable(times: np.ndarray) -> bool:
+    gaps = np.diff(times)
+    if len(gaps) < 2:
+        return False
+    usual = float(np.median(gaps))
+    return bool(np.mean(np.abs(gaps - usual) > max(0.1 * usual, 0.0011)) > VARIABLE_SHARE)  # 1.1 ms: mkv rounds to 1 ms
+
+
+def _oddities(stream: VideoStream, variable: bool, is_ts: bool) -> list[str]:
+    odd = []
+    if variable:
+        odd.append("the frame rate varies; times are right, counts a second are not constant")
+    if is_ts:
+        odd.append("MPEG-TS: finding a frame is slow; a remuxed copy (mkv) is advised")
+    if (stream.sample_aspect_ratio or 1) != 1:
+        odd.append(f"pixels are not square ({stream.sample_aspect_ratio}); they are counted and drawn as stored")
+    return odd

@@ -1,0 +1,197 @@
+"""`VideoReader`: the only way to pixels. It returns exactly the frame asked for, or raises."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backend.video.colour import Planes, yuv_to_rgb
+from backend.video.decoder import open_decoder
+from backend.video.errors import DamagedFrameError
+from backend.video.frames import FrameFinder
+from backend.video.index import PacketIndex, load_index
+from backend.video.resize import resize, resize_torch
+
+if TYPE_CHECKING:
+    import torch
+
+
+class VideoReader:
+    """One open video.
+
+    Frames are numbered from 0 in display order. Pictures are upright: a rotation in the file is applied, so ``size``
+    is what a player shows. Pixels that are not square stay as they are stored. Memory does not grow with the number of
+    frames read. Not for use from several threads at once; open one reader a thread.
+
+    Parameters
+    ----------
+    path
+        The video file.
+    decoder
+        ``"pyav"`` (default, any machine) or ``"nvdec"`` (NVIDIA GPU).
+    cache_folder
+        Where packet indexes are kept; see `load_index`.
+    index
+        The file's index, if the caller has it already (another process made it).
+    threads
+        Decoding threads; 0 lets FFmpeg choose, 1 suits one process a core.
+
+    Raises
+    ------
+    InputError
+        If the file is no video that can be read frame by frame, with the reason in words.
+
+    Examples
+    --------
+    >>> with VideoReader("lek.mp4") as video:                          # doctest: +SKIP
+    ...     first, last = video.read([0, len(video) - 1])
+    ...     for pictures in video.stream(0, 500, batch=16, size=(1344, 760)):
+    ...         ...
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        decoder: str = "pyav",
+        cache_folder: Path | None = None,
+        index: PacketIndex | None = None,
+        threads: int = 0,
+    ):
+        self.path = Path(os.path.realpath(path))
+        self.index = index or load_index(self.path, cache_folder)
+        self._decoder = open_decoder(decoder, self.path, self.index, threads)
+        self._finder = FrameFinder(self.path, self.index, self._decoder)
+
+    def __enter__(self) -> "VideoReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.index.pts)
+
+    @property
+    def fps(self) -> float:
+        """Mean number of frames a second; `times` says more where the rate varies."""
+        return self.index.fps
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in px, upright."""
+        return self.index.size
+
+    @property
+    def times(self) -> np.ndarray:
+        """(N,) float64: seconds from the first frame to each frame, from the file's display times."""
+        return self.index.times
+
+    def close(self) -> None:
+        """Give back the file and the decoder. Reading afterwards raises ValueError."""
+        self._decoder.close()
+
+    def read(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return (N, H, W, 3) uint8 RGB, one picture for each of ``indices``, in that order, repeats included.
+
+        Raises
+        ------
+        IndexError
+            For a number below 0 or not below ``len``.
+        DamagedFrameError
+            For a frame that cannot be decoded right.
+        """
+        wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
+        outside = wanted[(wanted < 0) | (wanted >= len(self))]
+        if len(outside):
+            raise IndexError(f"{self.path} has frames 0 to {len(self) - 1}; frame {outside[0]} is not one of them")
+        width, height = self.size
+        pictures = np.empty((len(wanted), height, width, 3), np.uint8)
+        before: int | None = None
+        for place in np.argsort(wanted, kind="stable").tolist():
+            if before is not None and wanted[place] == wanted[before]:
+                pictures[place] = pictures[before]
+            else:
+                self._draw(int(wanted[place]), pictures[place])
+            before = place
+        return pictures
+
+    def stream(
+        self,
+        from_frame: int,
+        to_frame: int,
+        batch: int = 16,
+        size: tuple[int, int] | None = None,
+        device: str = "cpu",
+    ) -> "Iterator[np.ndarray | torch.Tensor]":
+        """Decode ``[from_frame, to_frame)`` in order and yield (n, H, W, 3) uint8 RGB, n = ``batch`` but for the last.
+
+        Parameters
+        ----------
+        from_frame, to_frame
+            The range, 0-based, display order.
+        batch
+            Frames a yield, at least 1.
+        size
+            (width, height) in px to bring every picture to (`resize`), None for the video's own.
+        device
+            ``"cpu"`` yields numpy arrays; a torch device (``"cuda:0"``) yields tensors that were coloured and resized
+            there.
+
+        Raises
+        ------
+        IndexError
+            If the range is empty or not inside the video.
+        DamagedFrameError
+            At the first frame that cannot be decoded right; the batches before its own were yielded.
+        """
+        if not 0 <= from_frame < to_frame <= len(self):
+            raise IndexError(f"{self.path} has {len(self)} frames; [{from_frame}, {to_frame}) is no range inside them")
+        if batch < 1:
+            raise ValueError(f"batch {batch} must be at least 1")
+        make = self._batch_here if device == "cpu" else self._batch_there
+        starts = range(from_frame, to_frame, batch)
+        return (make(range(start, min(start + batch, to_frame)), size or self.size, device) for start in starts)
+
+    def _batch_here(self, frames: range, size: tuple[int, int], _: str) -> np.ndarray:
+        pictures = np.empty((len(frames), size[1], size[0], 3), np.uint8)
+        room = np.empty((self.size[1], self.size[0], 3), np.uint8)
+        for place, frame in enumerate(frames):
+            if size == self.size:
+                self._draw(frame, pictures[place])
+            else:
+                self._draw(frame, room)
+                pictures[place] = resize(room, size)
+        return pictures
+
+    def _batch_there(self, frames: range, size: tuple[int, int], device: str) -> "torch.Tensor":
+        import torch
+
+        from backend.video.colour_torch import yuv_to_rgb_torch
+
+        pictures = torch.empty((len(frames), size[1], size[0], 3), dtype=torch.uint8, device=device)
+        for place, frame in enumerate(frames):
+            picture = self._picture(frame)
+            rgb = yuv_to_rgb_torch(picture.to(device)) if isinstance(picture, Planes) else torch.from_numpy(picture)
+            pictures[place] = resize_torch(torch.rot90(rgb.to(device), self.index.rotation // 90), size)
+        return pictures
+
+    def _draw(self, frame: int, room: np.ndarray) -> None:
+        """Write (H, W, 3) uint8 RGB of ``frame``, upright, into ``room``."""
+        picture = self._picture(frame)
+        if not isinstance(picture, Planes):
+            room[:] = np.rot90(picture, self.index.rotation // 90)
+        elif self.index.rotation:
+            room[:] = np.rot90(yuv_to_rgb(picture), self.index.rotation // 90)
+        else:
+            yuv_to_rgb(picture, room)
+
+    def _picture(self, frame: int) -> Planes | np.ndarray:
+        decoded = self._finder.fetch(frame)
+        picture = self._decoder.picture(decoded)
+        shape = (picture.y.shape[0], picture.width) if isinstance(picture, Planes) else picture.shape[:2]
+        if shape != (self.index.height, self.index.width):
+            raise DamagedFrameError(self.path, frame, f"it is {shape[1]}x{shape[0]} px, the first is not")
+        return picture

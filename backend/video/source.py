@@ -1,0 +1,98 @@
+"""Opening a video file: which kinds are let in, and why a file is refused, in plain words."""
+
+import stat
+from pathlib import Path
+from typing import cast
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from backend.project.errors import InputError
+
+# Single files only: playlists (hls, concat, dash, sdp) and image patterns would lead FFmpeg to other files and hosts.
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,asf,flv,ogg,mxf,nut,ivf,y4m,yuv4mpegpipe,m4v,h264,hevc"
+OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv")
+
+
+def open_video_file(path: Path | str) -> tuple[InputContainer, VideoStream]:
+    """Open ``path`` with FFmpeg and return the container with its first real video stream.
+
+    Raises
+    ------
+    InputError
+        With the reason in words, when it is no readable video file.
+    """
+    path = Path(path).resolve()  # absolute: a relative "http:x.mp4" would be taken for an address
+    _check_file(path)
+    try:
+        container = av.open(str(path), options=OPTIONS, metadata_errors="replace")
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise InputError(f"{path} {_why_not(path, error)}") from error
+    try:
+        stream = next((each for each in container.streams.video if _is_film(each)), None)
+        if stream is None:
+            raise InputError(f"{path} holds no video stream ({_streams(container)})")
+        if stream.codec_context is None or not stream.codec_context.width:
+            raise InputError(f"{path} holds a video stream whose codec or size is not known to FFmpeg")
+    except BaseException:
+        container.close()
+        raise
+    return container, cast(VideoStream, stream)
+
+
+def _check_file(path: Path) -> None:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError(f"{path} is not a file; choose a video file")
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened: {error.strerror}") from error
+    if status.st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes)")
+
+
+def _is_film(stream: VideoStream) -> bool:
+    cover = stream.disposition & stream.disposition.__class__.attached_pic
+    return not cover
+
+
+def _streams(container: InputContainer) -> str:
+    kinds = sorted({stream.type for stream in container.streams})
+    return f"only {', '.join(kinds)}" if kinds else "no stream at all"
+
+
+def _why_not(path: Path, error: Exception) -> str:
+    boxes = _mp4_boxes(path)
+    if boxes and "moov" not in boxes:
+        return (
+            "is an mp4 file without its index (moov atom): the recording or the copy was cut off before it was "
+            "finished; copy it again from the camera"
+        )
+    if isinstance(error, av.error.InvalidDataError):
+        return "is not a video file of a known kind, or its beginning is damaged"
+    return f"cannot be opened as a video: {getattr(error, 'strerror', None) or error}"
+
+
+def _mp4_boxes(path: Path) -> list[str]:
+    """Return the names of the top-level boxes of an mp4 or mov file; empty if it does not look like one."""
+    size = path.stat().st_size
+    names: list[str] = []
+    with open(path, "rb") as file:
+        offset = 0
+        while offset + 8 <= size and len(names) < 10_000:
+            file.seek(offset)
+            head = file.read(16)
+            length, name = int.from_bytes(head[:4], "big"), head[4:8]
+            if not names and name not in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+                return []
+            if length == 1:
+                length = int.from_bytes(head[8:16], "big")
+            names.append(name.decode("latin-1"))
+            if length < 8:
+                break
+            offset += length
+    return names
