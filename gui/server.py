@@ -10,7 +10,6 @@ from pathlib import Path
 
 import streamlit as st
 from pydantic import BaseModel, ConfigDict, ValidationError
-from starlette.types import ASGIApp
 from streamlit import file_util
 from streamlit.web import bootstrap
 
@@ -40,7 +39,7 @@ class AppRecord(BaseModel):
     address: str
 
 
-def build_app(settings: Settings, port: int, state: Path | None = None) -> ASGIApp:
+def build_app(settings: Settings, port: int, state: Path | None = None, script: Path = SCRIPT) -> Gate:
     """Return Streamlit with all its routes behind the gate and the body limit.
 
     Parameters
@@ -51,11 +50,13 @@ def build_app(settings: Settings, port: int, state: Path | None = None) -> ASGIA
         The port it will listen on.
     state
         The state folder, by default the installation's.
+    script
+        The Streamlit script; another one in tests.
     """
     os.chdir(REPOSITORY)  # Streamlit reads .streamlit/config.toml from there
     bootstrap.load_config_options(streamlit_options(settings, port))
     return Gate(
-        BodyLimit(st.App(SCRIPT), UPLOAD_BYTES),
+        BodyLimit(st.App(script), UPLOAD_BYTES),
         settings=settings,
         port=port,
         state=state,
@@ -82,16 +83,16 @@ def streamlit_options(settings: Settings, port: int) -> dict[str, object]:
 def streamlit_policy() -> str:
     """Return the strictest Content-Security-Policy that Streamlit's pages work under.
 
-    Its style sheets are made in the browser (inline styles), its tables are drawn in workers and its charts by
-    WebAssembly; the inline scripts of its index.html are allowed by their hashes. Nothing is loaded from elsewhere.
+    Streamlit makes its style sheets in the browser (inline styles) and loads the script of an inline component such as
+    our file picker from a blob; the inline scripts of its index.html are allowed by their hashes. Nothing is evaluated
+    from strings, and nothing is loaded from elsewhere.
     """
     index = Path(file_util.get_static_dir(), "index.html").read_text(encoding="utf-8")
     return content_policy(
         {
-            "script-src": f"'self' {inline_hashes(index, 'script')} 'wasm-unsafe-eval'",
+            "script-src": f"'self' blob: {inline_hashes(index, 'script')}",
             "style-src": "'self' 'unsafe-inline'",
-            "font-src": "'self' data:",
-            "frame-src": "'self' blob: data:",
+            "font-src": "'self' data:",  # of formulas
         }
     )
 

@@ -16,7 +16,7 @@ STRICT = {
     "media-src": "'self' blob:",
     "font-src": "'self'",
     "connect-src": "'self'",
-    "worker-src": "'self' blob:",
+    "worker-src": "'self'",
     "manifest-src": "'self'",
     "base-uri": "'none'",
     "form-action": "'self'",

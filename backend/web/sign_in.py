@@ -109,6 +109,7 @@ def sign_in_page(base: str, target: str, notice: str = "", status: int = 401) ->
     content = f"""{alert}
 <form method="post" action="{html.escape(base)}/-/sign-in">
 <input type="hidden" name="next" value="{html.escape(target)}">
+<input name="username" value="lektrack" autocomplete="username" hidden>
 <label for="token">Token</label>
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
 <button type="submit">Sign in</button>
