@@ -1,1 +1,21 @@
 """What a job is: states, store, scheduling pass, wrapper process, GPU slots, progress."""
+
+from backend.jobs.job import Job, JobSpec
+from backend.jobs.progress import Progress, ProgressRecord
+from backend.jobs.schedule import scheduling_pass, start_scheduler
+from backend.jobs.states import ACTIVE, TRANSITIONS, JobState, Slot
+from backend.jobs.store import JobStore
+
+__all__ = [
+    "ACTIVE",
+    "TRANSITIONS",
+    "Job",
+    "JobSpec",
+    "JobState",
+    "JobStore",
+    "Progress",
+    "ProgressRecord",
+    "Slot",
+    "scheduling_pass",
+    "start_scheduler",
+]
