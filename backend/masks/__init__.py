@@ -1,0 +1,1 @@
+"""Masks: indexed PNG, run-length encoding, polygons, object lists, drawing."""
