@@ -75,30 +75,32 @@ def encode(mask: np.ndarray) -> bytes:
 
 
 def decode(counts: bytes, height: int, width: int) -> np.ndarray:
-    """Return the mask as (H, W) bool.
+    """Return the mask as (H, W) bool. ValueError if the counts are damaged or belong to another size."""
+    return paint([counts], height, width).view(bool)
+
+
+def paint(masks: Sequence[bytes], height: int, width: int) -> np.ndarray:
+    """Return a label map, (H, W) uint8: the ``k``-th mask has the value ``k + 1``, later ones cover earlier ones.
 
     Raises
     ------
     ValueError
-        If the counts are damaged or belong to another size.
+        If there are more than 255 masks, or counts are damaged or belong to another size.
     """
-    starts, lengths = runs_of(counts)
-    total = int(_parse(counts).sum())
-    if total != height * width:
-        raise ValueError(f"the counts cover {total} pixels, the picture has {width} x {height}")
-    mask = np.zeros(height * width, bool)
-    for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
-        mask[start : start + length] = True
-    return np.ascontiguousarray(mask.reshape(width, height).T)
+    if len(masks) > MAX_ID:
+        raise ValueError(f"{len(masks)} masks do not fit into one label map; at most {MAX_ID}")
+    labels = np.zeros((height, width), np.uint8)
+    for k, counts in enumerate(masks):
+        parsed = _parse(counts)
+        if parsed.sum() != height * width:
+            raise ValueError(f"the counts cover {parsed.sum()} pixels, the picture has {width} x {height}")
+        _paint(labels, *_inside(parsed), k + 1)
+    return labels
 
 
 def runs_of(counts: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Return starts and lengths of the runs of 1, (R,) int64 each, in column-major positions."""
-    parsed = _parse(counts)
-    ends = np.cumsum(parsed)
-    lengths = parsed[1::2]
-    inside = lengths > 0  # other writers leave empty runs in
-    return (ends[1::2] - lengths)[inside], lengths[inside]
+    return _inside(_parse(counts))
 
 
 def area(counts: bytes) -> int:
@@ -134,6 +136,13 @@ def _joined(masks: Sequence[bytes], height: int) -> Joined:
     starts = np.concatenate([np.zeros(0, np.int64), *(starts for starts, _ in runs)])
     lengths = np.concatenate([np.zeros(0, np.int64), *(lengths for _, lengths in runs)])
     return offsets, starts, lengths, _boxes(offsets, starts, lengths, height)
+
+
+def _inside(parsed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    lengths = parsed[1::2]
+    starts = np.cumsum(parsed)[1::2] - lengths
+    inside = lengths > 0  # other writers leave empty runs in
+    return starts[inside], lengths[inside]
 
 
 def _parse(counts: bytes) -> np.ndarray:
@@ -321,3 +330,15 @@ def _iou(
             if common:
                 result[i, j] = common / (area_a + areas_b[j] - common)
     return result
+
+
+@njit(cache=True, nogil=True)
+def _paint(labels: np.ndarray, starts: np.ndarray, lengths: np.ndarray, value: int) -> None:
+    height = labels.shape[0]
+    for k in range(len(starts)):
+        x, y = starts[k] // height, starts[k] % height
+        for _ in range(lengths[k]):
+            labels[y, x] = value
+            y += 1
+            if y == height:
+                x, y = x + 1, 0
