@@ -11,6 +11,7 @@ import ipaddress
 
 from pydantic import Field, field_validator
 
+from backend.jobs import JobStore, start_scheduler
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
 from backend.project.settings import load_settings, state_folder
 from backend.web.links import app_link
@@ -46,6 +47,7 @@ def main(argv: list[str]) -> None:
     port = given.port or settings.app_port
     with recorded(settings, port, state), listen(settings.bind_address, port) as listener:
         app = build_app(settings, port, state)
+        start_scheduler(JobStore(state))
         announce(app_link(settings, port), state)
         serve(app, settings.bind_address, port, access_log=given.access_log, listener=listener)
 

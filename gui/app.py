@@ -6,15 +6,14 @@ import streamlit as st
 
 from gui.steps import STEPS, Step
 from gui.widgets.coming import show_coming
-from gui.widgets.context import active_jobs
+from gui.widgets.context import active_jobs, settings
 
 HERE = Path(__file__).parent
 
 
 def page_of(step: Step) -> st.Page:
     """Return the page of a step; a step whose page is not built yet says so and links to the step before."""
-    file = HERE / "app_pages" / f"{step.key}.py"
-    target = file if file.is_file() else lambda: show_coming(step)
+    target = step.file if step.is_built else lambda: show_coming(step)
     return st.Page(target, title=step.title, icon=step.icon, url_path=step.key, default=step.key == "home")
 
 
@@ -28,7 +27,8 @@ for step in STEPS:
 st.session_state["pages"] = pages
 
 chosen = st.navigation(sections)
-if running := active_jobs():
-    with st.sidebar:
+with st.sidebar:
+    if running := active_jobs():
         st.page_link(pages["jobs"], label=f"{len(running)} at work or waiting", icon=":material/progress_activity:")
+    st.link_button("Sign out", f"{settings().path_prefix}/-/sign-out", icon=":material/logout:", type="tertiary")
 chosen.run()

@@ -1,6 +1,9 @@
 """The steps of the work, in order: what the sidebar shows and what comes before what."""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+PAGES = Path(__file__).parent / "app_pages"
 
 
 @dataclass(frozen=True)
@@ -13,6 +16,16 @@ class Step:
     section: str
     purpose: str
     before: str | None = None
+
+    @property
+    def file(self) -> Path:
+        """The page's script."""
+        return PAGES / f"{self.key}.py"
+
+    @property
+    def is_built(self) -> bool:
+        """Whether this version has the page."""
+        return self.file.is_file()
 
 
 LABEL, MEASURE, SYSTEM = "Teach", "Measure", "Lektrack"

@@ -1,6 +1,6 @@
 """Which step of the work each video has reached: read from its files and from the job table, nothing kept."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -43,8 +43,10 @@ VIDEO_STEPS = (
 )
 
 
-def video_steps(project: Project, video: str, jobs: Iterable[Job]) -> list[VideoStep]:
+def video_steps(project: Project, video: str, jobs: Iterable[Job], offered: Collection[str]) -> list[VideoStep]:
     """Return the steps of ``video`` in order; ``jobs`` are the project's jobs, newest first.
+
+    Only steps whose key is in ``offered`` are returned: a step without a page cannot be next.
 
     A step at work shows as running; one whose newest job failed as failed, until a later one succeeds; one whose files
     are there as done. The first step that is none of these, and whose step before is done, is next.
@@ -53,6 +55,8 @@ def video_steps(project: Project, video: str, jobs: Iterable[Job]) -> list[Video
     steps: list[VideoStep] = []
     next_found = False
     for key, kind in VIDEO_STEPS:
+        if key not in offered:
+            continue
         detail = _finished(project, video, key)
         state = _state(next((job.state for job in jobs if job.kind == kind), None), detail)
         if state is StepState.OPEN and not next_found:

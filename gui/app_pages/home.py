@@ -1,15 +1,16 @@
 """Home: the project at a glance."""
 
 import streamlit as st
-from backend.video.library import VideoRecord, list_videos, thumbnail
 
 from backend.jobs.overview import StepState, VideoStep, video_steps
 from backend.project.settings import state_folder
 from backend.project.state_files import set_aside
-from gui.steps import BY_KEY
+from backend.video.library import VideoRecord, list_videos, thumbnail
+from gui.steps import BY_KEY, STEPS
 from gui.widgets.context import active_jobs, job_store, project
 from gui.widgets.job_view import escape, show_job
 from gui.widgets.live import live
+from gui.widgets.words import duration
 
 LOOKS = {
     StepState.DONE: ("green", ":material/check_circle:"),
@@ -19,6 +20,7 @@ LOOKS = {
     StepState.NEXT: ("orange", ":material/arrow_forward:"),
     StepState.OPEN: ("gray", ":material/radio_button_unchecked:"),
 }
+OFFERED = {step.key for step in STEPS if step.is_built}
 
 
 def badge(step: VideoStep) -> str:
@@ -30,7 +32,7 @@ def badge(step: VideoStep) -> str:
 
 def show_video(record: VideoRecord) -> None:
     """Draw one video with the steps of its work."""
-    steps = video_steps(project(), record.slug, job_store().list(video=record.slug))
+    steps = video_steps(project(), record.slug, job_store().list(video=record.slug), OFFERED)
     with st.container(border=True):
         picture, words = st.columns([0.2, 0.8], vertical_alignment="center")
         if not record.problem:
@@ -52,6 +54,8 @@ def draw_jobs() -> bool:
     jobs = active_jobs()
     for job in jobs[:5]:
         show_job(job, "home", log=False)
+    if len(jobs) > 5:
+        st.caption(f"And {len(jobs) - 5} more; see Jobs.")
     if not jobs:
         st.caption("Nothing runs or waits.")
     return bool(jobs)
@@ -63,7 +67,7 @@ for broken in set_aside(state_folder()):
 records = list_videos(project())
 first, second, third = st.columns(3)
 first.metric("Videos", len(records))
-second.metric("Hours of video", f"{sum(record.info.duration_s for record in records if record.info) / 3600:.1f}")
+second.metric("Length in all", duration(sum(record.info.duration_s for record in records if record.info)))
 third.metric("Jobs at work or waiting", len(active_jobs()))
 
 st.subheader("Now")

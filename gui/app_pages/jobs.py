@@ -21,7 +21,9 @@ def draw() -> bool:
     """Draw the chosen jobs; return whether any job is at work or waiting."""
     jobs = job_store().list(states=states, limit=st.session_state.get("jobs_limit", PAGE_SIZE))
     if not jobs:
-        st.info({"Failed": "Nothing failed.", "Ended": "Nothing has ended yet."}.get(chosen, "Nothing runs or waits."))
+        st.caption(
+            {"Failed": "Nothing failed.", "Ended": "Nothing has ended yet."}.get(chosen, "Nothing runs or waits.")
+        )
     for job in jobs:
         show_job(job, "jobs")
     return bool(active_jobs())

@@ -4,10 +4,10 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import streamlit as st
-from backend.video.library import VideoRecord, add_video, list_videos, remove_video, thumbnail, update_video
 
 from backend.project.disk import as_bytes
 from backend.project.errors import InputError
+from backend.video.library import VideoRecord, add_video, list_videos, remove_video, thumbnail, update_video
 from gui.widgets.context import active_jobs, project, refusals, settings, title
 from gui.widgets.file_picker import pick_files
 from gui.widgets.job_view import escape
@@ -54,8 +54,7 @@ def facts(record: VideoRecord) -> str:
         duration(info.duration_s),
         info.codec,
     ]
-    if record.path.is_file():
-        words.append(as_bytes(record.path.stat().st_size))
+    words.append(as_bytes(record.identity["size"]))
     return " · ".join(words)
 
 
@@ -67,7 +66,9 @@ def show(record: VideoRecord) -> None:
             picture.markdown(":material/broken_image: :red-badge[broken]")
         else:
             picture.image(str(thumbnail(project(), record.slug, 0, 480)), width="stretch")
-        words.markdown(f"**{escape(record.name)}** &nbsp; :gray-badge[{record.slug}]")
+        words.markdown(
+            f"**{escape(record.name)}**" + (f" &nbsp; :gray-badge[{record.slug}]" if record.slug != record.name else "")
+        )
         if record.problem:
             words.error(record.problem)
         if record.info is not None:
@@ -77,7 +78,7 @@ def show(record: VideoRecord) -> None:
         words.caption(
             f":material/photo_camera: {escape(record.camera or 'no camera')} · :material/schedule: {start_of(record)}"
         )
-        words.caption(f":material/link: {escape(str(record.path))}")
+        words.caption(f":material/link: {escape(record.path)}")
         if acts.button("Edit", key=f"edit-{record.slug}", icon=":material/edit:", width="stretch"):
             edit(record)
         if acts.button("Remove", key=f"remove-{record.slug}", icon=":material/delete:", width="stretch"):

@@ -18,7 +18,10 @@ export default function (component) {
     Object.assign(picker, { ticked: new Set(), filter: "", here: 0, folder: data.folder });
   }
   picker.open = (path) => setStateValue("folder", path);
-  picker.choose = () => setTriggerValue("chosen", [...picker.ticked]);
+  picker.choose = () => {
+    setTriggerValue("chosen", [...picker.ticked]);
+    picker.ticked.clear();
+  };
   draw(root, data, picker);
   if (wasInList) root.querySelector(".list").focus();
 }
@@ -79,7 +82,7 @@ function fill(list, foot, data, picker) {
     list.append(Object.assign(element("div", "empty"), { textContent: emptyText(data, picker) }));
   }
   list.children[picker.here]?.scrollIntoView({ block: "nearest" });
-  fillFoot(foot, data, picker);
+  fillFoot(list, foot, data, picker);
 }
 
 function emptyText(data, picker) {
@@ -109,7 +112,7 @@ function row(entry, index, list, foot, data, picker) {
   return line;
 }
 
-function fillFoot(foot, data, picker) {
+function fillFoot(list, foot, data, picker) {
   const count = picker.ticked.size;
   const hint = element("span", "hint");
   hint.textContent = count
@@ -117,7 +120,10 @@ function fillFoot(foot, data, picker) {
     : "Arrow keys move, Enter opens, Space ticks, Backspace goes up.";
   if (data.hidden) hint.textContent += ` ${data.hidden} more entries are not shown; use a smaller folder.`;
   const button = Object.assign(element("button"), { type: "button", textContent: data.action, disabled: count === 0 });
-  button.addEventListener("click", () => picker.choose());
+  button.addEventListener("click", () => {
+    picker.choose();
+    fill(list, foot, data, picker);
+  });
   foot.replaceChildren(hint, button);
 }
 
@@ -186,5 +192,5 @@ function bytes(size) {
 }
 
 function day(seconds) {
-  return new Date(seconds * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: undefined });
+  return new Date(seconds * 1000).toLocaleString([], { dateStyle: "medium" });
 }
