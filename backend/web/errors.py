@@ -1,6 +1,5 @@
 """One JSON shape for every error, and one table from exceptions to HTTP statuses."""
 
-import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -9,8 +8,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from backend.project.errors import InputError
-
-log = logging.getLogger(__name__)
 
 
 class Conflict(RuntimeError):
@@ -39,12 +36,11 @@ def json_error(status: int, message: str, headers: dict[str, str] | None = None)
 
 
 def error_response(error: Exception) -> JSONResponse:
-    """Return the answer to a request that ended in ``error``. What is our fault is logged and not shown."""
+    """Return the answer to a request that ended in ``error``. What is our fault is not shown; the gate logs it."""
     if isinstance(error, HTTPException):
         return json_error(error.status_code, error.detail, dict(error.headers or {}))
     status = next((EXCEPTION_STATUS[kind] for kind in type(error).__mro__ if kind in EXCEPTION_STATUS), None)
     if status is None:
-        log.error("a request failed", exc_info=error)
         return json_error(500, "this failed; the reason is in the server's log")
     if isinstance(error, OSError):  # its text holds a path of the server
         return json_error(status, HTTPStatus(status).phrase)
@@ -57,4 +53,4 @@ def exception_handlers() -> dict[Any, Any]:
     async def handle(request: Request, error: Exception) -> JSONResponse:
         return error_response(error)
 
-    return dict.fromkeys([HTTPException, *EXCEPTION_STATUS], handle)
+    return dict.fromkeys([HTTPException, Exception, *EXCEPTION_STATUS], handle)

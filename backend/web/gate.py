@@ -5,6 +5,7 @@ Order of the checks, each refusing before the next is asked: shape of the reques
 way. Every answer, refusals included, gets the headers of `backend.web.headers`.
 """
 
+import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,8 @@ SIGN_IN_PATH, SIGN_OUT_PATH = "/-/sign-in", "/-/sign-out"
 MAX_PATH = 4096  # no path of ours is longer
 NOT_KEPT = {"cache-control": "no-store"}
 POLICY_VIOLATION = 1008  # the WebSocket close code for "you may not"
+
+log = logging.getLogger(__name__)
 
 
 def protect(
@@ -122,9 +125,11 @@ class Gate:
                 await self._pass_on(scope, receive, answering)
                 return
         except Exception as error:
-            if started:
-                raise
             answer = error_response(error)
+            if answer.status_code >= 500:
+                log.error("%s failed", scope["path"][:200], exc_info=error)
+            if started:
+                return  # uvicorn closes what was left half said
         await _send_answer(answer, scope, receive, answering)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response | None:
@@ -167,7 +172,7 @@ class Gate:
     async def _pass_on_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on a WebSocket until the token that opened it is changed."""
         opened_with = self.sign_in.token()
-        closed = False
+        accepted = closed = False
 
         async def still_allowed() -> bool:
             nonlocal closed
@@ -182,7 +187,11 @@ class Gate:
             return message if allowed else {"type": "websocket.disconnect", "code": POLICY_VIOLATION}
 
         async def checked_send(message: Message) -> None:
-            if await still_allowed():
+            nonlocal accepted
+            if message["type"] == "websocket.close" and not accepted:
+                await _send_answer(json_error(403, "there is no such WebSocket here"), scope, receive, send)
+            elif await still_allowed():
+                accepted = True
                 await send(message)
 
         await self.app(scope, checked_receive, checked_send)

@@ -40,7 +40,7 @@ class HttpProtocol(H11Protocol):
             return
         answer = json_error(400, msg, {"connection": "close"})
         for event in (
-            h11.Response(status_code=400, headers=secured(answer.raw_headers, content_policy())),
+            h11.Response(status_code=400, reason=b"Bad Request", headers=secured(answer.raw_headers, content_policy())),
             h11.Data(data=answer.body),
             h11.EndOfMessage(),
         ):

@@ -1,0 +1,59 @@
+"""Every route of every server refuses whoever is not signed in, and says so with all headers."""
+
+import re
+
+import pytest
+
+from tests.web.conftest import routes_of
+from tests.web.run_server import KINDS
+from tests.web.servers import HANDSHAKE, Server
+
+# what Streamlit is known to answer; if one of these is gone the list below is not the whole list
+EXPECTED = {
+    "app": {"/", "/_stcore/health", "/_stcore/metrics", "/_stcore/stream", "/_stcore/host-config"},
+    "service": {"/", "/api/edit", "/stream"},
+}
+
+
+@pytest.fixture(scope="session")
+def routes() -> dict[str, list[dict]]:
+    """All routes of all kinds of servers."""
+    return {kind: routes_of(kind) for kind in KINDS}
+
+
+def concrete(path: str) -> str:
+    """Return a path that the route's pattern matches."""
+    return re.sub(r"{[^}]*}", "x", path)
+
+
+def test_the_list_of_routes_is_whole(routes: dict[str, list[dict]]) -> None:
+    for kind, expected in EXPECTED.items():
+        assert expected <= {route["path"] for route in routes[kind]}
+    assert any("upload" in route["path"] for route in routes["app"])
+
+
+def test_every_route_refuses_without_sign_in(server: Server, routes: dict[str, list[dict]]) -> None:
+    own = [("Origin", f"http://127.0.0.1:{server.port}"), ("Sec-Fetch-Site", "same-origin")]
+    asked = 0
+    for route in routes[server.command[-2]]:
+        path = concrete(route["path"])
+        for method in route["methods"] or ["GET"]:
+            for body in (b"", b"{}") if method in ("POST", "PUT", "DELETE") else (b"",):
+                headers = [*own, *HANDSHAKE] if not route["methods"] else own
+                answer = server.ask(method, path, headers, body=body)
+                assert answer.status == 401, (method, path)
+                assert "set-cookie" not in answer.headers
+                asked += 1
+    assert asked >= 6
+
+
+@pytest.mark.parametrize("path", ["/static/js/x.js", "/favicon.png", "/media/x.png", "/-/ready", "/-/sign-out", "/-/x"])
+def test_files_and_our_own_paths_refuse_without_sign_in(server: Server, path: str) -> None:
+    assert server.ask(path=path).status == 401
+
+
+def test_get_changes_nothing_on_any_route(server: Server, routes: dict[str, list[dict]]) -> None:
+    for route in routes[server.command[-2]]:
+        if "GET" not in route["methods"] and route["methods"]:
+            answer = server.ask_signed_in("GET", concrete(route["path"]))
+            assert answer.status in (200, 404, 405), route  # 200 is Streamlit's start page
