@@ -12,6 +12,7 @@ from backend.video.index import PacketIndex
 from backend.video.source import open_video_file
 
 JPEG_RANGE = 2  # AVCOL_RANGE_JPEG
+STRICT = {"mjpeg": "explode"}  # hides damage unless told not to
 CENTRED_CHROMA = ("mjpeg", "mpeg1video")
 HALVES = {"420p": (True, True), "422p": (True, False), "444p": (False, False), "440p": (False, True)}
 BITS = {"": 8, "10le": 10, "12le": 12}
@@ -29,19 +30,22 @@ class AvDecoder:
 
     def __init__(self, path: Path, index: PacketIndex, threads: int = 0):
         self.landed: int | None = None
+        self._path = path
         self._index = index
-        self._container, self._stream = open_video_file(path)
-        self._codec = self._stream.codec_context
-        self._codec.thread_type = "AUTO"
-        self._codec.thread_count = threads
-        self._packets = self._container.demux(self._stream)
+        self._threads = threads
         self._ready: deque[Decoded] = deque()
+        self._trouble: DecodingError | None = None  # to be raised once what is ready was taken
         self._finished = False
         self._awaits_key = False
+        self._open()
 
-    def seek(self, timestamp: int | None) -> None:
+    def seek(self, timestamp: int | None, anew: bool = False) -> None:
         """See `Decoder.seek`."""
+        if anew:
+            self.close()
+            self._open()
         self._ready.clear()
+        self._trouble = None
         self._finished = False
         self.landed = None
         self._awaits_key = timestamp is not None
@@ -54,33 +58,57 @@ class AvDecoder:
 
     def next(self) -> Decoded | None:
         """See `Decoder.next`."""
-        while not self._ready and not self._finished:
-            try:
-                self._decode_packet()
-            except av.error.EOFError:
-                self._finished = True
-            except (av.error.FFmpegError, OSError) as error:
-                raise DecodingError(str(error.strerror or error)) from error
-        return self._ready.popleft() if self._ready else None
+        while not self._ready:
+            if self._trouble is not None:
+                trouble, self._trouble = self._trouble, None
+                raise trouble
+            if self._finished:
+                return None
+            self._decode_packet()
+        return self._ready.popleft()
+
+    def _open(self) -> None:
+        self._container, self._stream = open_video_file(self._path)
+        self._codec = self._stream.codec_context
+        self._codec.thread_type = "AUTO"
+        self._codec.thread_count = self._threads
+        if self._codec.name in STRICT:
+            self._codec.options = {"err_detect": STRICT[self._codec.name]}
+        self._packets = self._container.demux(self._stream)
 
     def _decode_packet(self) -> None:
-        packet = next(self._packets, None)
-        if packet is None:
+        packet = None
+        try:
+            packet = next(self._packets, None)
+            if packet is None:
+                self._finished = True
+            elif not packet.size:
+                self._collect(packet.decode())
+            elif packet.is_corrupt:
+                self._skip_to_key(packet)
+            elif packet.is_keyframe or not self._awaits_key:
+                self._awaits_key = False
+                packet.pts = packet.dts if packet.pts is None else packet.pts
+                self.landed = packet.pts if self.landed is None else self.landed
+                self._collect(packet.decode())
+        except av.error.EOFError:
             self._finished = True
-            return
-        if packet.size:
-            if packet.is_corrupt:
-                raise DecodingError("a packet is cut off or damaged")
-            if self._awaits_key and not packet.is_keyframe:
-                return
-            self._awaits_key = False
-            if packet.pts is None:
-                packet.pts = packet.dts
-            if self.landed is None:
-                self.landed = packet.pts
-        for frame in packet.decode():
+        except (av.error.FFmpegError, OSError) as error:
+            self._finished = packet is None  # the file itself cannot be read on
+            lag = self._codec.thread_count if packet is not None and self._codec.thread_count != 1 else 0
+            self._trouble = DecodingError(str(error.strerror or error), packet.pts if packet else None, lag)
+
+    def _skip_to_key(self, packet: av.Packet) -> None:
+        """Finish what came before a damaged packet, which is not given to the decoder, and go on at a key frame."""
+        self._collect(self._codec.decode(None))
+        self._codec.flush_buffers()
+        self._awaits_key, self.landed = True, None
+        self._trouble = DecodingError("a packet is cut off or damaged", packet.pts)
+
+    def _collect(self, frames: list[av.VideoFrame]) -> None:
+        for frame in frames:
             if frame.pts is not None:
-                self._ready.append(Decoded(frame.pts, frame.key_frame, frame.is_corrupt, frame))
+                self._ready.append(Decoded(frame.pts, frame.is_corrupt, frame))
 
     def picture(self, frame: Decoded) -> Planes | np.ndarray:
         """Return the planes of ``frame`` (views, valid while it is held), or RGB where the file stores RGB."""

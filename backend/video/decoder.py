@@ -14,7 +14,15 @@ DECODERS = ("pyav", "nvdec")
 
 
 class DecodingError(Exception):
-    """The decoder could not make sense of some packet; frames up to the next key frame cannot be trusted."""
+    """The decoder could not make sense of a packet.
+
+    ``pts`` is the display time of the packet it was given, ``lag`` how many packets earlier the trouble may lie.
+    """
+
+    def __init__(self, reason: str, pts: int | None = None, lag: int = 0):
+        super().__init__(reason)
+        self.pts = pts
+        self.lag = lag
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,6 @@ class Decoded:
     """One frame as it left the decoder: its display time in the stream's time base, and what only its decoder reads."""
 
     pts: int
-    key: bool
     corrupt: bool
     payload: Any
 
@@ -30,8 +37,11 @@ class Decoded:
 class Decoder(Protocol):
     """One open file. Frames come in display order from where `seek` led."""
 
-    def seek(self, timestamp: int | None) -> None:
-        """Go on from the key frame at or before ``timestamp`` (stream units); None: from the very first packet."""
+    def seek(self, timestamp: int | None, anew: bool = False) -> None:
+        """Go on from the key frame at or before ``timestamp`` (stream units); None: from the very first packet.
+
+        ``anew`` throws the decoder's state away, because it met damage.
+        """
 
     @property
     def landed(self) -> int | None:

@@ -1,4 +1,9 @@
-"""Finding one frame: where to begin decoding, which frames to trust, and what to do when the target is not met."""
+"""Finding one frame: where to begin decoding, which frames to trust, and what to do when the target is not met.
+
+A damaged picture spoils what was coded after it, and some of that is shown before it: with B-frames, frame 69 may build
+on frame 71. So a frame is handed over only when everything coded before it has come out of the decoder whole; the index
+knows how far that reaches (`PacketIndex.needs`). A decoder that met damage is not used beyond it: it is opened anew.
+"""
 
 from pathlib import Path
 
@@ -8,76 +13,103 @@ from backend.video.index import PacketIndex
 
 
 class FrameFinder:
-    """Yields the frame asked for from a decoder that can only go forward from key frames."""
+    """Gets frames by number from a decoder that can only go forward from key frames.
+
+    "Order" is the position of a frame's packet in the file, that is, the order of decoding.
+    """
 
     def __init__(self, path: Path, index: PacketIndex, decoder: Decoder):
         self._path = path
         self._index = index
         self._decoder = decoder
-        self._held: tuple[int, Decoded] | None = None  # decoded, but beyond what was asked for
-        self._next: int | None = None  # number of the first frame not yet decoded; None where that is not known
-        self._damage = ""  # why frames cannot be trusted until the next key frame
+        self._held: dict[int, Decoded] = {}  # number: frame, decoded and not yet passed by; a few
+        self._last: int | None = None  # the highest number decoded since the last seek
+        self._spoiled: int | None = None  # order from which on nothing can be trusted
+        self._reason = ""
 
     def fetch(self, frame: int) -> Decoded:
         """Return frame number ``frame`` (inside the video). Raises DamagedFrameError if it cannot be had right."""
-        if self._goes_on_to(frame):
-            return self._forward(frame)
+        if not self._blocked(frame) and not self._lies_ahead(frame):
+            self._begin_before(frame)
+        if not self._blocked(frame):
+            self._advance(frame)
+        if self._blocked(frame) or frame not in self._held:
+            raise DamagedFrameError(self._path, frame, self._reason or "the decoder leaves it out")
+        self._held = {number: decoded for number, decoded in self._held.items() if number >= frame}
+        return self._held[frame]
+
+    def _blocked(self, frame: int) -> bool:
+        """Whether known damage lies between the key frame that ``frame`` builds on and ``frame`` itself."""
+        if self._spoiled is None:
+            return False
+        return self._index.key_order(frame) <= self._spoiled <= self._index.order[frame]
+
+    def _lies_ahead(self, frame: int) -> bool:
+        """Whether ``frame`` is held, or going forward is the shortest way to it."""
+        if frame in self._held:
+            return True
+        if self._last is None or self._last >= frame:
+            return False
+        if self._spoiled is not None and self._index.order[frame] > self._spoiled:
+            return False
+        return self._index.key_order(frame) <= self._index.key_order(self._last)
+
+    def _begin_before(self, frame: int) -> None:
+        """Seek so that the first frame that comes out is not beyond ``frame``."""
         for start in self._index.starts_for(frame):
+            self._held, self._last, self._reason = {}, None, ""
             try:
-                self._decoder.seek(start)
+                self._decoder.seek(start, anew=self._spoiled is not None)
             except DecodingError as error:
-                raise DamagedFrameError(self._path, frame, str(error)) from error
-            self._held, self._next, self._damage = None, None, ""
-            self._held = self._decode()
-            if self._held is not None and self._held[0] <= frame:
-                return self._forward(frame)
-        raise DamagedFrameError(self._path, frame, self._damage or "no key frame before it leads to it")
+                self._reason = str(error)
+                continue
+            self._spoiled = None
+            self._take()
+            if self._last is not None and self._last <= frame:
+                return
 
-    def _goes_on_to(self, frame: int) -> bool:
-        """Whether going forward from here is the shortest way to ``frame``."""
-        if self._held is not None:
-            return self._held[0] == frame or (self._held[0] < frame and not self._key_between(self._held[0], frame))
-        return self._next is not None and self._next <= frame and not self._key_between(self._next, frame)
+    def _advance(self, frame: int) -> None:
+        """Decode until ``frame`` and all that it may build on have come out."""
+        goal = self._index.needs[frame]
+        while self._last is not None and self._last < goal and not self._blocked(frame):
+            if not self._take():
+                self._reason = self._reason or "the file ends before it"
+                return
 
-    def _key_between(self, here: int, there: int) -> bool:
-        """Whether a key frame lies after ``here``, up to ``there``: then seeking saves decoding."""
-        first, last = self._index.key_pts.searchsorted(self._index.pts[[here, there]], side="right")
-        return bool(last > first)
-
-    def _forward(self, frame: int) -> Decoded:
-        """Decode up to ``frame``, which lies ahead."""
-        while True:
-            found = self._held or self._decode()
-            self._held = None
-            if found is None:
-                raise DamagedFrameError(self._path, frame, self._damage or "the file ends before it")
-            number, decoded = found
-            if number > frame:
-                self._held = found
-                raise DamagedFrameError(self._path, frame, self._damage or "the decoder left it out")
-            if number == frame:
-                if self._damage or decoded.corrupt:
-                    raise DamagedFrameError(self._path, frame, self._damage or "the decoder marks it as corrupt")
-                return decoded
-
-    def _decode(self) -> tuple[int, Decoded] | None:
-        """Return the next frame that is in the index and can build on what was decoded; None at the end."""
+    def _take(self) -> bool:
+        """Take one frame from the decoder; False at the end."""
         while True:
             try:
                 decoded = self._decoder.next()
             except DecodingError as error:
-                self._damage = str(error)
+                self._spoil(self._order_at(error.pts) - error.lag, str(error))
                 continue
             if decoded is None:
-                self._next = None
-                return None
-            if decoded.key:
-                self._damage = ""
+                return False
             number = self._index.frame_of(decoded.pts)
             landed = self._decoder.landed
             if number is None or (landed is not None and decoded.pts < landed):
-                continue
-            if self._next is not None and number < self._next:
-                continue  # a second frame of the same time
-            self._next = number + 1
-            return number, decoded
+                continue  # hidden by an edit list, or without the frames it builds on
+            if self._last is not None:
+                if number <= self._last:
+                    continue  # a second frame of the same time
+                if number > self._last + 1:
+                    self._spoil(int(self._index.order[self._last + 1 : number].min()), "the decoder leaves frames out")
+            if decoded.corrupt:
+                self._spoil(int(self._index.order[number]), "the decoder finds errors in it or in what it builds on")
+            self._last = number
+            if self._spoiled is None or self._index.order[number] < self._spoiled:
+                self._held[number] = decoded
+            return True
+
+    def _order_at(self, pts: int | None) -> int:
+        number = None if pts is None else self._index.frame_of(pts)
+        if number is not None:
+            return int(self._index.order[number])
+        return int(self._index.order[self._last]) if self._last is not None else 0
+
+    def _spoil(self, order: int, reason: str) -> None:
+        if self._spoiled is None or order < self._spoiled:
+            self._spoiled, self._reason = order, reason
+            whole = (number for number in self._held if self._index.order[number] < order)
+            self._held = {number: self._held[number] for number in whole}

@@ -12,6 +12,7 @@ import os
 import zipfile
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,11 @@ from backend.project.manifest import file_identity
 from backend.project.settings import state_folder
 from backend.video.source import open_video_file
 
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 TRIM_PACKETS = 1000  # how far the first frame that can be decoded is looked for
+CHECKED_FRAMES = 16  # decoded to see that the packets' times are the frames' times
+CONVERT = "convert it to mp4 or mkv with a video tool first"
+NO_TIMES = f"does not say when its frames are shown (AVI with B-frames, or a bare stream); {CONVERT}"
 log = logging.getLogger(__name__)
 
 
@@ -39,6 +43,8 @@ class PacketIndex:
     ----------
     pts
         (N,) int64, ascending, unique: display time of each frame; its position is the frame's number.
+    order
+        (N,) int64: position of each frame's packet in the file, that is, in the order of decoding.
     key_pts, key_seek
         (K,) int64, ascending by pts: key frames, and the time to seek to for each, ``min(pts, dts)``.
     first_seek
@@ -56,6 +62,7 @@ class PacketIndex:
     """
 
     pts: np.ndarray
+    order: np.ndarray
     key_pts: np.ndarray
     key_seek: np.ndarray
     first_seek: int
@@ -67,7 +74,15 @@ class PacketIndex:
     identity: dict[str, Any]
     warnings: tuple[str, ...] = ()
 
-    @property
+    @cached_property
+    def needs(self) -> np.ndarray:
+        """Return (N,) int64: for each frame, the last frame in display order among it and those decoded before it."""
+        by_order = np.argsort(self.order)
+        needs = np.empty_like(by_order)
+        needs[by_order] = np.maximum.accumulate(by_order)
+        return needs
+
+    @cached_property
     def times(self) -> np.ndarray:
         """Return (N,) float64: seconds since the first frame."""
         return (self.pts - self.pts[0]) * float(self.time_base)
@@ -91,6 +106,15 @@ class PacketIndex:
         """Return the number of the frame shown at ``pts``, None if no frame is."""
         place = int(np.searchsorted(self.pts, pts))
         return place if place < len(self.pts) and self.pts[place] == pts else None
+
+    def key_order(self, frame: int) -> int:
+        """Return the order of the last key frame shown at or before ``frame``, -1 where there is none."""
+        return int(self._key_orders[np.searchsorted(self.key_pts, self.pts[frame], side="right")])
+
+    @cached_property
+    def _key_orders(self) -> np.ndarray:
+        shown = [self.frame_of(pts) for pts in self.key_pts.tolist()]
+        return np.array([-1, *(-1 if frame is None else self.order[frame] for frame in shown)], np.int64)
 
     def starts_for(self, frame: int) -> list[int | None]:
         """Return times to seek to that may lead to ``frame``: nearest key first, at last None for the beginning."""
@@ -141,9 +165,7 @@ def build_index(path: Path) -> PacketIndex:
         packets.read(container, stream)
     container, stream = open_video_file(path)
     with container:
-        first = _first_frame(container, stream)
-    if first is None:
-        raise InputError(f"{path}: none of its {len(packets.rows)} frames can be decoded")
+        first = _first_frames(container, stream)
     return packets.index(first)
 
 
@@ -160,6 +182,8 @@ class _Packets:
         self.reorders = stream.codec_context.has_b_frames
         self.warnings: list[str] = []
         self.broken = 0
+        self.seen = 0
+        self.promised = stream.frames  # 0 where the container does not say
 
     def read(self, container: InputContainer, stream: VideoStream) -> None:
         try:
@@ -168,6 +192,8 @@ class _Packets:
                     self._add(packet)
         except (av.error.FFmpegError, OSError) as error:
             self.warnings.append(f"reading stopped early ({error.strerror or error})")
+        if self.promised > self.seen:
+            self.warnings.append(f"the file is cut off: it promises {self.promised} frames and holds {self.seen}")
         if self.broken:
             self.warnings.append(f"{self.broken} packets are cut off or damaged and left out")
         if not self.rows:
@@ -177,11 +203,10 @@ class _Packets:
         pts = packet.pts if packet.pts is not None else packet.dts
         dts = packet.dts if packet.dts is not None else pts
         if pts is None or (packet.pts is None and self.reorders):
-            raise InputError(
-                f"{self.path} does not say when its frames are shown; convert it to mp4 or mkv with a video tool first"
-            )
+            raise InputError(f"{self.path} {NO_TIMES}")
         seek = min(pts, dts)
         self.first_seek = seek if self.first_seek is None else min(seek, self.first_seek)
+        self.seen += 1
         if packet.is_corrupt:
             self.broken += 1
         elif packet.is_discard:
@@ -190,9 +215,11 @@ class _Packets:
         else:
             self.rows.append((pts, dts, packet.size, packet.is_keyframe))
 
-    def index(self, first: av.VideoFrame) -> PacketIndex:
+    def index(self, decoded: list[av.VideoFrame]) -> PacketIndex:
+        """Return the index, checked against the first frames that came out of the decoder."""
+        first = self._checked_first(decoded)
         rows = np.array(self.rows, np.int64)  # P x 4
-        pts = np.unique(rows[:, 0])
+        pts, order = np.unique(rows[:, 0], return_index=True)
         if len(pts) < len(rows):
             self.warnings.append(f"{len(rows) - len(pts)} frames share their time with another and are left out")
         lost = int(np.searchsorted(pts, first.pts))
@@ -206,6 +233,7 @@ class _Packets:
         identity = {**file_identity(self.path), "index_sha256": hashlib.sha256(rows.tobytes()).hexdigest()}
         return PacketIndex(
             pts=pts[lost:],
+            order=order[lost:],
             key_pts=starts[:, 0].copy(),
             key_seek=starts[:, 1].copy(),
             first_seek=int(self.first_seek or 0),
@@ -218,29 +246,36 @@ class _Packets:
             warnings=tuple(self.warnings),
         )
 
+    def _checked_first(self, decoded: list[av.VideoFrame]) -> av.VideoFrame:
+        if not decoded:
+            raise InputError(f"{self.path}: none of its {len(self.rows)} frames can be decoded")
+        shown = [frame.pts for frame in decoded]
+        if shown != sorted(shown):
+            raise InputError(f"{self.path} {NO_TIMES}")
+        promised = sum(shown[0] <= row[0] <= shown[-1] for row in self.rows)
+        if len(set(shown)) < promised * 3 / 4:
+            raise InputError(f"{self.path}: packets and frames do not match (a picture in several parts?); {CONVERT}")
+        return decoded[0]
 
-def _first_frame(container: InputContainer, stream: VideoStream) -> av.VideoFrame | None:
-    """Return the first frame that comes out of the decoder and is whole."""
-    tried = 0
+
+def _first_frames(container: InputContainer, stream: VideoStream) -> list[av.VideoFrame]:
+    """Return the first whole frames that come out of the decoder."""
+    frames: list[av.VideoFrame] = []
     packets = container.demux(stream)
-    while tried < TRIM_PACKETS:
+    for _ in range(TRIM_PACKETS):
         try:
             packet = next(packets, None)
-            if packet is None:
-                return None
-            tried += 1
-            if packet.is_corrupt:
-                continue
-            if packet.pts is None:
+            if packet is None or len(frames) >= CHECKED_FRAMES:
+                break
+            if packet.size and packet.pts is None:
                 packet.pts = packet.dts
-            for frame in packet.decode():
-                if not frame.is_corrupt and frame.pts is not None:
-                    return frame
+            if not packet.is_corrupt:
+                frames += [frame for frame in packet.decode() if frame.pts is not None and not frame.is_corrupt]
         except av.error.EOFError:
-            return None
+            break
         except (av.error.FFmpegError, OSError) as error:
-            log.debug("packet %d: %s", tried, error)
-    return None
+            log.debug("%s while looking for the first frame", error)
+    return frames
 
 
 def _write_cache(path: Path, stamp: list[int], index: PacketIndex) -> None:
@@ -250,6 +285,7 @@ def _write_cache(path: Path, stamp: list[int], index: PacketIndex) -> None:
         content,
         stamp=np.array(stamp, np.int64),
         pts=index.pts,
+        order=index.order - np.arange(len(index.order)),  # small numbers compress well
         key_pts=index.key_pts,
         key_seek=index.key_seek,
         numbers=np.array([index.first_seek, *ratios, index.width, index.height, index.rotation], np.int64),
@@ -272,6 +308,7 @@ def _read_cache(path: Path, stamp: list[int]) -> PacketIndex | None:
             identity: dict[str, Any] = dict(text.split("=", 1) for text in data["identity"].tolist())
             return PacketIndex(
                 pts=data["pts"],
+                order=data["order"] + np.arange(len(data["order"])),
                 key_pts=data["key_pts"],
                 key_seek=data["key_seek"],
                 first_seek=first_seek,
