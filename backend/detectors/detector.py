@@ -133,18 +133,33 @@ class Detector(nn.Module, abc.ABC):
         with torch.autocast(self.device.type, FORMATS[self.number_format], enabled=self.number_format != "fp32"):
             pictures = self._normalise(batch, sizes)
             if targets is not None:
-                return self._losses(pictures, sizes, targets)
-            return self._detect(pictures, sizes)
+                return self._losses(self._features(pictures), pictures, sizes, targets)
+            return self._detect(self._features(pictures), pictures, sizes)
+
+    def judge(
+        self, batch: Tensor, sizes: list[tuple[int, int]], targets: list[Target]
+    ) -> tuple[dict[str, Tensor], Detections]:
+        """Return losses and detections of the same pictures, with one pass through the backbone; see `forward`."""
+        with torch.autocast(self.device.type, FORMATS[self.number_format], enabled=self.number_format != "fp32"):
+            pictures = self._normalise(batch, sizes)
+            features = self._features(pictures)
+            return self._losses(features, pictures, sizes, targets), self._detect(features, pictures, sizes)
 
     @abc.abstractmethod
     def activations(self) -> dict[str, list[nn.Module]]:
         """Return, for each stage of the backbone, the modules whose output comes straight after a ReLU or Hardswish."""
 
     @abc.abstractmethod
-    def _detect(self, pictures: Tensor, sizes: list[tuple[int, int]]) -> Detections: ...
+    def _features(self, pictures: Tensor) -> dict[str, Tensor]:
+        """Return the levels of the feature pyramid for normalised, padded pictures."""
 
     @abc.abstractmethod
-    def _losses(self, pictures: Tensor, sizes: list[tuple[int, int]], targets: list[Target]) -> dict[str, Tensor]: ...
+    def _detect(self, features: dict[str, Tensor], pictures: Tensor, sizes: list[tuple[int, int]]) -> Detections: ...
+
+    @abc.abstractmethod
+    def _losses(
+        self, features: dict[str, Tensor], pictures: Tensor, sizes: list[tuple[int, int]], targets: list[Target]
+    ) -> dict[str, Tensor]: ...
 
     def _normalise(self, batch: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
         """Return (N, 3, H', W') float32: normalised, zero where padded, H' and W' multiples of 32."""

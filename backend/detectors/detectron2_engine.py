@@ -67,9 +67,11 @@ class Detectron2Detector(Detector):
         body = self.network.backbone.bottom_up
         return {name: list(getattr(body, name)) for name in ("res2", "res3", "res4", "res5")}
 
-    def _detect(self, pictures: Tensor, sizes: list[tuple[int, int]]) -> Detections:
+    def _features(self, pictures: Tensor) -> dict[str, Tensor]:
+        return self.network.backbone(pictures.flip(1))
+
+    def _detect(self, features: dict[str, Tensor], pictures: Tensor, sizes: list[tuple[int, int]]) -> Detections:
         images = _images(pictures, sizes)
-        features = self.network.backbone(images.tensor)
         proposals, _ = self.network.proposal_generator(images, features, None)
         found, _ = self.network.roi_heads(images, features, proposals, None)
         counts = torch.tensor([len(one) for one in found])
@@ -81,7 +83,9 @@ class Detectron2Detector(Detector):
             torch.cat([one.pred_masks[:, 0] for one in found]).float(),
         )
 
-    def _losses(self, pictures: Tensor, sizes: list[tuple[int, int]], targets: list[Target]) -> dict[str, Tensor]:
+    def _losses(
+        self, features: dict[str, Tensor], pictures: Tensor, sizes: list[tuple[int, int]], targets: list[Target]
+    ) -> dict[str, Tensor]:
         network = self.network
         truth = [_instances(size, target) for size, target in zip(sizes, targets, strict=True)]
         parts = (network.proposal_generator, network.roi_heads, network.roi_heads.mask_head)
@@ -89,7 +93,6 @@ class Detectron2Detector(Detector):
             part.training = True  # this module alone: normalisation layers below it keep their mode
         try:
             images = _images(pictures, sizes)
-            features = network.backbone(images.tensor)
             with EventStorage():
                 proposals, first = network.proposal_generator(images, features, truth)
                 _, second = network.roi_heads(images, features, proposals, truth)
@@ -100,7 +103,7 @@ class Detectron2Detector(Detector):
 
 
 def _images(pictures: Tensor, sizes: list[tuple[int, int]]) -> ImageList:
-    return ImageList(pictures.flip(1), [(height, width) for width, height in sizes])
+    return ImageList(pictures, [(height, width) for width, height in sizes])
 
 
 def _instances(size: tuple[int, int], target: Target) -> Instances:

@@ -81,10 +81,12 @@ class TorchvisionDetector(Detector):
                 stages[name], waiting = waiting, []
         return stages
 
-    def _detect(self, pictures: Tensor, sizes: list[tuple[int, int]]) -> Detections:
+    def _features(self, pictures: Tensor) -> dict[str, Tensor]:
+        return self.network.backbone(pictures)
+
+    def _detect(self, features: dict[str, Tensor], pictures: Tensor, sizes: list[tuple[int, int]]) -> Detections:
         network = self.network
         shapes = [(height, width) for width, height in sizes]
-        features = network.backbone(pictures)
         proposals, _ = network.rpn(ImageList(pictures, shapes), features)
         found, _ = network.roi_heads(features, proposals, shapes)
         counts = torch.tensor([len(one["scores"]) for one in found])
@@ -96,7 +98,9 @@ class TorchvisionDetector(Detector):
             torch.cat([one["masks"][:, 0] for one in found]).float(),
         )
 
-    def _losses(self, pictures: Tensor, sizes: list[tuple[int, int]], targets: list[Target]) -> dict[str, Tensor]:
+    def _losses(
+        self, features: dict[str, Tensor], pictures: Tensor, sizes: list[tuple[int, int]], targets: list[Target]
+    ) -> dict[str, Tensor]:
         network = self.network
         shapes = [(height, width) for width, height in sizes]
         truth = [{"boxes": each.boxes, "labels": each.class_ids, "masks": each.masks} for each in targets]
@@ -104,7 +108,6 @@ class TorchvisionDetector(Detector):
         for part in parts:
             part.training = True  # this module alone: normalisation layers below it keep their mode
         try:
-            features = network.backbone(pictures)
             proposals, first = network.rpn(ImageList(pictures, shapes), features, truth)
             _, second = network.roi_heads(features, proposals, shapes, truth)
         finally:

@@ -1,0 +1,1 @@
+"""Training: data, loop, evaluation, checkpoints, and what is told about them."""

@@ -1,0 +1,168 @@
+"""Reading the COCO JSON of a training or validation set: checked once, then plain data.
+
+Categories become class ids 1, 2, ... in the order of their COCO ids, whatever those are.
+"""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.masks.polygons import to_counts
+from backend.project.errors import InputError
+
+EXAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One labelled animal. ``polygons`` (V, 2) float32 each, px; or ``counts``, compressed COCO RLE; never both.
+
+    ``class_id`` is 1-based. A ``crowd`` is ignored in training and counts neither way in evaluation.
+    """
+
+    class_id: int
+    polygons: tuple[np.ndarray, ...]
+    counts: bytes
+    crowd: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One image of a set, size in px, with what is labelled in it (nothing is an answer, too)."""
+
+    image_id: int
+    path: Path
+    width: int
+    height: int
+    instances: tuple[Instance, ...]
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """A COCO JSON. ``checksum`` is a SHA-256 over the JSON and the size of every image file."""
+
+    path: Path
+    class_names: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+    checksum: str
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    @property
+    def n_instances(self) -> int:
+        """Number of labelled animals."""
+        return sum(len(picture.instances) for picture in self.pictures)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what a manifest says about the set."""
+        return {"name": self.path.name, "checksum": self.checksum, "images": len(self), "instances": self.n_instances}
+
+
+def read_pictures(path: Path, class_names: tuple[str, ...] | None = None) -> PictureSet:
+    """Read and check a COCO JSON.
+
+    Parameters
+    ----------
+    path
+        The JSON. Image paths in it are relative to its folder, or to ``images/`` in that folder.
+    class_names
+        The classes of the training set, where this is the validation set: they must be the same.
+
+    Raises
+    ------
+    InputError
+        If the file is no COCO JSON with labels, images are missing, or the classes differ: count, example, remedy.
+    """
+    data, digest = _load(path)
+    names = {category["id"]: str(category["name"]) for category in data["categories"]}
+    ordered = tuple(names[key] for key in sorted(names))
+    if class_names is not None and set(ordered) != set(class_names):
+        raise InputError(f"{path} has the classes {', '.join(ordered)}, the model has {', '.join(class_names)}")
+    ordered = class_names or ordered
+    places = {key: ordered.index(name) + 1 for key, name in names.items()}
+    grouped = _instances(path, data, places)
+    pictures = tuple(_picture(path.parent, image, grouped) for image in data["images"])
+    return PictureSet(path, ordered, pictures, _checksum(path, pictures, digest))
+
+
+def check_classes(found: PictureSet, n_classes: int | None) -> None:
+    """Raise InputError if the number of classes that was asked for is not that of the JSON."""
+    if n_classes is not None and n_classes != len(found.class_names):
+        raise InputError(
+            f"--n-classes {n_classes}: {found.path} has {len(found.class_names)} ({', '.join(found.class_names)}); "
+            "leave the option out to take them from the JSON"
+        )
+
+
+def _load(path: Path) -> tuple[dict, "hashlib._Hash"]:
+    try:
+        content = path.read_bytes()
+        data = json.loads(content)
+        images, annotations, categories = data["images"], data["annotations"], data["categories"]
+        ids = Counter(image["id"] for image in images)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no COCO JSON with images, annotations and categories ({error!r})") from error
+    if not annotations or not images or not categories:
+        missing = next(key for key in ("images", "annotations", "categories") if not data[key])
+        raise InputError(f"{path} has no {missing}: there is nothing to learn from; make it anew from labelled masks")
+    twice = [key for key, count in ids.items() if count > 1]
+    if twice:
+        raise InputError(f"{path}: {len(twice)} image ids are used twice, such as {twice[0]}")
+    return data, hashlib.sha256(content)
+
+
+def _instances(path: Path, data: dict, places: dict[int, int]) -> dict[int, list[Instance]]:
+    sizes = {image["id"]: (int(image["height"]), int(image["width"])) for image in data["images"]}
+    grouped: dict[int, list[Instance]] = {key: [] for key in sizes}
+    for annotation in data["annotations"]:
+        try:
+            image_id, class_id = annotation["image_id"], places[annotation["category_id"]]
+            grouped[image_id].append(_instance(annotation, class_id, *sizes[image_id]))
+        except (KeyError, TypeError, ValueError) as error:
+            reason = f"unknown or missing {error}" if isinstance(error, KeyError) else str(error)
+            raise InputError(f"{path}: annotation {annotation.get('id')!r} cannot be used: {reason}") from error
+    return grouped
+
+
+def _instance(annotation: dict, class_id: int, height: int, width: int) -> Instance:
+    segmentation, crowd = annotation["segmentation"], bool(annotation.get("iscrowd", 0))
+    if isinstance(segmentation, dict):
+        return Instance(class_id, (), to_counts(segmentation, height, width), crowd)
+    if not segmentation or any(len(polygon) < 6 or len(polygon) % 2 for polygon in segmentation):
+        raise ValueError("a polygon needs at least three points, x and y each")
+    polygons = tuple(np.array(polygon, np.float32).reshape(-1, 2) for polygon in segmentation)
+    if not all(np.isfinite(polygon).all() for polygon in polygons):
+        raise ValueError("a coordinate of a polygon is no number")
+    return Instance(class_id, polygons, b"", crowd)
+
+
+def _picture(folder: Path, image: dict, grouped: dict[int, list[Instance]]) -> Picture:
+    path = folder / image["file_name"]
+    if not path.exists() and (folder / "images" / image["file_name"]).exists():
+        path = folder / "images" / image["file_name"]
+    return Picture(image["id"], path, int(image["width"]), int(image["height"]), tuple(grouped[image["id"]]))
+
+
+def _checksum(path: Path, pictures: tuple[Picture, ...], digest: "hashlib._Hash") -> str:
+    missing = []
+    for picture in pictures:
+        try:
+            digest.update(str(os.stat(picture.path).st_size).encode() + b"\n")
+        except OSError:
+            missing.append(picture.path)
+    if missing:
+        examples = ", ".join(str(each) for each in missing[:EXAMPLES])
+        raise InputError(
+            f"{path}: {len(missing)} of {len(pictures)} images are missing, such as {examples}; "
+            "paths are relative to the JSON: keep it where it was made, or make it anew"
+        )
+    return digest.hexdigest()
