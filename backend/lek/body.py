@@ -1,7 +1,7 @@
 """The body of a bird as a mesh: which triangles it has, the same for all birds, and where its vertices are in a pose.
 
-Every part is a grid of rows and columns of vertices, so that the position along it (u) and around or across it (v) is at
-the same time the place in the part's plumage texture.
+Every part is a grid of rows and columns of vertices, so that the position along it (u) and around or across it (v) is
+at the same time the place in the part's plumage texture.
 """
 
 import math

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from backend.jobs.progress import Progress
 from backend.lek.bird import Behaviour
@@ -17,10 +16,11 @@ from backend.lek.light import Light, Weather
 from backend.lek.meadow import Scene, paint_meadow
 from backend.lek.nest_box import build_box, light_inside
 from backend.lek.paint import compose, light_scene, resolve, shade
-from backend.lek.plumage import Plumage, colours, plumages
+from backend.lek.plumage import Plumage, plumages
 from backend.lek.raster import SAMPLES, cover, empty_buffers, fill, normals, to_samples
 from backend.lek.visible import VIEW, RunLengths, measure, scratch
 from backend.lek.world import Lek, stream
+from backend.masks.indexed import write_labels
 from backend.project.atomic import atomic_file
 
 NEAREST_M = 0.8  # a bird closer to the lens than this is not drawn
@@ -36,7 +36,7 @@ class Renderer:
     ):
         self._lek, self._path, self._pictures, self._progress = lek, video, pictures, progress
         self.studio = Studio(lek)
-        self._counts = scratch(lek.settings.size) if masks else np.empty(0, np.int64)
+        self._runs = scratch(lek.settings.size, masks)
         self._codes = RunLengths()
         self._stack = contextlib.ExitStack()
 
@@ -60,10 +60,10 @@ class Renderer:
         for offset, (birds, seen) in enumerate(zip(states, views, strict=True)):
             frame = first + offset
             rgb, owner, regions = self.studio.shoot(frame, birds, seen)
-            self._codes.append(lambda out, at, o=owner, r=regions, s=seen: measure(o, r, s, self._counts, out, at))
+            self._codes.append(lambda out, at, o=owner, r=regions, s=seen: measure(o, r, s, self._runs, out, at))
             self._writer.write(rgb)
             if self._pictures and frame % self._pictures[1] == 0:
-                write_mask(self._pictures[0] / f"{frame:06d}.png", owner, len(birds))
+                write_labels(self._pictures[0] / f"{frame:06d}.png", owner)
             if self._progress and frame % REPORT_EVERY == 0:
                 self._progress.update(frame)
         return views, self._codes.take()
@@ -207,14 +207,6 @@ def build_scene(lek: Lek, weather: Weather) -> Scene:
     scene = paint_meadow(lek.camera, lek.arena, lek.settings.difficulty.grass, stream(lek.settings, "meadow"))
     build_box(scene, lek.camera, lek.arena, weather.to_sun, stream(lek.settings, "box"))
     return scene
-
-
-def write_mask(path: Path, owner: np.ndarray, birds: int) -> None:
-    """Write (H, W) uint8 bird ids as an indexed PNG with the colours of objects.json."""
-    image = Image.fromarray(owner, mode="P")
-    image.putpalette(b"\0\0\0" + b"".join(bytes.fromhex(colour[1:]) for colour in colours(birds)))
-    with atomic_file(path) as file:
-        image.save(file, format="PNG")
 
 
 def _pixels(samples: int) -> int:

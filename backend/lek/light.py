@@ -1,4 +1,4 @@
-"""Light and camera over time: sun, clouds, white balance, exposure, shake. A function of time: any frame stands alone."""
+"""Light and camera over time: sun, clouds, white balance, exposure, shake; any frame stands alone."""
 
 import math
 from dataclasses import dataclass

@@ -29,7 +29,7 @@ class Outliner:
     def __init__(self, lek: Lek, masks: bool = True):
         self._lek = lek
         self._owner = np.zeros(lek.settings.size[::-1], np.uint8)
-        self._counts = scratch(lek.settings.size) if masks else np.empty(0, np.int64)
+        self._runs = scratch(lek.settings.size, masks)
         self._box, self._box_distance = box_silhouette(lek)
         self._codes = RunLengths()
 
@@ -51,7 +51,7 @@ class Outliner:
     def _frame(self, birds: np.ndarray, views: np.ndarray, out: np.ndarray, at: int) -> int:
         lek, box = self._lek, (self._box, self._box_distance)
         regions = paint(birds, lek.temperament["size"], lek.camera, *box, self._owner, views)
-        return measure(self._owner, regions, views, self._counts, out, at)
+        return measure(self._owner, regions, views, self._runs, out, at)
 
 
 def box_silhouette(lek: Lek) -> tuple[np.ndarray, float]:

@@ -4,7 +4,6 @@ Ruffs differ from bird to bird like no other species: ruff and head tufts from b
 barred or flecked. `--likeness` pulls all of it, colours as well as the place of every fleck, towards one common bird.
 """
 
-import colorsys
 import math
 from dataclasses import dataclass
 
@@ -16,7 +15,6 @@ from backend.lek.noise import fractal, mix, palette, smooth_step
 from backend.lek.world import Lek, stream
 
 HEIGHT, WIDTH = 128, 256  # v around or across x u along
-GOLDEN = 0.618034
 
 FEATHER = [  # of ruff and tufts, dark to light
     (0.075, 0.065, 0.075),
@@ -81,15 +79,6 @@ def paint(genes: _Genes) -> Plumage:
     lengths = 1 + 0.055 * np.clip(genes.length, -2, 2)
     lengths *= 1 + 0.035 * np.where(np.arange(len(lengths)) % 2, 1, -1)
     return Plumage(np.round(255 * np.clip(atlas, 0, 1)).astype(np.uint8), np.append(lengths, lengths[0]))
-
-
-def colours(n: int) -> list[str]:
-    """Return ``n`` clearly different drawing colours as ``#rrggbb``."""
-    found = []
-    for i in range(n):
-        value = colorsys.hsv_to_rgb((i * GOLDEN) % 1.0, (0.85, 0.6, 0.95)[i % 3], (0.95, 1.0, 0.7)[i % 3])
-        found.append("#" + "".join(f"{round(255 * part):02x}" for part in value))
-    return found
 
 
 def _own_textures(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

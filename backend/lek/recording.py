@@ -12,10 +12,11 @@ from backend.lek.appearance import AppearanceWriter
 from backend.lek.arena import courts, zones
 from backend.lek.events import EventLog, as_line
 from backend.lek.outlines import Outliner
-from backend.lek.plumage import colours
 from backend.lek.settings import LekSettings
 from backend.lek.truth import TruthWriter
 from backend.lek.world import Lek, found, live
+from backend.masks.colours import as_hex, colour_of
+from backend.masks.objects import OBJECTS, LabelledObject, write_objects
 from backend.project.atomic import atomic_file, atomic_json, remove_temporary
 from backend.project.disk import check_space
 from backend.project.errors import InputError
@@ -24,7 +25,7 @@ from backend.project.manifest import MANIFEST, begin_manifest, finished_file, no
 
 SCRIPT = "simulate"
 VIDEO, TRUTH, APPEARANCE, EVENTS = "video.mp4", "truth.parquet", "appearance.parquet", "events.jsonl"
-OBJECTS, ZONES, MASKS = "objects.json", "zones.json", "masks"
+ZONES, MASKS = "zones.json", "masks"
 BYTES_PER_BIRD_FRAME = 220  # truth with run lengths and appearance
 BITS_PER_PIXEL_FRAME = 0.35  # of video, generous
 
@@ -72,7 +73,7 @@ def _film(out: Path, lek: Lek, video: bool, masks: bool, mask_every: int, progre
     settings = lek.settings
     content = zones(lek.camera, lek.arena, courts(lek.arena, _homes(lek)))
     atomic_json(out / ZONES, content)
-    atomic_json(out / OBJECTS, objects(lek))
+    write_objects(out, objects(settings.birds))
     counts = {"frames": 0, "birds": settings.birds, "rows": 0, "events": 0}
     with contextlib.ExitStack() as stack:
         events = stack.enter_context(atomic_file(out / EVENTS))
@@ -102,11 +103,11 @@ def _film(out: Path, lek: Lek, video: bool, masks: bool, mask_every: int, progre
     return counts
 
 
-def objects(lek: Lek) -> list[dict]:
-    """Return the content of ``objects.json``: the birds, with a colour each for drawing."""
+def objects(birds: int) -> list[LabelledObject]:
+    """Return what ``objects.json`` says of the birds."""
     return [
-        {"id": i + 1, "name": f"bird {i + 1:02d}", "class": "ruff", "colour": colour}
-        for i, colour in enumerate(colours(lek.settings.birds))
+        LabelledObject(id=bird, name=f"bird {bird:02d}", class_name="ruff", colour=as_hex(colour_of(bird)))
+        for bird in range(1, birds + 1)
     ]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numba import njit
 
-from backend.lek.rle import MAX_CODE, encode_region
+from backend.masks.rle import write_counts
 
 # Of one bird in one frame. Boxes and points in px of the frame, NaN where nothing of the bird is seen.
 VIEW = np.dtype(
@@ -26,6 +26,7 @@ VIEW = np.dtype(
     align=True,
 )
 FULL = -1
+BYTES_A_COUNT = 14
 
 
 class RunLengths:
@@ -48,7 +49,7 @@ class RunLengths:
 
 
 @njit(cache=True)
-def measure(owner, regions, views, counts, out, at):
+def measure(owner, regions, views, runs, out, at):
     """Measure every bird of one frame.
 
     Parameters
@@ -59,7 +60,7 @@ def measure(owner, regions, views, counts, out, at):
         (n, 4) int64: columns [x1, x2) and rows [y1, y2) inside the picture that hold all pixels of a bird.
     views
         (n,) VIEW to fill; feet, ``whole`` and ``inside`` are set already.
-    counts, out, at
+    runs, out, at
         Scratch for run lengths, the buffer for their bytes, and where to write in it. No run lengths without scratch.
 
     Returns
@@ -87,15 +88,33 @@ def measure(owner, regions, views, counts, out, at):
         else:
             view.x1, view.y1, view.x2, view.y2 = left, top, right + 1, bottom + 1
             view.cx, view.cy = sum_x / area + 0.5, sum_y / area + 0.5
-            if len(counts):
-                if at + (2 * area + 3) * MAX_CODE > len(out):
+            if runs.shape[1]:
+                if at + (2 * area + 1) * BYTES_A_COUNT > len(out):
                     return FULL
                 part = owner[top : bottom + 1, left : right + 1]
-                at += encode_region(part, i + 1, top, left, height, width, counts, out[at:])
+                n = _runs(part, i + 1, left * height + top, height, runs)
+                at += write_counts(runs[0, :n], runs[1, :n], height * width, out[at:])
         view.code_end = at
     return at
 
 
-def scratch(size: tuple[int, int]) -> np.ndarray:
-    """Return the scratch for run lengths of a width x height picture."""
-    return np.empty(size[0] * size[1] + 3, np.int64)
+@njit(cache=True)
+def _runs(part, value, first, height, runs):
+    """Fill ``runs`` (2, N) with starts and lengths, column after column, of ``value`` in a part of a picture."""
+    n, end = 0, -1
+    for column in range(part.shape[1]):
+        for row in range(part.shape[0]):
+            if part[row, column] == value:
+                place = first + column * height + row
+                if place == end:
+                    runs[1, n - 1] += 1
+                else:
+                    runs[0, n], runs[1, n] = place, 1
+                    n += 1
+                end = place + 1
+    return n
+
+
+def scratch(size: tuple[int, int], masks: bool) -> np.ndarray:
+    """Return the scratch for run lengths of a width x height picture; an empty one where no masks are wanted."""
+    return np.empty((2, size[0] * size[1] if masks else 0), np.int64)
