@@ -49,7 +49,8 @@ class OwnHosts:
 
     def allows_origin(self, origin: str, host: str) -> bool:
         """Tell whether ``origin`` is that of the server called as ``host``: another port is another origin."""
-        return bool(origin) and origin.lower() in (self.public_origin, f"http://{host.lower()}")
+        own = self.public_origin if self.is_public(host) else f"http://{host.lower()}"
+        return bool(origin) and origin.lower() in (own, self.public_origin)  # a proxy need not pass the Host on
 
     def is_public(self, host: str) -> bool:
         """Tell whether ``host`` is the public address, so that a proxy stands between us and the browser."""

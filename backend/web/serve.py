@@ -18,7 +18,7 @@ MAX_HEADER_BYTES = 32 * 1024  # cookies of several tools on one host fit; endles
 MAX_MESSAGE_BYTES = 25 * 1024**2  # what Streamlit takes for the state of all widgets of a page
 PING_S = 20.0  # finds browsers that went away without a word, and keeps proxies from closing quiet connections
 KEEP_ALIVE_S = 30  # longer than the pause between two clicks, shorter than a forgotten tab
-GRACE_S = 5  # for answers under way when the server is asked to end
+GRACE_S = 3  # for answers under way when the server is asked to end
 LAST_RESORT_S = 9.0  # then the process ends whatever still runs, so that it is gone within 10 s
 STOPPED = 130  # the exit code of everything of ours that was stopped on request
 

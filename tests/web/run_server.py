@@ -6,6 +6,7 @@ all of them.
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -84,10 +85,15 @@ def protected_service(settings: Settings, port: int) -> ASGIApp:
 
 
 def protected_app(settings: Settings, port: int) -> ASGIApp:
-    """Return Streamlit behind the gate, with a page that has every element."""
+    """Return Streamlit behind the gate, with a page that has every element, or what the test's environment asks."""
+    from streamlit import config
+
     from gui.server import build_app
 
-    return build_app(settings, port, script=EVERY_ELEMENT)
+    app = build_app(settings, port, script=Path(os.environ.get("TEST_SCRIPT", EVERY_ELEMENT)))
+    if forget_s := os.environ.get("TEST_FORGET_SESSIONS_S"):
+        config.set_option("server.disconnectedSessionTTL", int(forget_s))
+    return app
 
 
 def app_routes() -> list[BaseRoute]:
