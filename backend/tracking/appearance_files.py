@@ -1,0 +1,46 @@
+"""Descriptors of detections at rest: a vector a detection, one file a chunk beside the detections or the tracks."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from backend.pipeline.chunks import Chunk
+from backend.project.atomic import atomic_file
+from backend.project.errors import InputError
+
+
+def appearance_file(chunk: Chunk) -> str:
+    """Return the name of the table of descriptors of a chunk."""
+    return chunk.detections_file.replace("detections_", "appearance_")
+
+
+def write_appearance(folder: Path, chunk: Chunk, frame: np.ndarray, detection: np.ndarray, vectors: np.ndarray) -> None:
+    """Write the descriptors of a chunk.
+
+    ``frame`` and ``detection`` are (N,) int32, sorted; a detection that is not described may be left out. ``vectors``
+    are (N, D) float32, NaN where nothing is known.
+    """
+    flat = pa.array(np.ascontiguousarray(vectors, np.float32).ravel())
+    lists = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+    table = pa.table({"frame": pa.array(frame), "detection": pa.array(detection), "vector": lists})
+    with atomic_file(folder / appearance_file(chunk)) as file:
+        pq.write_table(
+            table, file, compression="zstd", use_dictionary=False, use_byte_stream_split=["vector.list.element"]
+        )
+
+
+def read_appearance(folder: Path, chunk: Chunk) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Return frame (N,), detection (N,) and vectors (N, D) float32 of a chunk; None where there is no such file."""
+    path = folder / appearance_file(chunk)
+    try:
+        table = pq.read_table(path, columns=["frame", "detection", "vector"], partitioning=None)
+    except FileNotFoundError:
+        return None
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    lists = table["vector"].combine_chunks()
+    lists = lists.chunk(0) if isinstance(lists, pa.ChunkedArray) else lists
+    vectors = lists.flatten().to_numpy().reshape(-1, lists.type.list_size)
+    return table["frame"].to_numpy(), table["detection"].to_numpy(), vectors
