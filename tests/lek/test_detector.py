@@ -61,7 +61,7 @@ def test_a_miss_lasts(lek, tmp_path):
     _, _, origin = seen(tmp_path / "run")
     there = np.zeros((500, 9), bool)
     there[origin.frame, origin.bird] = True
-    gaps = [len(run) for bird in range(1, 9) for run in "".join("ny"[x] for x in there[:, bird]).split("y") if run]
+    gaps = [len(run) for bird in range(1, 9) for run in "".join("ny"[int(x)] for x in there[:, bird]).split("y") if run]
     assert np.mean([gap for gap in gaps if gap < 100]) > 2
 
 
