@@ -76,12 +76,14 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def remove_temporary(folder: Path) -> int:
+def remove_temporary(folder: Path, name: str | None = None) -> int:
     """Remove what a killed writer left in ``folder`` (not below it) and return how many files that were.
 
-    Call it only while holding the folder's lock: a temporary file of a living writer would go too.
+    With ``name``, only what was to become that file. Call it only while holding the folder's or the file's lock: a
+    temporary file of a living writer would go too.
     """
-    torn = [entry.path for entry in os.scandir(folder) if TEMPORARY.match(entry.name)]
-    for path in torn:
-        os.unlink(path)
+    start = "." if name is None else f".{name}."
+    torn = [entry for entry in os.scandir(folder) if TEMPORARY.match(entry.name) and entry.name.startswith(start)]
+    for entry in torn:
+        os.unlink(entry.path)
     return len(torn)

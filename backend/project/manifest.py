@@ -50,9 +50,17 @@ class Manifest(BaseModel):
     started: datetime
     finished: datetime | None = None
 
-    def write(self, folder: Path) -> None:
-        """Replace the manifest in ``folder``."""
-        atomic_write(folder / MANIFEST, self.model_dump_json(indent=1) + "\n")
+    def write(self, output: Path) -> None:
+        """Replace the manifest of ``output``; see `manifest_path`."""
+        atomic_write(manifest_path(output), self.model_dump_json(indent=1) + "\n")
+
+
+def manifest_path(output: Path) -> Path:
+    """Return the manifest's file: ``manifest.json`` in a folder, or ``output`` itself if it is ``NAME.manifest.json``.
+
+    The latter is for outputs that share a folder with others; paths in it are relative to that folder, too.
+    """
+    return output if output.name.endswith(f".{MANIFEST}") else output / MANIFEST
 
 
 def begin_manifest(folder: Path, script: str, inputs: dict[str, Any], settings: dict[str, Any]) -> Manifest:
@@ -82,14 +90,13 @@ def begin_manifest(folder: Path, script: str, inputs: dict[str, Any], settings: 
 
 def read_manifest(folder: Path) -> Manifest | None:
     """Return the manifest of ``folder``, None where there is none; InputError where it cannot be read."""
+    path = manifest_path(folder)
     try:
-        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+        return Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except ValidationError as error:
-        raise InputError(
-            f"{folder / MANIFEST} is broken ({first_problem(error)}); move it away to start anew"
-        ) from error
+        raise InputError(f"{path} is broken ({first_problem(error)}); move it away to start anew") from error
 
 
 def verify(folder: Path) -> Manifest:
@@ -102,11 +109,12 @@ def verify(folder: Path) -> Manifest:
     """
     manifest = read_manifest(folder)
     if manifest is None:
-        raise InputError(f"{folder} has no {MANIFEST}: nothing was finished there")
+        path = manifest_path(folder)
+        raise InputError(f"{path.parent} has no {path.name}: nothing was finished there")
     if not manifest.complete:
         raise InputError(f"{folder} is not complete")
     for name, file in manifest.files.items():
-        path = folder / name
+        path = manifest_path(folder).parent / name
         if not path.is_file() or path.stat().st_size != file.size:
             raise InputError(f"{path} is missing or has another size than its manifest says ({file.size} bytes)")
         if sha256(path) != file.sha256:
