@@ -12,20 +12,21 @@ from numba import njit
 
 from backend.lek.skeleton import (
     BILL_TIP,
+    FOLDED_WING,
     FOREHEAD,
     HEAD,
-    HIP,
     N_JOINTS,
-    NAPE,
-    NECK,
     RADIUS,
-    ROOT,
-    RUFF_M,
     TAIL,
     TAIL_TIP,
     body_height,
     joints,
+    leg_points,
     place,
+    ruff_axes,
+    ruff_point,
+    turn,
+    unfolding,
     wing_point,
 )
 
@@ -51,7 +52,7 @@ _PARTS = (
     (TUFT, TUFT_GRID, 2),
     (BILL, BILL_GRID, 1),
     (LEG, LEG_GRID, 2),
-    (LEG, TOE_GRID, 2 * len(TOES)),
+    (LEG, TOE_GRID, 2 * len(TOES)),  # painted as the lower half of a leg
 )
 ROUND = (BODY, RUFF, BILL, LEG)  # closed around; the others are sheets seen from both sides
 
@@ -75,7 +76,8 @@ def _build() -> Mesh:
             part = np.concatenate([np.stack(t, -1).reshape(-1, 3) for t in ((a, c, b), (b, c, d))])
             triangles.append(part)
             materials.append(np.full(len(part), material))
-            along, across = np.meshgrid(np.linspace(0, 1, rows), np.linspace(0, 1, columns), indexing="ij")
+            top = 0.5 if (rows, columns) == TOE_GRID else 0.0
+            along, across = np.meshgrid(np.linspace(top, 1, rows), np.linspace(0, 1, columns), indexing="ij")
             uv.append(np.stack([along, across], -1).reshape(-1, 2))
             if material in ROUND:
                 seam.append(np.stack([number[:, 0], number[:, -1]], -1))
@@ -135,7 +137,7 @@ def _trunk(points, size, left, out, at):
         if row == rows - 1:
             radius *= 0.45
         flat = 0.55 if row == 0 else (0.8 if row == 1 else 1.0)
-        side, up = _turn(side, tangent)
+        side, up = turn(side, tangent)
         for column in range(columns):
             angle = 2.0 * math.pi * column / (columns - 1)
             across, rise = radius * math.sin(angle) * (2.0 - flat), -radius * math.cos(angle) * flat
@@ -148,33 +150,12 @@ def _trunk(points, size, left, out, at):
 @njit(cache=True)
 def _ruff(bird, points, size, left, ragged, out, at):
     """Put a collar of feathers around the neck: from the cheeks out to a ragged rim and back in to the breast."""
-    axis = points[NAPE] - points[ROOT]
-    side, up = _turn(left, axis)
-    axis = axis / math.sqrt(axis[0] ** 2 + axis[1] ** 2 + axis[2] ** 2)
-    spread = bird.ruff
+    axis, side, up = ruff_axes(points, left)
     rows, columns = RUFF_GRID
-    rim = size * (RUFF_M[0] + RUFF_M[1] * spread)
-    base = 0.35 * points[NECK] + 0.65 * points[NAPE]
-    breast = 0.25 * points[NECK] + 0.75 * points[ROOT]
-    droop = size * (0.050 - 0.058 * spread)  # a flat ruff hangs down to the breast, a spread one stands off
     for row in range(rows):
-        t = row / (rows - 1)
-        outer = t <= 0.6
-        w = t / 0.6 if outer else (1.0 - t) / 0.4
         for column in range(columns):
             angle = 2.0 * math.pi * column / (columns - 1)
-            throat = 0.5 + 0.5 * math.cos(angle)  # 1 at the throat, 0 at the nape
-            feather = 1.0 + (ragged[column] - 1.0) * w
-            reach = rim * (0.66 + 0.34 * throat) * feather
-            inner = size * (0.0235 if outer else 0.043)
-            bulge = math.sin(0.5 * math.pi * w)
-            radius = inner + (reach - inner) * bulge
-            fall = droop * (0.55 + 0.75 * throat) * (w * w if outer else w)
-            start = base if outer else breast
-            goal = 0.25 * points[NECK] + 0.75 * points[NAPE]
-            for k in range(3):
-                stem = start[k] + (goal[k] - start[k]) * w - fall * axis[k]
-                out[at, k] = stem + radius * (math.sin(angle) * side[k] - math.cos(angle) * up[k])
+            ruff_point(bird, size, points, axis, side, up, row / (rows - 1), angle, ragged[column], out[at])
             at += 1
     return at
 
@@ -184,12 +165,12 @@ def _wing(bird, size, side, out, at):
     """Lay a wing along the body, open it, or anything in between."""
     middle = body_height(bird, size)
     cos_p, sin_p = math.cos(bird.pitch), math.sin(bird.pitch)
-    opened = bird.wings * bird.wings * (3.0 - 2.0 * bird.wings)
+    opened = unfolding(bird)
     rows, columns = WING_GRID
     unfolded = np.empty(3)
     for row in range(rows):
         s = row / (rows - 1)
-        along = 0.052 - 0.205 * s
+        along = FOLDED_WING[0] - FOLDED_WING[1] * s
         girth = 0.0575 * math.sqrt(max(0.0, 1.0 - ((along + 0.012) / 0.116) ** 2))
         high = 0.034 - 0.022 * s * s
         low = -0.020 + 0.034 * s**1.5
@@ -234,20 +215,20 @@ def _fan(bird, points, size, left, out, at):
 def _tuft(bird, points, size, left, side, out, at):
     """Put one of the two tufts that stand off the head behind the eye."""
     forward = points[FOREHEAD] - points[HEAD]
-    out_of, up = _turn(left, forward)
+    out_of, up = turn(left, forward)
     forward = forward / math.sqrt(forward[0] ** 2 + forward[1] ** 2 + forward[2] ** 2)
     rows, columns = TUFT_GRID
-    length = size * (0.024 + 0.020 * bird.ruff)
+    length = size * (0.026 + 0.014 * bird.ruff)
     for row in range(rows):
         s = row / (rows - 1)
-        half = size * (0.012 + 0.008 * bird.ruff) * (1.0 - 0.65 * s * s)
+        half = size * (0.010 + 0.008 * bird.ruff) * (0.75 + 0.9 * s - 1.2 * s**3)
         for column in range(columns):
             t = 2.0 * column / (columns - 1) - 1.0
             for axis in range(3):
                 start = points[HEAD, axis] + size * (
-                    0.014 * side * out_of[axis] + 0.011 * up[axis] + 0.004 * forward[axis]
+                    0.015 * side * out_of[axis] + 0.010 * up[axis] - 0.004 * forward[axis]
                 )
-                away = -0.75 * forward[axis] + (0.25 + 0.6 * bird.ruff) * side * out_of[axis] + 0.30 * up[axis]
+                away = -0.80 * forward[axis] + (0.15 + 0.45 * bird.ruff) * side * out_of[axis] - 0.15 * up[axis]
                 wide = 0.8 * up[axis] - 0.35 * side * out_of[axis]
                 out[at, axis] = start + s * length * away + t * half * wide
             at += 1
@@ -257,25 +238,8 @@ def _tuft(bird, points, size, left, side, out, at):
 @njit(cache=True)
 def _leg(bird, size, side, left, foot, out, at):
     """Put a leg from hip to foot; ``foot`` (3,) is set to where it ends."""
-    hip = np.empty(3)
-    middle = body_height(bird, size)
-    place(bird, size, middle, HIP[0], side * HIP[1], HIP[2], hip)
-    flying = min(1.0, max(0.0, (bird.z - 0.03) / 0.08))
-    moving = min(1.0, bird.speed / 0.12)
-    swing = bird.gait + (0.0 if side > 0 else math.pi)
-    ahead = 0.006 + 0.040 * math.sin(swing) * moving
-    lift = 0.022 * max(0.0, math.cos(swing)) * moving
-    place(bird, size, bird.z + 0.003 + size * lift, ahead, side * 0.024, 0.0, foot)
-    trail = np.empty(3)
-    place(bird, size, middle, -0.105, side * 0.014, -0.045, trail)
-    for axis in range(3):
-        foot[axis] += flying * (trail[axis] - foot[axis])
-    heel = np.empty(3)
-    for axis in range(3):
-        heel[axis] = 0.5 * (hip[axis] + foot[axis])
-    bent = size * (0.016 + 0.030 * bird.crouch)
-    heel[0] -= bent * math.cos(bird.heading)
-    heel[1] -= bent * math.sin(bird.heading)
+    hip, heel = np.empty(3), np.empty(3)
+    leg_points(bird, size, side, hip, heel, foot)
     rows, columns = LEG_GRID
     for row in range(rows):
         s = row / (rows - 1)
@@ -308,7 +272,7 @@ def _toes(bird, size, foot, left, out, at):
 
 @njit(cache=True)
 def _tube(start, end, first, last, grid, left, out, at):
-    side, up = _turn(left, end - start)
+    side, up = turn(left, end - start)
     rows, columns = grid
     for row in range(rows):
         s = row / (rows - 1)
@@ -320,20 +284,6 @@ def _tube(start, end, first, last, grid, left, out, at):
                 out[at, axis] += radius * (math.sin(angle) * side[axis] - math.cos(angle) * up[axis])
             at += 1
     return at
-
-
-@njit(cache=True)
-def _turn(side, tangent):
-    """Return ``side`` made perpendicular to ``tangent``, and the up that goes with them; both of length 1."""
-    tx, ty, tz = tangent[0], tangent[1], tangent[2]
-    length = math.sqrt(tx * tx + ty * ty + tz * tz) + 1e-12
-    tx, ty, tz = tx / length, ty / length, tz / length
-    along = side[0] * tx + side[1] * ty + side[2] * tz
-    sx, sy, sz = side[0] - along * tx, side[1] - along * ty, side[2] - along * tz
-    length = math.sqrt(sx * sx + sy * sy + sz * sz) + 1e-12
-    sx, sy, sz = sx / length, sy / length, sz / length
-    up = np.array([ty * sz - tz * sy, tz * sx - tx * sz, tx * sy - ty * sx])
-    return np.array([sx, sy, sz]), up
 
 
 @njit(cache=True, inline="always")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-NEAR_M = 0.3  # nothing closer to the lens than this is drawn
+NEAREST_M = 0.8  # a bird closer to the lens is not drawn
 
 
 class Camera(NamedTuple):
@@ -33,17 +33,17 @@ class Camera(NamedTuple):
 def slanted_camera(size: tuple[int, int], birds: int, rng: np.random.Generator) -> Camera:
     """Return a camera that sees a lek for ``birds`` birds; no two seeds give the same pole."""
     width, height = size
-    crowd = max(1.0, math.sqrt(birds / 18))  # a larger lek is seen from higher up
+    crowd = max(1.0, math.sqrt(birds / 14))  # a larger lek is seen from higher up
     tilt = math.radians(26.0 + 5.0 * rng.random())
     focal = max(width, height * 16 / 9) * (0.86 + 0.08 * rng.random())
-    lens_z = (1.8 + 0.25 * rng.random()) * crowd
+    lens_z = (1.5 + 0.2 * rng.random()) * crowd
     return Camera(width, height, focal, width / 2, height / 2, lens_z, math.sin(tilt), math.cos(tilt))
 
 
 @njit(cache=True, inline="always")
 def project(camera, x, y, z):
     """Return (column px, row px, distance m along the axis) of a point in metres."""
-    distance = max(NEAR_M, y * camera.cos_tilt + (camera.lens_z - z) * camera.sin_tilt)
+    distance = max(0.5 * NEAREST_M, y * camera.cos_tilt + (camera.lens_z - z) * camera.sin_tilt)
     rise = y * camera.sin_tilt + (z - camera.lens_z) * camera.cos_tilt
     scale = camera.focal / distance
     return camera.centre_x + x * scale, camera.centre_y - rise * scale, distance

@@ -9,7 +9,7 @@ import numpy as np
 from backend.jobs.progress import Progress
 from backend.lek.bird import Behaviour
 from backend.lek.body import MESH, N_VERTICES, flesh
-from backend.lek.camera import Camera, project
+from backend.lek.camera import NEAREST_M, Camera, project
 from backend.lek.encode import VideoWriter
 from backend.lek.lens import NOISE_BANK, develop, noise_bank, tone_curve, vignette
 from backend.lek.light import Light, Weather
@@ -23,7 +23,6 @@ from backend.lek.world import Lek, stream
 from backend.masks.indexed import write_labels
 from backend.project.atomic import atomic_file
 
-NEAREST_M = 0.8  # a bird closer to the lens than this is not drawn
 REPORT_EVERY = 10  # frames
 BLUR_PX = 0.55  # of the lens, standard deviation
 

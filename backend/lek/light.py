@@ -44,13 +44,13 @@ class Weather:
         warmth, tint, power, haze, lag, _ = _values(self._slow, seconds)
         drift = self._hardness.light_drift
         cover = self._hardness.clouds * (0.5 + 0.5 * math.tanh(2.2 * _values(self._clouds, seconds)[0]))
-        sun = SUN * (1.05 * (1 + drift * power) * (1 - 0.88 * cover))
-        sky = SKY * (0.42 * (1 + 0.5 * drift * haze) * (1 + 0.35 * cover))
+        sun = SUN * (1.9 * (1 + drift * power) * (1 - 0.88 * cover))
+        sky = SKY * (0.62 * (1 + 0.5 * drift * haze) * (1 + 0.35 * cover))
         balance = 1 + 0.6 * drift * np.array([warmth, 0.25 * tint, -warmth])
         eye = 1.0 + 0.55 * cover + 0.5 * drift * lag  # the camera's exposure follows the clouds, but not quite
         shake = self._hardness.shake_px * self._zoom * 0.6
         dx, dy = _values(self._shakes, seconds)
-        return Light(sun, sky, GROUND_BOUNCE * (0.10 + 0.10 * (1 - cover)), balance * eye, (shake * dx, shake * dy))
+        return Light(sun, sky, GROUND_BOUNCE * (0.16 + 0.16 * (1 - cover)), balance * eye, (shake * dx, shake * dy))
 
 
 def _waves(rng: np.random.Generator, count: int, shortest_s: float, longest_s: float) -> np.ndarray:

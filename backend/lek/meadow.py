@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from backend.lek.arena import Arena
+from backend.lek.arena import Arena, box_point
 from backend.lek.camera import Camera, apply_homography, image_to_ground, project
 from backend.lek.noise import fractal, mix, smooth_step
 from backend.lek.raster import SAMPLES
@@ -36,7 +36,7 @@ def paint_meadow(camera: Camera, arena: Arena, grass: float, rng: np.random.Gene
     albedo = _earth_and_turf(camera, place, tall, rng)
     scene = Scene(albedo, np.zeros(albedo.shape[:2], np.float32), np.ones(albedo.shape[:2], np.float32))
     _scatter_stones(scene, camera, arena, rng)
-    _grow(scene, camera, place, tall, grass, rng)
+    _grow(scene, camera, arena, place, tall, grass, rng)
     return scene
 
 
@@ -84,7 +84,7 @@ def _scatter_stones(scene: Scene, camera: Camera, arena: Arena, rng: np.random.G
     x, y = arena.x + arena.half_x * far * np.cos(angle), arena.y + arena.half_y * far * np.sin(angle)
     kind = rng.random(count)
     big = kind < 0.09
-    size = np.where(big, 0.03 + 0.05 * rng.random(count), 0.006 + 0.014 * rng.random(count) ** 2)
+    size = np.where(big, 0.014 + 0.026 * rng.random(count) ** 2, 0.005 + 0.010 * rng.random(count) ** 2)
     grey = np.where(kind < 0.55, 0.35 + 0.3 * rng.random(count), np.where(kind < 0.8, 0.93, 0.10))
     tint = np.stack([grey, grey * 0.95, grey * 0.87], -1) ** 2.2
     flat = np.where(big, 0.55, np.where(kind < 0.55, 0.5, 0.08))
@@ -123,7 +123,13 @@ def _stone(albedo, near, sunlit, camera, x, y, size, flat, tint, lumps):
 
 
 def _grow(
-    scene: Scene, camera: Camera, place: np.ndarray, tall: np.ndarray, grass: float, rng: np.random.Generator
+    scene: Scene,
+    camera: Camera,
+    arena: Arena,
+    place: np.ndarray,
+    tall: np.ndarray,
+    grass: float,
+    rng: np.random.Generator,
 ) -> None:
     """Let blades of grass grow, from far to near."""
     h, w = tall.shape
@@ -133,9 +139,11 @@ def _grow(
     seen_row = np.minimum(row, h - 1).astype(int)
     height = tall[seen_row, column.astype(int)]
     clump = _look_up(fractal(rng, 256, 256, 0.9), place[seen_row, column.astype(int)], 1.1)
-    grows = rng.random(count) < (0.05 + 0.95 * height) * np.clip(0.55 + 0.4 * clump, 0.05, 1) * (0.4 + 0.6 * grass)
+    grows = rng.random(count) < (0.03 + 0.97 * height) * np.clip(0.55 + 0.4 * clump, 0.05, 1) * (0.4 + 0.6 * grass)
     order = np.flatnonzero(grows)[np.argsort(row[grows], kind="stable")]
     roots = apply_homography(image_to_ground(camera), np.column_stack([column, row])[order] / SAMPLES)
+    trodden = np.hypot(*(roots - box_point(arena, 0.12)).T) > 0.40  # in the box and at its door
+    order, roots = order[trodden], roots[trodden]
     height = height[order]
     length = (
         (SHORT_M + (TALL_M - SHORT_M) * height**1.5)
@@ -143,8 +151,10 @@ def _grow(
         * (0.5 + 0.5 * grass)
     )
     dry = smooth_step(rng.random(len(order)) + 0.12 * clump[order] - 0.25 * height, 0.62, 0.9)
-    hue = mix(mix(TURF[0], TURF[1] * 1.25, rng.random(len(order))), STRAW, dry * 0.9) ** 2.2
-    lean = rng.standard_normal((len(order), 2)) * 0.38
+    hue = (0.62 + 0.38 * height)[:, None] * mix(
+        mix(TURF[0], TURF[1] * 1.25, rng.random(len(order))), STRAW, dry * 0.9
+    ) ** 2.2
+    lean = rng.standard_normal((len(order), 2)) * (0.22 + 0.2 * height)[:, None]
     width_m = 0.0016 + 0.0022 * rng.random(len(order))
     _blades(scene.albedo, scene.near, scene.sunlit, camera, roots, length, lean, width_m, hue.astype(np.float32))
 

@@ -32,7 +32,7 @@ def build_box(scene: Scene, camera: Camera, arena: Arena, to_sun: np.ndarray, rn
     triangles = np.concatenate([first + [0, 1, 2], first + [0, 2, 3]], 1).reshape(-1, 3).astype(np.int32)
     near, owner, weight = empty_buffers(y2 - y1, x2 - x1)
     fill(points, triangles, x1, y1, near, owner, weight)
-    hit = owner >= 0
+    hit = (owner >= 0) & (near > scene.near[y1:y2, x1:x2])  # blades in front stay
     plank = owner[hit] // 2
     corner = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)[triangles[owner[hit]] % 4]  # N x 3 x 2
     wa, wb = weight[hit].T
@@ -91,11 +91,21 @@ def _planks() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             up,
         ),
         (wall(-w - over, d + over, w + over, d + over, top - 0.006, top + 0.022), 0.75, front),
-        (wall(w + over, -d - over, w + over, d + over, h - 0.01, h + 0.012, top + 0.022), 0.75, right),
-        (wall(-w - over, -d - over, -w - over, d + over, h - 0.01, h + 0.012, top + 0.022), 0.75, left),
+        (_roof_side(w + over, d + over, h, top), 0.75, right),
+        (_roof_side(-w - over, d + over, h, top), 0.75, left),
     ]
     corners, tones, normals = zip(*planks, strict=True)
     return np.array(corners, float), np.array(tones), np.array(normals, float)
+
+
+def _roof_side(across: float, reach: float, low: float, high: float) -> list[tuple[float, float, float]]:
+    thick = 0.022
+    return [
+        (across, -reach, low - thick / 2),
+        (across, reach, high),
+        (across, reach, high + thick),
+        (across, -reach, low + thick / 2),
+    ]
 
 
 def _rotate(vector: np.ndarray, arena: Arena) -> np.ndarray:

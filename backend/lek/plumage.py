@@ -76,8 +76,8 @@ def paint(genes: _Genes) -> Plumage:
     bare = palette(BARE, genes.trait[7])
     atlas[BILL] = mix(bare, BLACK, smooth_step(u, 0.35 + 0.5 * genes.trait[6], 1.0) * 0.85)
     atlas[LEG] = mix(palette(BARE, genes.trait[8]), _belly_colour(genes) * 0.8, smooth_step(-u, -0.35, -0.2))
-    lengths = 1 + 0.055 * np.clip(genes.length, -2, 2)
-    lengths *= 1 + 0.035 * np.where(np.arange(len(lengths)) % 2, 1, -1)
+    lengths = 1 + 0.075 * np.clip(genes.length, -2, 2)
+    lengths *= 1 + 0.05 * np.where(np.arange(len(lengths)) % 2, 1, -1)
     return Plumage(np.round(255 * np.clip(atlas, 0, 1)).astype(np.uint8), np.append(lengths, lengths[0]))
 
 
@@ -116,11 +116,12 @@ def _scales(genes: _Genes, u: np.ndarray, v: np.ndarray, rows: int, columns: int
 
 def _mantle(genes: _Genes, u: np.ndarray, v: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """Return back and wing feathers: dark in the middle, fringed with light."""
+    u, v = u + 0.15 / rows * genes.fields[1], v + 0.15 / columns * genes.fields[3]
     down, each = _scales(genes, u, v, rows, columns)
-    base = palette(BACK, genes.trait[3]) * (0.75 + 0.5 * each)[..., None]
-    dark = mix(base, BLACK + 0.04, (0.35 + 0.5 * genes.trait[9]) * smooth_step(-np.abs(down - 0.45), -0.4, -0.1))
-    fringe = palette(FRINGE, genes.trait[4])
-    return mix(dark, fringe, smooth_step(down, 0.72, 0.95) * (0.45 + 0.5 * each))
+    base = palette(BACK, genes.trait[3]) * (0.72 + 0.4 * each + 0.12 * genes.fields[1])[..., None]
+    dark = mix(base, BLACK + 0.03, (0.3 + 0.6 * genes.trait[9]) * smooth_step(-np.abs(down - 0.45), -0.42, -0.05))
+    fringe = palette(FRINGE, genes.trait[4]) * (0.8 + 0.3 * genes.fields[0])[..., None]
+    return mix(dark, fringe, smooth_step(down, 0.62, 1.0) * (0.05 + 0.6 * each**1.5))
 
 
 def _streaked(genes: _Genes, colour: np.ndarray, u: np.ndarray, v: np.ndarray, strength: float) -> np.ndarray:
@@ -143,7 +144,7 @@ def _ruff(genes: _Genes, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 def _wing(genes: _Genes, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Coverts in front, dark flight feathers towards the tip; u from shoulder to tip, v from the upper edge down."""
-    coverts = _mantle(genes, 1 - u, v, 9, 7)
+    coverts = _mantle(genes, 1 - u, v, 17, 6)
     edge = np.abs(((v * 9 + 0.35 * u) % 1.0) - 0.5)
     flight = mix(
         palette(BACK, genes.trait[3]) * 0.75, palette(FRINGE, genes.trait[4]) * 0.8, smooth_step(edge, 0.40, 0.5)
@@ -162,7 +163,7 @@ def _body(genes: _Genes, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Paint the trunk: u from tail to forehead, v around, 0 and 1 the belly, 0.5 the back."""
     top = 1 - 2 * np.abs(v - 0.5)  # 0 belly, 1 back
     wobble = 0.10 * genes.fields[1]
-    skin = _mantle(genes, u, v, 22, 15)
+    skin = _mantle(genes, u, v, 26, 28)
     blotch = smooth_step(genes.fields[2] + genes.fields[1], 0.6, 1.4) * (0.25 + 0.65 * genes.trait[14])
     flank = mix(_belly_colour(genes), palette(BACK, genes.trait[3]), blotch * smooth_step(top, 0.1, 0.4))
     skin = mix(flank, skin, smooth_step(top + wobble, 0.36, 0.52))
@@ -180,9 +181,9 @@ def _body(genes: _Genes, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 def _eyes(skin: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     for side in (0.335, 0.665):
-        far = np.hypot((u - 0.915) / 0.019, (v - side) / 0.062)
+        far = np.hypot((u - 0.915) / 0.0105, (v - side) / 0.034)
         skin = mix(skin, WHITE * 0.8, 0.6 * (1 - smooth_step(far, 1.15, 1.45)))
         skin = mix(skin, BLACK * 0.6, 1 - smooth_step(far, 0.75, 1.0))
-        glint = np.hypot((u - 0.920) / 0.006, (v - 0.5 - (side - 0.5) * 0.86) / 0.016)
+        glint = np.hypot((u - 0.918) / 0.004, (v - 0.5 - (side - 0.5) * 0.93) / 0.011)
         skin = mix(skin, WHITE, 0.9 * (1 - smooth_step(glint, 0.6, 1.0)))
     return skin

@@ -20,6 +20,8 @@ WING_SPAN_M = 0.26  # of one open wing, from the shoulder
 SHOULDER = (0.025, 0.038, 0.022)  # forward, left, up from the middle of the body
 HIP = (-0.012, 0.024, -0.030)
 RUFF_M = (0.046, 0.046)  # radius when flat, and what spreading adds
+FOLDED_WING = (0.052, 0.205)  # where it begins ahead of the middle of the body, and its length, m
+RIM = 0.6  # of the way from the cheeks over the ruff to the breast
 
 
 @njit(cache=True)
@@ -101,3 +103,82 @@ def wing_point(bird, size, side, along, behind, out):
         ahead * sin_p + up * cos_p,
         out,
     )
+
+
+@njit(cache=True, inline="always")
+def unfolding(bird):
+    """Return how far a wing has come from folded (0) to open (1)."""
+    return bird.wings * bird.wings * (3.0 - 2.0 * bird.wings)
+
+
+@njit(cache=True)
+def folded_wing_point(bird, size, side, along, out):
+    """Put a point of the middle of a folded wing into ``out``; arguments as for `wing_point`."""
+    cos_p, sin_p = math.cos(bird.pitch), math.sin(bird.pitch)
+    ahead, up = FOLDED_WING[0] - FOLDED_WING[1] * along, 0.01
+    left = side * 0.045 * (1.0 - along)
+    place(bird, size, body_height(bird, size), ahead * cos_p - up * sin_p, left, ahead * sin_p + up * cos_p, out)
+
+
+@njit(cache=True)
+def leg_points(bird, size, side, hip, heel, foot):
+    """Fill hip, heel and foot (3,) of one leg; ``side`` +1 is left. In flight the legs trail."""
+    middle = body_height(bird, size)
+    place(bird, size, middle, HIP[0], side * HIP[1], HIP[2], hip)
+    flying = min(1.0, max(0.0, (bird.z - 0.03) / 0.08))
+    moving = min(1.0, bird.speed / 0.12)
+    swing = bird.gait + (0.0 if side > 0 else math.pi)
+    ahead = 0.006 + 0.040 * math.sin(swing) * moving
+    lift = 0.022 * max(0.0, math.cos(swing)) * moving
+    place(bird, size, bird.z + 0.003 + size * lift, ahead, side * 0.024, 0.0, foot)
+    place(bird, size, middle, -0.105, side * 0.014, -0.045, heel)  # where a foot trails
+    for axis in range(3):
+        foot[axis] += flying * (heel[axis] - foot[axis])
+        heel[axis] = 0.5 * (hip[axis] + foot[axis])
+    bent = size * (0.016 + 0.030 * bird.crouch)
+    heel[0] -= bent * math.cos(bird.heading)
+    heel[1] -= bent * math.sin(bird.heading)
+
+
+@njit(cache=True)
+def ruff_axes(points, left):
+    """Return the axes of the ruff, each of length 1: along the neck, to its left, and to its nape."""
+    axis = points[NAPE] - points[ROOT]
+    side, up = turn(left, axis)
+    return axis / math.sqrt(axis[0] ** 2 + axis[1] ** 2 + axis[2] ** 2), side, up
+
+
+@njit(cache=True)
+def ruff_point(bird, size, points, axis, side, up, t, angle, feather, out):
+    """Put a ruff point into ``out``: ``t`` 0 at the cheeks, `RIM` at the rim, 1 at the breast; ``angle`` 0 in front.
+
+    ``feather`` is the length of the feathers there, 1 on average. A flat ruff hangs down to the breast, a spread one
+    stands off.
+    """
+    outer = t <= RIM
+    w = t / RIM if outer else (1.0 - t) / (1.0 - RIM)
+    throat = 0.5 + 0.5 * math.cos(angle)
+    reach = size * (RUFF_M[0] + RUFF_M[1] * bird.ruff) * (0.66 + 0.34 * throat) * (1.0 + (feather - 1.0) * w)
+    inner = size * (0.0235 if outer else 0.043)
+    radius = inner + (reach - inner) * math.sin(0.5 * math.pi * w)
+    droop = size * (0.050 - 0.058 * bird.ruff + 0.10 * (feather - 1.0))
+    fall = droop * (0.55 + 0.75 * throat) * (w * w if outer else w)
+    along, across = -math.cos(angle) * radius, math.sin(angle) * radius
+    for k in range(3):
+        goal = 0.25 * points[NECK, k] + 0.75 * points[NAPE, k]
+        start = goal + 0.1 * (points[NECK, k] - goal) if outer else 0.25 * points[NECK, k] + 0.75 * points[ROOT, k]
+        out[k] = start + (goal - start) * w - fall * axis[k] + across * side[k] + along * up[k]
+
+
+@njit(cache=True)
+def turn(side, tangent):
+    """Return ``side`` made perpendicular to ``tangent``, and the up that goes with them; both of length 1."""
+    tx, ty, tz = tangent[0], tangent[1], tangent[2]
+    length = math.sqrt(tx * tx + ty * ty + tz * tz) + 1e-12
+    tx, ty, tz = tx / length, ty / length, tz / length
+    along = side[0] * tx + side[1] * ty + side[2] * tz
+    sx, sy, sz = side[0] - along * tx, side[1] - along * ty, side[2] - along * tz
+    length = math.sqrt(sx * sx + sy * sy + sz * sz) + 1e-12
+    sx, sy, sz = sx / length, sy / length, sz / length
+    up = np.array([ty * sz - tz * sy, tz * sx - tx * sz, tx * sy - ty * sx])
+    return np.array([sx, sy, sz]), up
