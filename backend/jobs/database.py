@@ -86,21 +86,24 @@ class Database:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-        try:
-            connection.row_factory = sqlite3.Row
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version != len(MIGRATIONS):
-                self._migrate(connection)
-            yield connection
-        finally:
-            connection.close()
+        while True:
+            # shared, so that the file is not moved away or made anew under a connection
+            with self._lock(shared=True), contextlib.closing(self._connect()) as connection:
+                if _version(connection) == len(MIGRATIONS):
+                    yield connection
+                    return
+            self._migrate()
 
-    def _migrate(self, connection: sqlite3.Connection) -> None:
-        with self._alone():  # two processes that switch a new file to WAL at once do not wait for each other
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        return connection
+
+    def _migrate(self) -> None:
+        with self._lock(), contextlib.closing(self._connect()) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("BEGIN IMMEDIATE")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            version = _version(connection)
             if version > len(MIGRATIONS):
                 raise InputError(
                     f"{self.path} has version {version}, this Lektrack knows up to {len(MIGRATIONS)}: it was written "
@@ -125,8 +128,8 @@ class Database:
         """Set a damaged file aside and build a new one; raise any other ``error``."""
         if not any(words in str(error) for words in DAMAGE):
             raise error
-        with self._alone():
-            with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(sqlite3.connect(self.path)) as found:
+        with self._lock():
+            with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(self._connect()) as found:
                 if found.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
                     return  # another process was faster
             for suffix in ("-wal", "-shm", ""):  # the file itself last: a new one must not meet the old write-ahead log
@@ -135,10 +138,12 @@ class Database:
                     log.warning("%s is damaged (%s); moved to %s", DATABASE + suffix, error, aside.name)
         self._check()
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        with file_lock(self.state / ".jobs.lock", wait=True):
-            yield
+    def _lock(self, shared: bool = False) -> contextlib.AbstractContextManager[None]:
+        return file_lock(self.state / ".jobs.lock", wait=True, shared=shared)
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def insert(connection: sqlite3.Connection, spec: JobSpec, created: datetime, **columns: Any) -> int:

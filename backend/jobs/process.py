@@ -144,12 +144,24 @@ def observe(identity: ProcessIdentity, mark: JobMark) -> Sight:
     return Sight.ALIVE if found is None or found == mark else Sight.STRANGER
 
 
+def snapshot() -> list[Process]:
+    """Return all processes of this machine that we may see."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(PermissionError):
+                process = look(int(name))
+                if process is not None:
+                    found.append(process)
+    return found
+
+
 def job_processes(mark: JobMark, root: int | None = None) -> list[Process]:
     """Return the living processes of a job: all that carry its mark (with this or an older attempt), and with ``root``
     (a pid, not returned itself) all its descendants, but for those of other jobs.
     """
     with _starting:
-        found = {process.pid: process for process in _snapshot()}
+        found = {process.pid: process for process in snapshot()}
         marks = {pid: _mark_or_nothing(process) for pid, process in found.items() if process.is_alive}
     ours = {pid for pid, other in marks.items() if other and _belongs(other, mark)}
     if root is not None:
@@ -184,7 +196,7 @@ def send(process: Process | ProcessIdentity, number: int) -> bool:
 
 
 def stop_tree(
-    find: Callable[[], list[Process]], term_s: float = TERM_S, kill_s: float = KILL_S, poll_s: float = 0.1
+    find: Callable[[], list[Process]], term_s: float = TERM_S, kill_s: float = KILL_S, poll_s: float = 0.05
 ) -> list[Process]:
     """Stop all that ``find`` finds: SIGTERM, ``term_s`` later SIGKILL. Returns what even that did not end.
 
@@ -206,8 +218,7 @@ def stop_tree(
             elif (process.pid, process.start_time) not in asked:
                 asked.add((process.pid, process.start_time))
                 send(process, signal.SIGTERM)
-        if left:
-            time.sleep(poll_s)
+        time.sleep(poll_s)
 
 
 def launch(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
@@ -257,17 +268,6 @@ def _start(
             umask=0o022,
             **options,
         )
-
-
-def _snapshot() -> list[Process]:
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with contextlib.suppress(PermissionError):
-                process = look(int(name))
-                if process is not None:
-                    found.append(process)
-    return found
 
 
 def _descendants(root: int, found: Mapping[int, Process], others: set[int]) -> set[int]:

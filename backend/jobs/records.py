@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from backend.jobs.job import JobSpec
 from backend.jobs.process import ProcessIdentity
 from backend.jobs.states import JobState
-from backend.project.atomic import atomic_json, atomic_write
+from backend.project.atomic import atomic_write
 from backend.project.errors import InputError
 
 SPEC_FILE = "job.json"
@@ -79,7 +79,10 @@ def write_spec(folder: Path, spec: JobSpec, created: datetime) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     table = {field.name: getattr(spec, field.name) for field in fields(JobSpec)}
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in table.items()}
-    atomic_json(folder / SPEC_FILE, {"format": 1, "created": created.isoformat(), **plain})
+    # escaped, because an argument may be a file name that is not valid UTF-8
+    atomic_write(
+        folder / SPEC_FILE, json.dumps({"format": 1, "created": created.isoformat(), **plain}, indent=1) + "\n"
+    )
 
 
 def read_spec(folder: Path) -> tuple[JobSpec, datetime] | None:

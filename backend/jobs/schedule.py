@@ -11,12 +11,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from backend.jobs.job import Job
 from backend.jobs.launcher import LOCAL, Launcher
 from backend.jobs.log import tail
-from backend.jobs.process import Process, Sight, job_processes, observe, send, stop_tree
+from backend.jobs.process import Process, Sight, boot_id, job_processes, observe, send, stop_tree
 from backend.jobs.records import EXIT_FILE, WRAPPER_LOG_FILE, ExitRecord, read_record
 from backend.jobs.slots import GpuError, GpuList
 from backend.jobs.states import WITH_PROCESS, JobState, Slot
@@ -135,7 +136,8 @@ def _reconcile(store: JobStore, job: Job) -> bool:
     record = read_record(job.folder, EXIT_FILE, ExitRecord, job.attempts)
     if record is not None:
         return _end(store, job, record.state, record.reason, record.exit_code, record.ended.timestamp())
-    left = stop_tree(lambda: job_processes(mark), term_s=0.0, kill_s=LEFTOVER_S)
+    find = partial(job_processes, mark) if wrapper.boot_id == boot_id() else list  # nothing survives a reboot
+    left = stop_tree(find, term_s=0.0, kill_s=LEFTOVER_S)
     if left and asked_s < 2 * WRAPPER_STOP_S:
         return False  # the next pass looks again; what cannot be killed may still write
     if job.state is JobState.STOPPING:
@@ -168,7 +170,7 @@ def _launch(store: JobStore, launcher: Launcher, job: Job) -> None:
 def _begin(store: JobStore, settings: Settings) -> list[Job]:
     """Decide in one transaction what starts now, and return it as it then is."""
     try:
-        gpus, problem = _gpus.ids(settings), ""
+        gpus, problem = _gpus.ids(settings) if _gpu_wanted(store) else (), ""
     except GpuError as error:
         gpus, problem = (), f"the GPUs do not answer ({error}); it waits rather than run on the processor"
     with store.database.writing() as connection:
@@ -180,6 +182,13 @@ def _begin(store: JobStore, settings: Settings) -> list[Job]:
             if store.move(connection, job, JobState.STARTING, **attempt):
                 begun.append(job.id)
         return [store.from_row(connection.execute(f"{SELECT} WHERE id = ?", (id,)).fetchone()) for id in begun]
+
+
+def _gpu_wanted(store: JobStore) -> bool:
+    """Whether the GPUs have to be asked at all: a broken driver must not hold up other jobs."""
+    with store.database.reading() as connection:
+        query = "SELECT 1 FROM jobs WHERE state = 'queued' AND slot = 'gpu' LIMIT 1"
+        return connection.execute(query).fetchone() is not None
 
 
 class _Queue:

@@ -1,6 +1,7 @@
 """The job table: submit, read, stop, retry. Every change of state goes through `move`."""
 
 import json
+import logging
 import shutil
 import signal
 import sqlite3
@@ -20,6 +21,8 @@ from backend.jobs.records import LOG_FILE, write_spec
 from backend.jobs.states import ACTIVE, TRANSITIONS, JobState, Slot
 from backend.project.errors import InputError
 from backend.project.settings import state_folder
+
+log = logging.getLogger(__name__)
 
 ENDED_BADLY = (JobState.FAILED, JobState.STOPPED, JobState.LOST)
 SELECT = "SELECT jobs.*, (SELECT json_group_array(needed) FROM needs WHERE job = jobs.id) AS after FROM jobs"
@@ -48,9 +51,11 @@ class JobStore:
                 id = insert(connection, spec, created, state=JobState.QUEUED)
         except sqlite3.IntegrityError as error:
             raise self._taken(spec.output) from error
-        job = self.get(id)
-        write_spec(job.folder, spec, created)
-        return job
+        try:
+            write_spec(self.folder(id), spec, created)
+        except OSError as error:  # the job is queued all the same; only a damaged table would miss the record
+            log.warning("the record of job %d could not be written: %s", id, error)
+        return self.get(id)
 
     def get(self, id: int) -> Job:
         """Return one job; InputError if there is none of that id."""

@@ -31,4 +31,4 @@ class Silence:
         if now - self._changed <= self._limit_s:
             return ""
         silent_s = now - self._changed
-        return f"it hung: no sign of life for {silent_s:.0f} s in '{self._stage}' ({self._limit_s:.0f} s are allowed)"
+        return f"it hung: no sign of life for {silent_s:.0f} s in '{self._stage}' ({self._limit_s:g} s are allowed)"

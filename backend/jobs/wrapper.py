@@ -65,6 +65,17 @@ class Cause(Enum):
     HUNG = "the script gives no sign of life"
 
 
+class OnlyNew(logging.Filter):
+    """Drops what was said just before: a trouble that lasts all night must not fill the disk."""
+
+    _said = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether ``record`` says something new."""
+        said, self._said = self._said, record.getMessage()
+        return said != self._said
+
+
 @dataclass(frozen=True)
 class Verdict:
     """How an attempt ended."""
@@ -77,8 +88,9 @@ class Verdict:
 class Wrapper:
     """One attempt of one job, claimed by this process."""
 
-    def __init__(self, store: JobStore, job: Job):
+    def __init__(self, store: JobStore, job: Job, end_passes: threading.Event):
         self.store, self.job = store, job
+        self.end_passes = end_passes
         self.settings: Settings = load_settings(store.state)
         self.told_to_end = False  # set by the signal handler
         self.was_ready = False
@@ -96,8 +108,9 @@ class Wrapper:
         pump = threading.Thread(target=_pump, args=(script.stdout, self.job.folder / LOG_FILE), daemon=True)
         pump.start()
         cause = self._watch(script)
-        left = stop_tree(self._tree)
+        left = stop_tree(lambda: self._tree(script.pid))
         exit_code = script.poll()
+        reap_orphans(keep=0)
         pump.join(timeout=2.0)
         if cause in (Cause.CUT, Cause.GIVEN_UP):
             return None
@@ -125,6 +138,7 @@ class Wrapper:
         self._looked = now
         cause = self._ask_row()
         if cause is None and self.told_to_end:
+            self.end_passes.set()  # the machine may be shutting down: start nothing that would be cut off, too
             return Cause.CUT
         if cause is not None:
             return cause
@@ -154,7 +168,8 @@ class Wrapper:
         if probe(direct_link(self.settings, self.job.port, self.job.ready_path), token, PROBE_S):
             self.was_ready = self.store.settle(self.job, JobState.RUNNING)
 
-    def _tree(self) -> list[Process]:
+    def _tree(self, script: int) -> list[Process]:
+        reap_orphans(keep=script)
         return [p for p in job_processes(self.store.mark(self.job), root=os.getpid()) if p.pid != os.getpid()]
 
     def _after_hanging(self, left: list[Process], exit_code: int | None) -> Verdict | None:
@@ -163,8 +178,11 @@ class Wrapper:
         else:
             words = self._hung or "its process cannot be ended"
         words = not_ended(words, left)
-        if self.job.resumable and self.job.cut_offs < MOST_HUNG and not left:
-            cut_off(self.store, self.store.get(self.job.id), words, most=MOST_HUNG)
+        row = self.store.get(self.job.id)
+        if row.state is JobState.STOPPING:
+            return Verdict(JobState.STOPPED, not_ended("stopped on request", left), exit_code)
+        if row.resumable and row.cut_offs < MOST_HUNG and not left:
+            cut_off(self.store, row, words, most=MOST_HUNG)
             return None
         return Verdict(JobState.FAILED, words, exit_code)
 
@@ -204,6 +222,7 @@ class Wrapper:
 def main(argv: list[str]) -> None:
     """Claim the attempt, run it, record its end, and leave when nothing waits for this process any more."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger().handlers[0].addFilter(OnlyNew())
     id, attempt = (int(part) for part in argv)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     store = JobStore()
@@ -211,19 +230,19 @@ def main(argv: list[str]) -> None:
     if job is None:
         return
     prepare(job)
+    end_passes = threading.Event()
     try:
-        wrapper = Wrapper(store, job)
+        wrapper = Wrapper(store, job, end_passes)
     except InputError as error:  # settings that became invalid since the pass read them
         record(store, job, Verdict(JobState.FAILED, str(error), None))
         return
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(wrapper, "told_to_end", True))
     become_subreaper()
-    end = threading.Event()
-    passes = threading.Thread(target=keep_scheduling, args=(store, end), daemon=True)
+    passes = threading.Thread(target=keep_scheduling, args=(store, end_passes), daemon=True)
     passes.start()
     verdict = wrapper.run()
-    end.set()
+    end_passes.set()
     passes.join()
     if verdict is not None:
         record(store, job, verdict)

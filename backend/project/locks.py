@@ -30,11 +30,15 @@ def output_lock(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def file_lock(path: Path, wait: bool = False) -> Iterator[None]:
-    """Hold the lock file ``path``; where another process holds it, wait or raise BlockingIOError."""
+def file_lock(path: Path, wait: bool = False, shared: bool = False) -> Iterator[None]:
+    """Hold the lock file ``path``; where another process holds it, wait or raise BlockingIOError.
+
+    Any number may hold it ``shared`` at a time, while nobody holds it alone.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        fcntl.flock(descriptor, kind | (0 if wait else fcntl.LOCK_NB))
         yield
     finally:
         os.close(descriptor)
