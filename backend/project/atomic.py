@@ -1,6 +1,7 @@
 """Files that are either whole or not there (RELIABILITY 3). Nothing in Lektrack writes a result any other way."""
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # only writing gives these
 TEMPORARY = re.compile(r"^\..+\.(\d+)-[0-9a-f]{8}\.tmp$")
 
 
@@ -33,16 +35,21 @@ def atomic_file(path: Path | str, durable: bool = True, mode: int = 0o666) -> It
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    is_ours = True
     try:
         with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            is_ours = False
             yield file
+            is_ours = True
             file.flush()
             if durable:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and (is_ours or (error.filename is None and error.errno in DISK_FULL)):
+            error.filename, error.filename2 = os.fspath(path), None  # a failed write knows no name, but people need it
         raise
     if durable:
         fsync_folder(path.parent)
@@ -72,6 +79,9 @@ def fsync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        error.filename = os.fspath(folder)
+        raise
     finally:
         os.close(descriptor)
 
