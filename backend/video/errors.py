@@ -18,3 +18,8 @@ class DamagedFrameError(InputError):
         super().__init__(f"{path}: frame {frame} is damaged ({reason}); export or process the ranges around it")
         self.path = path
         self.frame = frame
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["DamagedFrameError"], tuple[Path, int, str]]:
+        """Let the error travel from a worker process."""
+        return DamagedFrameError, (self.path, self.frame, self.reason)

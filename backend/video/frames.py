@@ -11,6 +11,8 @@ from backend.video.decoder import Decoded, Decoder, DecodingError
 from backend.video.errors import DamagedFrameError
 from backend.video.index import PacketIndex
 
+WORTH_A_SEEK = 16  # frames that seeking must save: it empties the decoder, which then has to fill again
+
 
 class FrameFinder:
     """Gets frames by number from a decoder that can only go forward from key frames.
@@ -52,7 +54,7 @@ class FrameFinder:
             return False
         if self._spoiled is not None and self._index.order[frame] > self._spoiled:
             return False
-        return self._index.key_order(frame) <= self._index.key_order(self._last)
+        return self._index.key_number(frame) - self._last <= WORTH_A_SEEK
 
     def _begin_before(self, frame: int) -> None:
         """Seek so that the first frame that comes out is not beyond ``frame``."""

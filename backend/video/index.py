@@ -111,16 +111,27 @@ class PacketIndex:
         """Return the order of the last key frame shown at or before ``frame``, -1 where there is none."""
         return int(self._key_orders[np.searchsorted(self.key_pts, self.pts[frame], side="right")])
 
+    def key_number(self, frame: int) -> int:
+        """Return the number of the last key frame shown at or before ``frame``, 0 where there is none."""
+        place = int(np.searchsorted(self.key_pts, self.pts[frame], side="right")) - 1
+        return 0 if place < 0 else int(np.searchsorted(self.pts, self.key_pts[place]))
+
     @cached_property
     def _key_orders(self) -> np.ndarray:
         shown = [self.frame_of(pts) for pts in self.key_pts.tolist()]
         return np.array([-1, *(-1 if frame is None else self.order[frame] for frame in shown)], np.int64)
 
     def starts_for(self, frame: int) -> list[int | None]:
-        """Return times to seek to that may lead to ``frame``: nearest key first, at last None for the beginning."""
+        """Return times to seek to that may lead to ``frame``: nearest key first, at last None for the beginning.
+
+        Some containers search by display time, some by decoding time; the earlier of the two is safe everywhere, but
+        leads one key frame too far back in mp4, so the display time is tried first.
+        """
         last = int(np.searchsorted(self.key_pts, self.pts[frame], side="right")) - 1
-        back = [0, *(2**n for n in range(last.bit_length()))] if last >= 0 else []
-        return [*(int(self.key_seek[last - step]) for step in back if step <= last), None]
+        if last < 0:
+            return [None]
+        back = [0, *(2**n for n in range(last.bit_length()))]
+        return [int(self.key_pts[last]), *(int(self.key_seek[last - step]) for step in back if step <= last), None]
 
 
 def load_index(path: Path | str, cache_folder: Path | None = None) -> PacketIndex:

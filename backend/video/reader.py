@@ -93,8 +93,22 @@ class VideoReader:
         """Give back the file and the decoder. Reading afterwards raises ValueError."""
         self._decoder.close()
 
-    def read(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+    def read(
+        self,
+        indices: Sequence[int] | np.ndarray,
+        size: tuple[int, int] | None = None,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Return (N, H, W, 3) uint8 RGB, one picture for each of ``indices``, in that order, repeats included.
+
+        Parameters
+        ----------
+        indices
+            Frame numbers, in any order.
+        size
+            (width, height) in px to bring every picture to (`resize`), None for the video's own.
+        out
+            Room for the result, to be used again and again; None makes a new array.
 
         Raises
         ------
@@ -107,14 +121,14 @@ class VideoReader:
         outside = wanted[(wanted < 0) | (wanted >= len(self))]
         if len(outside):
             raise IndexError(f"{self.path} has frames 0 to {len(self) - 1}; frame {outside[0]} is not one of them")
-        width, height = self.size
-        pictures = np.empty((len(wanted), height, width, 3), np.uint8)
+        size = size or self.size
+        pictures = np.empty((len(wanted), size[1], size[0], 3), np.uint8) if out is None else out
         before: int | None = None
         for place in np.argsort(wanted, kind="stable").tolist():
             if before is not None and wanted[place] == wanted[before]:
                 pictures[place] = pictures[before]
             else:
-                self._draw(int(wanted[place]), pictures[place])
+                self._draw(int(wanted[place]), pictures[place], size)
             before = place
         return pictures
 
@@ -157,13 +171,8 @@ class VideoReader:
 
     def _batch_here(self, frames: range, size: tuple[int, int], _: str) -> np.ndarray:
         pictures = np.empty((len(frames), size[1], size[0], 3), np.uint8)
-        room = np.empty((self.size[1], self.size[0], 3), np.uint8)
         for place, frame in enumerate(frames):
-            if size == self.size:
-                self._draw(frame, pictures[place])
-            else:
-                self._draw(frame, room)
-                pictures[place] = resize(room, size)
+            self._draw(frame, pictures[place], size)
         return pictures
 
     def _batch_there(self, frames: range, size: tuple[int, int], device: str) -> "torch.Tensor":
@@ -178,15 +187,15 @@ class VideoReader:
             pictures[place] = resize_torch(torch.rot90(rgb.to(device), self.index.rotation // 90), size)
         return pictures
 
-    def _draw(self, frame: int, room: np.ndarray) -> None:
-        """Write (H, W, 3) uint8 RGB of ``frame``, upright, into ``room``."""
+    def _draw(self, frame: int, room: np.ndarray, size: tuple[int, int]) -> None:
+        """Write (H, W, 3) uint8 RGB of ``frame``, upright and of ``size``, into ``room``."""
         picture = self._picture(frame)
-        if not isinstance(picture, Planes):
-            room[:] = np.rot90(picture, self.index.rotation // 90)
-        elif self.index.rotation:
-            room[:] = np.rot90(yuv_to_rgb(picture), self.index.rotation // 90)
-        else:
+        turns = self.index.rotation // 90
+        if isinstance(picture, Planes) and not turns and size == self.size:
             yuv_to_rgb(picture, room)
+            return
+        rgb = yuv_to_rgb(picture) if isinstance(picture, Planes) else picture
+        room[:] = resize(np.rot90(rgb, turns), size)
 
     def _picture(self, frame: int) -> Planes | np.ndarray:
         decoded = self._finder.fetch(frame)

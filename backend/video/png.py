@@ -1,0 +1,69 @@
+"""Lossless PNG, written fast: each byte less the mean of its left and upper neighbours, then ISA-L's deflate.
+
+About 4 times faster than OpenCV's default and a sixth smaller on field footage (docs/architecture.md, Frames). Files
+are plain PNG: 8 bit RGB, one IDAT chunk.
+"""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+from imagecodecs import deflate_crc32
+from isal import isal_zlib
+from numba import njit
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+LEVEL = 1  # 0 is as fast and an eighth larger, 2 slower for 1 %
+AVERAGE = 3  # PNG's number of the filter
+
+
+class PngEncoder:
+    """Turns pictures of one size into the content of PNG files. The same picture always gives the same bytes."""
+
+    def __init__(self, size: tuple[int, int]):
+        width, height = size
+        self._rows = np.empty((height, 1 + 3 * width), np.uint8)
+        header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bit, colour type RGB
+        self._start = SIGNATURE + b"".join(_chunk(b"IHDR", header))
+
+    def encode(self, rgb: np.ndarray) -> list[bytes]:
+        """Return the pieces of the file for ``rgb`` (H, W, 3) uint8, C-contiguous."""
+        height, length = self._rows.shape
+        _filter_rows(rgb.reshape(height, length - 1), self._rows)
+        packed = isal_zlib.compress(self._rows, LEVEL)
+        return [self._start, *_chunk(b"IDAT", packed), *_chunk(b"IEND", b"")]
+
+
+def is_whole_png(path: Path, size: tuple[int, int]) -> bool:
+    """Whether ``path`` is one of our PNGs of ``size`` = (width, height) px and whole, by the checksums in it."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    place, names = len(SIGNATURE), []
+    if content[:place] != SIGNATURE or content[16:24] != struct.pack(">II", *size):
+        return False
+    while place + 12 <= len(content):
+        length = int.from_bytes(content[place : place + 4], "big")
+        end = place + 8 + length
+        if content[end : end + 4] != deflate_crc32(content[place + 4 : end]).to_bytes(4, "big"):
+            return False
+        names.append(content[place + 4 : place + 8])
+        place = end + 4
+    return place == len(content) and names == [b"IHDR", b"IDAT", b"IEND"]
+
+
+def _chunk(name: bytes, data: bytes) -> tuple[bytes, ...]:
+    return len(data).to_bytes(4, "big"), name, data, deflate_crc32(data, deflate_crc32(name)).to_bytes(4, "big")
+
+
+@njit(nogil=True, cache=True)
+def _filter_rows(picture, out):  # pragma: no cover
+    """Fill ``out`` (H, 1 + 3 W) with PNG rows: the filter's number, then each byte less the mean of left and upper."""
+    height, width = picture.shape
+    for row in range(height):
+        out[row, 0] = AVERAGE
+        for place in range(width):
+            left = np.int32(picture[row, place - 3]) if place >= 3 else np.int32(0)
+            above = np.int32(picture[row - 1, place]) if row > 0 else np.int32(0)
+            out[row, 1 + place] = np.uint8(picture[row, place] - ((left + above) >> 1))
