@@ -19,6 +19,7 @@ from backend.lek.paint import compose, light_scene, resolve, shade
 from backend.lek.plumage import Plumage, plumages
 from backend.lek.raster import SAMPLES, cover, empty_buffers, fill, normals, to_samples
 from backend.lek.visible import VIEW, RunLengths, measure, scratch
+from backend.lek.wind import Wind
 from backend.lek.world import Lek, stream
 from backend.masks.indexed import write_labels
 from backend.project.atomic import atomic_file
@@ -77,6 +78,9 @@ class Studio:
         self.weather = Weather(lek)
         self.scene = build_scene(lek, self.weather)
         self._albedo, self._sunlit = _to_pixels(self.scene.albedo), _to_pixels(self.scene.sunlit)
+        grows = _to_pixels((self.scene.grown & (self.scene.near > 0)).astype(np.float32))
+        nearness = np.linspace(0.25, 1.0, height, dtype=np.float32)[:, None]
+        self._wind = Wind(grows, nearness, lek.settings.difficulty.wind_px, stream(lek.settings, "wind"))
         self._plumages = plumages(lek)
         self._fray = stream(lek.settings, "fray").random((24, 256), dtype=np.float32)
         self._curve, self._vignette = tone_curve(), vignette(lek.settings.size)
@@ -103,9 +107,10 @@ class Studio:
             (n, 4) int64, where each bird is; `visible.measure` takes it. Feet, ``whole`` and ``inside`` of ``views``
             are set.
         """
-        light = self.weather.at(frame / self._lek.settings.fps)
+        seconds = frame / self._lek.settings.fps
+        light = self.weather.at(seconds)
         camera = self._lek.camera.shaken(*light.shake)
-        albedo, sunlit, scene_near = self._shaken_scene(light.shake)
+        albedo, sunlit, scene_near = self._shaken_scene(self._wind.sway(self._albedo, seconds), light.shake)
         self._shadow[:] = self._contact[:] = 0
         regions = np.zeros((len(birds), 4), np.int64)
         for i, bird in enumerate(birds):
@@ -168,12 +173,14 @@ class Studio:
         flat = self._vertices.copy()
         flat[:, :2] -= flat[:, 2:] * to_sun[:2] / to_sun[2]
         flat[:, 2] = 0
-        x1, y1, x2, y2 = to_samples(camera, flat, 1, self._normals)
-        soft = camera.width / 960 * (0.8 + 5.0 * height)
-        margin = int(3 * soft) + 1
-        mask = np.zeros((y2 - y1 + 2 * margin, x2 - x1 + 2 * margin), np.uint8)
-        cover(self._normals, MESH.triangles, x1 - margin, y1 - margin, mask)
-        _darken(self._shadow, cv2.GaussianBlur(mask, (0, 0), soft), x1 - margin, y1 - margin)
+        x1, y1, x2, y2 = (side // SAMPLES for side in to_samples(camera, flat, SAMPLES, self._normals))
+        soft = camera.width / 960 * (0.7 + 5.0 * height)
+        margin = int(3 * soft) + 2
+        left, top, wide, high = x1 - margin, y1 - margin, x2 - x1 + 2 * margin, y2 - y1 + 2 * margin
+        samples = np.zeros((high * SAMPLES, wide * SAMPLES), np.uint8)
+        cover(self._normals, MESH.triangles, left * SAMPLES, top * SAMPLES, samples)
+        mask = cv2.resize(samples, (wide, high), interpolation=cv2.INTER_AREA)
+        _darken(self._shadow, cv2.GaussianBlur(mask, (0, 0), soft), left, top)
         x, y, distance = project(camera, bird["x"], bird["y"], 0.0)
         radius = max(2.0, 0.125 * camera.focal / distance)
         squeeze = max(0.2, camera.lens_z / distance)
@@ -184,11 +191,13 @@ class Studio:
         blob = (255 * fading * np.clip(1 - blob, 0, 1) ** 1.2).astype(np.uint8)
         _darken(self._contact, blob, round(x - radius), round(y - radius * squeeze))
 
-    def _shaken_scene(self, shake: tuple[float, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _shaken_scene(
+        self, albedo: np.ndarray, shake: tuple[float, float]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         dx, dy = shake
         if dx == 0 and dy == 0:
-            return self._albedo, self._sunlit, self.scene.near
-        moved = [_shift(image, dx, dy, cv2.INTER_LINEAR) for image in (self._albedo, self._sunlit)]
+            return albedo, self._sunlit, self.scene.near
+        moved = [_shift(image, dx, dy, cv2.INTER_LINEAR) for image in (albedo, self._sunlit)]
         return *moved, _shift(self.scene.near, round(SAMPLES * dx), round(SAMPLES * dy), cv2.INTER_NEAREST)
 
     def _develop(self, light: Light) -> np.ndarray:

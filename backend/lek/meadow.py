@@ -27,6 +27,7 @@ class Scene:
     albedo: np.ndarray  # (h, w, 3) float32 linear
     near: np.ndarray  # (h, w) float32, 1 / distance of what stands there; 0 for the ground itself
     sunlit: np.ndarray  # (h, w) float32, share of the sun that reaches it
+    grown: np.ndarray  # (h, w) bool, where what is seen is grass
 
 
 def paint_meadow(camera: Camera, arena: Arena, grass: float, rng: np.random.Generator) -> Scene:
@@ -34,7 +35,7 @@ def paint_meadow(camera: Camera, arena: Arena, grass: float, rng: np.random.Gene
     place = _ground_points(camera)
     tall = _tallness(place, arena, rng)
     albedo = _earth_and_turf(camera, place, tall, rng)
-    scene = Scene(albedo, np.zeros(albedo.shape[:2], np.float32), np.ones(albedo.shape[:2], np.float32))
+    scene = Scene(albedo, np.zeros(albedo.shape[:2], np.float32), np.ones(albedo.shape[:2], np.float32), tall > 0.3)
     _scatter_stones(scene, camera, arena, rng)
     _grow(scene, camera, arena, place, tall, grass, rng)
     return scene

@@ -42,6 +42,7 @@ def build_box(scene: Scene, camera: Camera, arena: Arena, to_sun: np.ndarray, rn
     scene.albedo[part][hit] = _wood(place, plank, tones, rng)
     scene.sunlit[part][hit] = np.where(tones > 0.3, np.clip(facing, 0, 1), 0)[plank]
     scene.near[part][hit] = near[hit]
+    scene.grown[part][hit] = False
 
 
 def light_inside(arena: Arena, x: float, y: float) -> float:

@@ -151,7 +151,10 @@ def _holder(frame_owner, top, left, samples):
             if bird == 0:
                 continue
             held += 1
-            same = np.sum(frame_owner[top : top + samples, left : left + samples] == bird)
+            same = 0
+            for other_y in range(top, top + samples):
+                for other_x in range(left, left + samples):
+                    same += frame_owner[other_y, other_x] == bird
             if same > most:
                 best, most = bird, same
     return held, best

@@ -25,6 +25,7 @@ class Difficulty:
     light_drift: float  # share by which sun and white balance drift
     clouds: float  # 0: clear sky, 1: the sun goes in and out
     shake_px: float  # of the camera, at 960 pixels width
+    wind_px: float  # by which near grass sways, at 960 pixels width
     grass: float  # density of the grass that hides feet and bellies, 1 = a meadow
     sensor_noise: float  # standard deviation at mid grey, grey levels of 255
     crf: int  # of x264: higher loses more
@@ -45,6 +46,7 @@ PRESETS = {
         light_drift=0.02,
         clouds=0.0,
         shake_px=0.0,
+        wind_px=0.0,
         grass=0.35,
         sensor_noise=1.2,
         crf=19,
@@ -62,6 +64,7 @@ PRESETS = {
         light_drift=0.08,
         clouds=0.5,
         shake_px=0.0,
+        wind_px=1.0,
         grass=0.7,
         sensor_noise=2.0,
         crf=21,
@@ -79,6 +82,7 @@ PRESETS = {
         light_drift=0.2,
         clouds=1.0,
         shake_px=1.2,
+        wind_px=1.8,
         grass=1.0,
         sensor_noise=3.5,
         crf=27,
