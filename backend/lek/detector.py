@@ -16,6 +16,7 @@ from backend.lek.sketch import BACK, CUT_SHORT, FRONT, WHOLE, draw_all, ellipse
 from backend.pipeline.tables import Instances
 
 LEAST_AREA_PX2 = 20  # smaller masks are not detected
+TOUCH = 0.08  # overlap (IoU of boxes) below which two birds never become one mask
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,10 @@ NOISE = {
         miss_hidden=0.25,
         miss_s=0.25,
         merge=0.35,
-        merge_at=0.45,
+        merge_at=0.35,
         merge_s=0.4,
         suppress=0.5,
-        suppress_at=0.55,
+        suppress_at=0.5,
         split=0.003,
         cut_short=0.02,
         part_s=0.3,
@@ -66,10 +67,10 @@ NOISE = {
         miss_hidden=0.5,
         miss_s=0.4,
         merge=0.6,
-        merge_at=0.35,
+        merge_at=0.25,
         merge_s=0.6,
         suppress=0.7,
-        suppress_at=0.5,
+        suppress_at=0.4,
         split=0.01,
         cut_short=0.05,
         part_s=0.4,
@@ -206,11 +207,12 @@ class Detector:
         hidden = np.clip((1 - truth.share) / 0.67, 0, 1) ** 1.5
         p_miss = noise.miss + (noise.miss_hidden - noise.miss) * hidden + 0.5 * _small(truth.area) * (noise.miss > 0)
         there = (truth.area >= LEAST_AREA_PX2) & ~self._missed.below(frames, p_miss)
-        p_suppressed = noise.suppress * expit((overlap - noise.suppress_at) / 0.05)
+        p_suppressed = noise.suppress * expit((overlap - noise.suppress_at) / 0.05) * (overlap > TOUCH)
         farther = truth.share[:, :, None] < truth.share[:, None, :]
         suppressed = self._suppressed.below(frames, p_suppressed) & farther & there[:, None, :]
         there &= ~np.any(suppressed, axis=2)
-        merged = np.triu(self._merged.below(frames, noise.merge * expit((overlap - noise.merge_at) / 0.06)), 1)
+        p_merged = noise.merge * expit((overlap - noise.merge_at) / 0.06) * (overlap > TOUCH)
+        merged = np.triu(self._merged.below(frames, p_merged), 1)
         merged |= merged.transpose(0, 2, 1)
         merged &= there[:, :, None] & there[:, None, :]
         partner = np.where(merged.any(axis=2), merged.argmax(axis=2), -1)
