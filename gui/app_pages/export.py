@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import streamlit as st
-from backend.export_frames import ExportSettings, estimate_bytes, plan_frames
-from backend.video.library import VideoRecord, list_videos, thumbnail
 
+from backend.export_frames import estimate, plan_frames
 from backend.jobs import JobSpec
 from backend.project.disk import as_bytes, check_space
 from backend.project.errors import InputError
+from backend.video.library import VideoRecord, list_videos, open_video, thumbnail
 from gui.widgets.context import active_jobs, job_store, project, refusals, settings, title
 from gui.widgets.gallery import show_gallery
 from gui.widgets.job_view import show_job
@@ -56,25 +56,30 @@ def choose_mode(start: int, end: int) -> dict[str, int]:
     return {}
 
 
-def submit(record: VideoRecord, wanted: ExportSettings, count: int) -> None:
+def submit(record: VideoRecord, folder: Path, choice: dict[str, int], count: int) -> None:
     """Hand the export to the queue."""
-    command = ["-m", "backend.export_frames", "--src", str(wanted.src), "--dest", str(wanted.dest)]
-    command += ["--from-frame", str(wanted.from_frame), "--to-frame", str(wanted.to_frame)]
-    for option in ("every", "diverse"):
-        value = getattr(wanted, option)
-        if value is not None and value != ExportSettings.model_fields[option].default:
-            command += [f"--{option}", str(value)]
+    command = ["-m", "backend.export_frames", "--src", record.path, "--dest", str(folder)]
+    for name, value in choice.items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
     job_store().submit(
         JobSpec(
             kind="export_frames",
             title=f"Export {count} frames of {record.name}",
             command=tuple(command),
-            output=wanted.dest,
+            output=folder,
             project=project().root,
             videos=(record.slug,),
             resumable=True,
         )
     )
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def size_of(slug: str, identity: str, choice: dict[str, int], count: int) -> int:
+    """Return the bytes that the pictures will take, from a few of them; ``identity`` keeps the cache true."""
+    with open_video(project(), slug) as reader:
+        frames = plan_frames(len(reader), **choice)
+        return round(estimate(reader, frames) * count / len(frames))
 
 
 def draw_jobs(record: VideoRecord) -> bool:
@@ -87,14 +92,12 @@ def draw_jobs(record: VideoRecord) -> bool:
 def form(record: VideoRecord, folder: Path) -> None:
     """Draw range, mode, the plain consequence, and start."""
     start, end = choose_range(record)
-    chosen = choose_mode(start, end)
+    choice = {"from_frame": start, "to_frame": end, **choose_mode(start, end)}
     with refusals():
-        wanted = ExportSettings(src=record.path, dest=folder, from_frame=start, to_frame=end, **chosen)
-        count = chosen.get("diverse") or len(plan_frames(wanted, record.info.n_frames))
-        size = estimate_bytes(record.info.size, count)
-        st.markdown(
-            f"**{count} pictures**, about {as_bytes(size)}, into `{folder}`. Pictures that are there already are kept."
-        )
+        count = choice.get("diverse") or len(plan_frames(record.info.n_frames, **choice))
+        size = size_of(record.slug, str(record.identity), choice, count)
+        st.markdown(f"**{count} pictures**, about {as_bytes(size)}. Pictures that are there already are kept.")
+        st.caption(f"Into {folder}")
         problem = ""
         try:
             check_space(folder, size)
@@ -105,7 +108,7 @@ def form(record: VideoRecord, folder: Path) -> None:
         if busy:
             st.caption("An export of this video is at work; stop it or wait for its end to start another.")
         if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=busy or bool(problem)):
-            submit(record, wanted, count)
+            submit(record, folder, choice, count)
             st.rerun()
 
 
