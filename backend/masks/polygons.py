@@ -26,10 +26,13 @@ import numpy as np
 from numba import njit
 from pycocotools import mask as coco_mask
 
+from backend.masks import rle
+
 RIGHT, DOWN, LEFT, UP = range(4)
 # How far a line may lie from the middle of a crack, in half pixels. pycocotools rounds to fifths of a pixel; with 0.8
 # and more, most masks would need the long form, with less the polygons only get longer.
 SLACK = 0.7
+FAR = 4  # times the image's longer side; pycocotools takes memory for every pixel of a line, wherever it lies
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,12 @@ def outline(labels: np.ndarray, value: int, box: Sequence[float], counts: bytes)
     return Outline(polygons, int((cracks.parents >= 0).sum()))
 
 
+def count_parts(labels: np.ndarray, value: int, box: Sequence[float]) -> int:
+    """Return of how many separate parts the object consists; parameters as for `outline`."""
+    parents = _trace(labels, value, *(int(side) for side in box))[3]
+    return int((parents < 0).sum())
+
+
 def rasterise(polygons: Sequence[np.ndarray], height: int, width: int) -> bytes:
     """Return the counts of polygons in half pixels, as ``pycocotools`` reads them."""
     return to_counts([(polygon.ravel() / 2).tolist() for polygon in polygons], height, width)
@@ -90,20 +99,15 @@ def to_counts(segmentation: Any, height: int, width: int) -> bytes:
     """
     if isinstance(segmentation, dict):
         if list(segmentation.get("size", ())) != [height, width]:
-            raise ValueError(
-                f"the mask's size {segmentation.get('size')} is not that of its image, [{height}, {width}]"
-            )
-        counts = segmentation.get("counts")
-        if isinstance(counts, list):
-            return coco_mask.frPyObjects(segmentation, height, width)["counts"]
-        return counts.encode() if isinstance(counts, str) else bytes(counts)
+            raise ValueError(f"the mask's size {segmentation.get('size')} is not its image's, [{height}, {width}]")
+        return rle.checked(segmentation.get("counts"), height, width)
     if not isinstance(segmentation, list) or not segmentation:
         raise ValueError("there are neither polygons nor runs")
     for polygon in segmentation:
         if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
             raise ValueError("a polygon needs at least three points, x and y each")
-        if not np.isfinite(np.asarray(polygon, float)).all():
-            raise ValueError("a coordinate of a polygon is no number")
+        if not (np.abs(np.asarray(polygon, float)) <= FAR * max(height, width)).all():
+            raise ValueError("a polygon has coordinates that are no numbers or far outside the image")
     return coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))["counts"]
 
 

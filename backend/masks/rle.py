@@ -8,6 +8,7 @@ Height and width are kept elsewhere (``size`` in COCO files).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -98,6 +99,25 @@ def paint(masks: Sequence[bytes], height: int, width: int) -> np.ndarray:
     return labels
 
 
+def checked(counts: Any, height: int, width: int) -> bytes:
+    """Return the counts of a COCO file, which may be compressed (text) or not (list of integers), as ours.
+
+    Raises
+    ------
+    ValueError
+        If they are damaged or belong to another size.
+    """
+    if isinstance(counts, list):
+        parsed = np.array(counts, np.int64) if counts else np.zeros(0, np.int64)
+    elif isinstance(counts, str | bytes):
+        parsed = _parse(counts.encode("ascii") if isinstance(counts, str) else counts)
+    else:
+        raise ValueError("there are no counts")
+    if parsed.ndim != 1 or (parsed < 0).any() or parsed.sum() != height * width:
+        raise ValueError(f"the counts do not cover the {width} x {height} pixels of the picture")
+    return _counts(*_without_gaps(*_inside(parsed)), height * width)
+
+
 def runs_of(counts: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Return starts and lengths of the runs of 1, (R,) int64 each, in column-major positions."""
     return _inside(_parse(counts))
@@ -143,6 +163,15 @@ def _inside(parsed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     starts = np.cumsum(parsed)[1::2] - lengths
     inside = lengths > 0  # other writers leave empty runs in
     return starts[inside], lengths[inside]
+
+
+def _without_gaps(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the runs with neighbours that touch made one (other writers leave empty runs between them)."""
+    first = np.ones(len(starts), bool)
+    first[1:] = starts[1:] != starts[:-1] + lengths[:-1]
+    if first.all():
+        return starts, lengths
+    return starts[first], np.add.reduceat(lengths, np.flatnonzero(first))
 
 
 def _parse(counts: bytes) -> np.ndarray:

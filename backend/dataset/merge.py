@@ -1,0 +1,275 @@
+"""Existing COCO JSON files as a source: exports of CVAT and Label Studio, our own sets, and the first version's.
+
+The first version wrote boxes as corners, the area of the box, and ids from 0. Whatever a file says, box and area are
+measured on the mask; a file whose boxes are corners is named in the report. Categories are matched by name, images by
+their real path.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.dataset.convert import POLYGONS, Conversion, Refused, annotation_body, image_facts, rle_json, select
+from backend.dataset.problems import Problem, Problems
+from backend.dataset.records import Dropped, Record
+from backend.dataset.sources import NUMBERED, video_names
+from backend.dataset.suspicion import flag_masks
+from backend.masks.indexed import MAX_PIXELS
+from backend.masks.polygons import count_parts, outline, to_counts
+from backend.masks.rle import area, box, paint
+from backend.project.errors import InputError
+
+NEAR_PX = 2.0
+SAMPLE = 200
+
+
+@dataclass(frozen=True)
+class CocoFile:
+    """A COCO JSON file that was read and looks right. ``corners``: its boxes are corners, not x, y, width, height."""
+
+    path: Path
+    images: list[dict[str, Any]]
+    annotations: dict[Any, list[dict[str, Any]]]
+    classes: dict[Any, str]
+    corners: bool
+
+
+@dataclass
+class MergedImage:
+    """One image with all its annotations from all files; categories are ours already."""
+
+    video: int
+    number: int
+    image: str
+    width: int
+    height: int
+    annotations: list[dict[str, Any]] = field(default_factory=list)
+
+
+def read_coco(path: Path) -> CocoFile:
+    """Read a COCO JSON file.
+
+    Raises
+    ------
+    InputError
+        If it is no COCO JSON of instances.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON: {error}") from error
+    try:
+        images = [_checked_image(image) for image in content["images"]]
+        classes = {category["id"]: str(category["name"]).strip() for category in content["categories"]}
+        annotations: dict[Any, list[dict[str, Any]]] = {}
+        for annotation in content["annotations"]:
+            annotations.setdefault(annotation["image_id"], []).append(annotation)
+    except KeyError as error:
+        raise InputError(f"{path} is no COCO JSON of instances: it lacks {error}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is no COCO JSON of instances: {error}") from error
+    if not images:
+        raise InputError(f"{path} holds no images")
+    return CocoFile(path, images, annotations, classes, boxes_are_corners(images, annotations))
+
+
+def _checked_image(image: dict[str, Any]) -> dict[str, Any]:
+    width, height = int(image["width"]), int(image["height"])
+    if not 0 < width * height <= MAX_PIXELS or min(width, height) <= 0:
+        raise ValueError(f"image {image['file_name']!r} is {width} x {height}")
+    return {**image, "id": image["id"], "file_name": str(image["file_name"]), "width": width, "height": height}
+
+
+def boxes_are_corners(images: list[dict[str, Any]], annotations: dict[Any, list[dict[str, Any]]]) -> bool:
+    """Tell whether boxes are ``x1 y1 x2 y2`` instead of COCO's ``x y w h``, by comparing them with their masks."""
+    votes, looked = 0, 0
+    for image in images:
+        for annotation in annotations.get(image["id"], ()):
+            given = annotation.get("bbox")
+            if looked == SAMPLE or not isinstance(given, list) or len(given) != 4:
+                continue
+            try:
+                counts = to_counts(annotation.get("segmentation"), image["height"], image["width"])
+            except (ValueError, TypeError):
+                continue
+            x1, y1, x2, y2 = box(counts, image["height"]).tolist()
+            looked += 1
+            votes += int(_near(given, (x1, y1, x2, y2)) and not _near(given, (x1, y1, x2 - x1, y2 - y1)))
+    return votes > looked / 2
+
+
+def classes_of(files: Sequence[CocoFile]) -> list[str]:
+    """Return the names of all categories that have annotations, each once, in order of appearance."""
+    used = [
+        file.classes[annotation["category_id"]]
+        for file in files
+        for annotations in file.annotations.values()
+        for annotation in annotations
+        if annotation.get("category_id") in file.classes
+    ]
+    return list(dict.fromkeys(used))
+
+
+def match_name(name: str, names: Sequence[str]) -> int | None:
+    """Return the category id (from 1) of ``name`` among ``names`` whatever the case of its letters, None if none."""
+    folded = [known.strip().casefold() for known in names]
+    return folded.index(name.strip().casefold()) + 1 if name.strip().casefold() in folded else None
+
+
+def merge_images(
+    files: Sequence[CocoFile],
+    image_folders: Sequence[Path],
+    names: Sequence[str],
+    videos: list[str],
+    problems: Problems,
+) -> list[MergedImage]:
+    """Return the images of all files, ordered by video and frame; new videos are appended to ``videos``.
+
+    An image that several files annotate gets the annotations of all.
+
+    Raises
+    ------
+    InputError
+        If a category with annotations is not among ``names``.
+    """
+    found: dict[str, MergedImage] = {}
+    for file in files:
+        categories = _categories(file, names)
+        for place, image in enumerate(file.images):
+            path = find_image(file.path, image["file_name"], image_folders)
+            if path is None:
+                problems.add(Problem.NO_IMAGE, f"{image['file_name']} of {file.path}")
+                continue
+            merged = found.get(path)
+            if merged is None:
+                video = _video(image, path, videos)
+                number = _number(image, path, place)
+                merged = MergedImage(video, number, path, image["width"], image["height"])
+                found[path] = merged
+            for annotation in file.annotations.get(image["id"], ()):
+                category = categories.get(annotation.get("category_id"))
+                if category is None:
+                    problems.add(
+                        Problem.BAD_ANNOTATION, f"annotation {annotation.get('id')} of {file.path}: no category"
+                    )
+                else:
+                    merged.annotations.append({**annotation, "category_id": category})
+    return sorted(found.values(), key=lambda image: (image.video, image.number, image.image))
+
+
+def find_image(json_path: Path, name: str, folders: Sequence[Path]) -> str | None:
+    """Return the real path of an image, looked for where exporting tools put it; None if it is nowhere."""
+    name = name.replace("\\", "/")
+    here = json_path.parent
+    places = [*folders, here, here / "images", here.parent / "images", here.parent]
+    for place in places:
+        for tail in (name, os.path.basename(name)):
+            path = os.path.realpath(os.path.join(place, tail))
+            if os.path.isfile(path):
+                return path
+    return None
+
+
+def convert_merged(image: MergedImage, settings: Conversion) -> Record | Refused:
+    """Turn the annotations of one image into a record; box and area are measured on the masks."""
+    try:
+        width, height, file_bytes = image_facts(image.image)
+    except InputError as error:
+        return Refused(Problem.BAD_IMAGE, str(error))
+    if (width, height) != (image.width, image.height):
+        return Refused(
+            Problem.SIZE, f"{image.image} is {width} x {height}, its JSON says {image.width} x {image.height}"
+        )
+    dropped: dict[Dropped, int] = {}
+    annotations, masks = [], []
+    for annotation in image.annotations:
+        if not annotation.get("segmentation"):
+            dropped[Dropped.BOX_ONLY] = dropped.get(Dropped.BOX_ONLY, 0) + 1
+            continue
+        try:
+            masks.append(to_counts(annotation["segmentation"], height, width))
+        except (ValueError, TypeError) as error:
+            return Refused(Problem.BAD_ANNOTATION, f"annotation {annotation.get('id')} of {image.image}: {error}")
+        annotations.append(annotation)
+    areas = np.array([area(mask) for mask in masks], np.int64)
+    boxes = np.array([box(mask, height) for mask in masks], float).reshape(-1, 4)
+    kept, too_small = select(areas, boxes, settings.min_area)
+    chosen = [annotations[k] for k in kept.tolist()]
+    shapes = [_shape(annotations[k], masks[k], boxes[k], height, width, settings.segmentation) for k in kept.tolist()]
+    objects = np.array([_object(annotation) for annotation in chosen], np.int64)
+    bodies = [
+        annotation_body(
+            annotation["category_id"], shape, int(areas[k]), boxes[k], _object(annotation), _is_crowd(annotation)
+        )
+        for annotation, (shape, _), k in zip(chosen, shapes, kept.tolist(), strict=True)
+    ]
+    flags = flag_masks(boxes[kept], [parts for _, parts in shapes], width, height)
+    categories = np.array([annotation["category_id"] for annotation in chosen], np.int64)
+    return Record(
+        image.video, image.number, image.image, width, height, file_bytes,
+        objects, categories, areas[kept], boxes[kept], flags, bodies, dropped={**dropped, **too_small},
+    )  # fmt: skip
+
+
+def _shape(
+    annotation: dict[str, Any], counts: bytes, bounds: np.ndarray, height: int, width: int, form: str
+) -> tuple[bytes, int]:
+    """Return the segmentation as JSON and its number of parts. Polygons drawn by a person are kept as they are."""
+    given = annotation["segmentation"]
+    polygons = form == POLYGONS and not _is_crowd(annotation)  # COCO's crowds are always runs
+    if polygons and isinstance(given, list):
+        return json.dumps(given, separators=(",", ":")).encode(), len(given)
+    labels = paint([counts], height, width)
+    if polygons:
+        shape = outline(labels, 1, bounds, counts)
+        return shape.json(), len(shape.polygons)
+    return rle_json(counts, height, width), count_parts(labels, 1, bounds)
+
+
+def _categories(file: CocoFile, names: Sequence[str]) -> dict[Any, int | None]:
+    """Return our category id for each of the file's; None for those that no annotation has."""
+    used = classes_of([file])
+    found = {number: match_name(name, names) for number, name in file.classes.items()}
+    for number, category in found.items():
+        if category is None and file.classes[number] in used:
+            raise InputError(
+                f"{file.path} has the class {file.classes[number]!r}, "
+                f"which is not among --annot-names ({', '.join(names)})"
+            )
+    return found
+
+
+def _video(image: dict[str, Any], path: str, videos: list[str]) -> int:
+    given = image.get("video")
+    name = given if isinstance(given, str) and given else video_names([Path(path).parent])[0]
+    if name not in videos:
+        videos.append(name)
+    return videos.index(name)
+
+
+def _number(image: dict[str, Any], path: str, place: int) -> int:
+    given = image.get("frame")
+    if isinstance(given, int) and given >= 0:
+        return given
+    match = NUMBERED.fullmatch(os.path.splitext(os.path.basename(path))[0])
+    return int(match[2]) if match else place
+
+
+def _object(annotation: dict[str, Any]) -> int:
+    given = annotation.get("object")
+    return given if isinstance(given, int) and given > 0 else 0
+
+
+def _is_crowd(annotation: dict[str, Any]) -> bool:
+    return annotation.get("iscrowd") == 1
+
+
+def _near(first: Sequence[float], second: Sequence[float]) -> bool:
+    return all(abs(float(a) - float(b)) <= NEAR_PX for a, b in zip(first, second, strict=True))

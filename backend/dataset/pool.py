@@ -1,0 +1,79 @@
+"""A function over many tasks in several processes: results in order, memory bounded, a dead worker is an error.
+
+Workers are started anew (``spawn``), so nothing of the caller's state or threads is inherited. They end when the
+caller ends, however it ends.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from itertools import islice
+from typing import TypeVar
+
+import cv2
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+BATCH = 8  # tasks that travel together
+AHEAD = 3  # batches a worker that may be under way or waiting
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def map_in_order(
+    function: Callable[[Task], Result], tasks: Iterable[Task], workers: int, batch: int = BATCH
+) -> Iterator[Result]:
+    """Yield ``function(task)`` for each task, in order, computed by ``workers`` processes (1: in this one).
+
+    ``function`` must be importable (a module's function, or `functools.partial` of one); so must tasks and results be
+    picklable. A closed generator ends the workers.
+
+    Raises
+    ------
+    RuntimeError
+        If a worker died (killed, out of memory).
+    """
+    if workers == 1:
+        yield from map(function, tasks)
+        return
+    rest = iter(tasks)
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin)
+    try:
+        waiting: deque[Future] = deque()
+        while work := list(islice(rest, batch)):
+            waiting.append(pool.submit(partial(_run, function), work))
+            if len(waiting) >= workers * AHEAD:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise RuntimeError("a worker process died (killed, or out of memory); nothing was written") from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _run(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
+    return [function(task) for task in tasks]
+
+
+def _begin() -> None:
+    """Make this process a worker: one thread, deaf to Ctrl-C (the caller hears it), gone with the caller."""
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)

@@ -1,0 +1,168 @@
+"""Turn images and masks into a training set: COCO JSON for training and validation, and a report about it.
+
+    python -m backend.mask2coco --img-folder-path data/exported_frames/lek1 data/exported_frames/lek2 \
+        --mask-folder-paths data/segannot/lek1 data/segannot/lek2 \
+        --json-path-train data/COCO_jsons/lek_train.json --json-path-val data/COCO_jsons/lek_val.json --train-ratio 0.8
+
+    python -m backend.mask2coco --merge a.json b.json --json-path-train data/COCO_jsons/both_train.json --train-ratio 1
+
+Masks are indexed PNGs: the value of a pixel is the id of its object. `objects.json` beside them says which id is of
+which class; without that file, value i is of the class annot-names[i - 1] (repeat a name if several objects are of
+one class). Nothing is written while anything is wrong with the input, unless --skip-bad leaves the bad images out.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from backend.dataset.build import Index, fill_spool, find_duplicates, write_set
+from backend.dataset.coco import CocoWriter
+from backend.dataset.convert import POLYGONS, RLE, Conversion
+from backend.dataset.outputs import Outputs
+from backend.dataset.plan import make_plan
+from backend.dataset.pool import cores
+from backend.dataset.problems import Problems
+from backend.dataset.records import Spool
+from backend.dataset.report import Facts
+from backend.dataset.split import SplitBy, SplitSettings, split
+from backend.dataset.statistics import Statistics
+from backend.jobs.progress import Progress
+from backend.jobs.script import ScriptParser, ScriptSettings, run_script
+from backend.project.disk import as_bytes, check_space
+from backend.project.errors import InputError
+from backend.project.manifest import Manifest, hardware, now, versions
+
+BYTES_PER_IMAGE = 60_000  # twenty birds as polygons, in the waiting file and in the JSON
+
+
+class Mask2CocoSettings(ScriptSettings):
+    """Settings of a run; the help texts of the options say what each means."""
+
+    img_folder_path: tuple[Path, ...] = ()
+    mask_folder_paths: tuple[Path, ...] = ()
+    merge: tuple[Path, ...] = ()
+    merge_images: tuple[Path, ...] = ()
+    json_path_train: Path
+    json_path_val: Path | None = None
+    train_ratio: float = Field(default=0.8, gt=0, le=1)
+    annot_names: tuple[str, ...] = ()
+    supercategory: str = "bird"
+    segmentation: Literal["polygons", "rle"] = POLYGONS
+    min_area: int = Field(default=16, ge=1)
+    split: SplitBy = SplitBy.BLOCKS
+    gap_frames: int = Field(default=25, ge=1)
+    seed: int = Field(default=0, ge=0)
+    reviewed_only: bool = False
+    skip_bad: bool = False
+    duplicates: bool = True
+    workers: int = Field(default=0, ge=0, le=256)
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Mask2CocoSettings":
+        if not self.img_folder_path and not self.mask_folder_paths and not self.merge:
+            raise ValueError("give folders (--img-folder-path, --mask-folder-paths) or COCO JSON files (--merge)")
+        if self.train_ratio < 1 and self.json_path_val is None:
+            raise ValueError("give --json-path-val, or --train-ratio 1 for no validation file")
+        return self
+
+    @property
+    def splitting(self) -> SplitSettings:
+        """The part of the settings that is about the split."""
+        return SplitSettings(self.train_ratio, self.split, self.gap_frames, self.seed)
+
+
+def main(argv: list[str]) -> None:
+    """Run the script; see the module's text."""
+    settings = parser().settings(Mask2CocoSettings, argv)
+    outputs = Outputs.beside(settings.json_path_train, None if settings.train_ratio == 1 else settings.json_path_val)
+    with outputs.held(), Progress() as progress:
+        manifest = begin(settings)
+        problems = Problems()
+        progress.stage("looking at the folders")
+        plan = make_plan(
+            settings.img_folder_path, settings.mask_folder_paths, settings.merge, settings.merge_images,
+            settings.annot_names, settings.reviewed_only, problems,
+        )  # fmt: skip
+        manifest.inputs = plan.inputs
+        check_space(outputs.folder, len(plan) * BYTES_PER_IMAGE)
+        with Spool(outputs.folder) as spool:
+            conversion = Conversion(settings.segmentation, settings.min_area, plan.categories)
+            workers = settings.workers or cores()
+            index = fill_spool(plan, conversion, workers, spool, problems, progress)
+            refuse(problems, index, settings.skip_bad)
+            same = find_duplicates(spool, index, workers, progress) if settings.duplicates else np.arange(len(index))
+            sides = split(index.videos, index.numbers, index.birds, settings.splitting)
+            check_space(outputs.folder, 2 * spool.size)
+            statistics = Statistics(plan.videos, plan.classes)
+            statistics.lay_out(index.videos, index.numbers, sides)
+            writer = CocoWriter(spool, statistics, settings.supercategory, manifest.versions["lektrack"], progress)
+            facts = Facts(statistics, spool, sides, same, index.dropped, problems, plan.notes)
+            report = write_set(outputs, manifest, writer, facts, progress)
+    summarise(outputs, report)
+
+
+def parser() -> ScriptParser:
+    """Return the parser of the options."""
+    found = ScriptParser("backend.mask2coco", __doc__)
+    add = found.add_argument
+    add("--img-folder-path", nargs="+", metavar="DIR", default=[], help="folders of images, one a video")
+    add("--mask-folder-paths", nargs="+", metavar="DIR", default=[], help="their folders of masks, in the same order")
+    add("--merge", nargs="+", metavar="JSON", default=[], help="existing COCO JSON files to take in")
+    add("--merge-images", nargs="+", metavar="DIR", default=[], help="where their images lie, if not beside them")
+    add(
+        "--json-path-train", required=True, metavar="FILE", help="file for training, such as COCO_jsons/NAME_train.json"
+    )
+    add("--json-path-val", metavar="FILE", help="file for validation, such as COCO_jsons/NAME_val.json")
+    add("--train-ratio", default=0.8, help="share of images for training, above 0 to 1 (0.8; 1: no validation file)")
+    add("--annot-names", nargs="+", metavar="NAME", default=[], help="class names (from objects.json if not given)")
+    add("--supercategory", default="bird", help="COCO's supercategory of all classes (bird)")
+    add("--segmentation", choices=(POLYGONS, RLE), default=POLYGONS, help="form of the masks (polygons)")
+    add("--min-area", default=16, help="smallest area of a mask in pixels (16); smaller ones are dropped and counted")
+    add("--split", choices=[way.value for way in SplitBy], default="blocks", help="by blocks of time or whole videos")
+    add("--gap-frames", default=25, help="frames of the two sides are further apart in a video than this (25)")
+    add("--seed", default=0, help="of the split (0)")
+    add("--reviewed-only", action="store_true", help="only masks that were hand-made or reviewed (frames.json)")
+    add("--skip-bad", action="store_true", help="leave bad images out instead of writing nothing")
+    add("--no-duplicates", dest="duplicates", action="store_false", help="do not look for images that show the same")
+    add("--workers", default=0, help="processes (0: as many as there are cores)")
+    return found
+
+
+def begin(settings: Mask2CocoSettings) -> Manifest:
+    """Return the manifest of this run, its inputs still empty."""
+    return Manifest(
+        script="mask2coco", inputs={}, settings=settings.model_dump(mode="json"), versions=versions(),
+        hardware=hardware(), started=now(),
+    )  # fmt: skip
+
+
+def refuse(problems: Problems, index: Index, skip_bad: bool) -> None:
+    """Print each kind of problem as a line, and raise InputError unless bad images are to be left out."""
+    lines = problems.lines()
+    if problems and not skip_bad:
+        for line in lines if len(lines) > 1 else ():
+            print(f"mask2coco: {line}", file=sys.stderr)
+        raise InputError(f"{' | '.join(lines)} | nothing was written; --skip-bad leaves these out")
+    for line in lines:
+        print(f"mask2coco: left out: {line}", file=sys.stderr)
+    if not len(index):
+        raise InputError("no image is left that can be used; nothing was written")
+
+
+def summarise(outputs: Outputs, report: dict[str, Any]) -> None:
+    """Print what was written."""
+    for side, path in (("train", outputs.train), ("val", outputs.val)):
+        if path is not None:
+            counts = report["by_side"][side]
+            size = as_bytes(path.stat().st_size)
+            print(f"{path}: {counts['images']} images, {counts['instances']} instances, {size}")
+    for line in report["remarks"]:
+        print(line)
+    print(f"{outputs.report_html}: the report")
+
+
+if __name__ == "__main__":
+    run_script("mask2coco", main)
