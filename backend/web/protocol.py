@@ -15,6 +15,14 @@ from backend.web.headers import content_policy, secured
 FIRST_REQUEST_S = 30.0  # a connection that has sent no whole request by then is closed: it only holds a descriptor
 
 
+def bad_request(message: str) -> bytes:
+    """Return a whole answer of status 400 in our shape, after which the connection is closed."""
+    answer = json_error(400, message, {"connection": "close"})
+    head = [b"HTTP/1.1 400 Bad Request"]
+    head += [name + b": " + value for name, value in secured(answer.raw_headers, content_policy())]
+    return b"\r\n".join([*head, b"", bytes(answer.body)])
+
+
 class HttpProtocol(H11Protocol):
     """uvicorn's HTTP/1.1 on h11. Malformed requests get our error shape; silent connections are closed."""
 
@@ -38,13 +46,7 @@ class HttpProtocol(H11Protocol):
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.close()  # an answer is under way already
             return
-        answer = json_error(400, msg, {"connection": "close"})
-        for event in (
-            h11.Response(status_code=400, reason=b"Bad Request", headers=secured(answer.raw_headers, content_policy())),
-            h11.Data(data=answer.body),
-            h11.EndOfMessage(),
-        ):
-            self.transport.write(self.conn.send(event) or b"")
+        self.transport.write(bad_request(msg))
         self.transport.close()
 
     def _give_up(self) -> None:
@@ -67,3 +69,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return answer
 
         self.conn.accept = accept_with_headers  # type: ignore[method-assign]
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; a handshake that cannot even be parsed is answered rather than left hanging."""
+        super().data_received(data)
+        if not self.handshake_initiated and self.conn.handshake_exc is not None:
+            self.transport.write(bad_request("the WebSocket handshake is malformed"))
+            self.transport.close()

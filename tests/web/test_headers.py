@@ -14,6 +14,8 @@ RAW = {
     "two hosts": b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
     "no host": b"GET / HTTP/1.1\r\n\r\n",
     "endless headers": b"GET / HTTP/1.1\r\nX: " + b"a" * (MAX_HEADER_BYTES + 1),
+    "a WebSocket handshake with a body": b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Content-Length: 1\r\n\r\nx",
     "a body length that is no number": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n",
 }
 
