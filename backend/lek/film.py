@@ -11,9 +11,10 @@ from backend.lek.bird import Behaviour
 from backend.lek.body import MESH, N_VERTICES, flesh
 from backend.lek.camera import NEAREST_M, Camera, project
 from backend.lek.encode import VideoWriter
+from backend.lek.grass import grow_grass
+from backend.lek.ground import Scene, paint_ground
 from backend.lek.lens import NOISE_BANK, develop, noise_bank, tone_curve, vignette
 from backend.lek.light import Light, Weather
-from backend.lek.meadow import Scene, paint_meadow
 from backend.lek.nest_box import build_box, light_inside
 from backend.lek.paint import compose, light_scene, resolve, shade
 from backend.lek.plumage import Plumage, plumages
@@ -212,7 +213,8 @@ class Studio:
 
 def build_scene(lek: Lek, weather: Weather) -> Scene:
     """Paint what does not move: ground, grass, nest box."""
-    scene = paint_meadow(lek.camera, lek.arena, lek.settings.difficulty.grass, stream(lek.settings, "meadow"))
+    scene = paint_ground(lek.camera, lek.arena, stream(lek.settings, "ground"))
+    grow_grass(scene, lek.camera, lek.arena, lek.settings.difficulty.grass, stream(lek.settings, "grass"))
     build_box(scene, lek.camera, lek.arena, weather.to_sun, stream(lek.settings, "box"))
     return scene
 

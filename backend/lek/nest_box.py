@@ -7,7 +7,7 @@ import numpy as np
 
 from backend.lek.arena import BOX_DEPTH_M, BOX_HEIGHT_M, BOX_WIDTH_M, DOOR_HEIGHT_M, DOOR_WIDTH_M, Arena
 from backend.lek.camera import Camera, project
-from backend.lek.meadow import Scene
+from backend.lek.ground import Scene
 from backend.lek.noise import fractal
 from backend.lek.raster import SAMPLES, empty_buffers, fill, to_samples
 
