@@ -10,7 +10,7 @@ from pathlib import Path
 from backend.project.errors import InputError
 
 MAX_PATH = 4096  # PATH_MAX on Linux; longer ones cannot exist
-SLUG = re.compile(r"^[a-z0-9](?:[a-z0-9_-]{0,78}[a-z0-9])?$")
+SLUG = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,78}[a-z0-9])?")
 
 
 def resolve_under(path: Path | str, roots: Iterable[Path | str]) -> Path:
@@ -25,7 +25,7 @@ def resolve_under(path: Path | str, roots: Iterable[Path | str]) -> Path:
     """
     roots = [os.path.realpath(root) for root in roots]
     text = os.fspath(path)
-    shown = ascii(text if len(text) <= 200 else text[:200] + "...")
+    shown = ascii(text) if len(ascii(text)) <= 200 else f"{ascii(text)[:200]}...'"
     if not text or "\0" in text or len(os.fsencode(text)) > MAX_PATH:
         raise InputError(f"path {shown} is empty, too long or holds a NUL byte")
     if not roots:
@@ -48,7 +48,7 @@ def slug(name: str) -> str:
 
 def check_name(name: str, what: str = "name") -> str:
     """Return ``name`` if it can be used as a folder or file stem inside a project, else raise InputError."""
-    if not SLUG.match(name):
+    if not SLUG.fullmatch(name):
         raise InputError(
             f"{what} {name[:100]!r} is not allowed: use 1 to 80 lower-case letters, digits, '-' and '_', "
             "starting and ending with a letter or digit"
