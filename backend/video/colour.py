@@ -72,14 +72,11 @@ class Planes:
     width: int
     colour: Colour
 
-    def to(self, device: str) -> "Planes":
+    def to(self, device: Any) -> "Planes":
         """Return the planes as torch tensors on ``device``."""
         import torch
 
-        moved = [
-            None if plane is None else torch.as_tensor(plane).to(device, copy=True)
-            for plane in (self.y, self.u, self.v)
-        ]
+        moved = [None if plane is None else torch.as_tensor(plane).to(device) for plane in (self.y, self.u, self.v)]
         return Planes(*moved, self.width, self.colour)
 
 

@@ -58,13 +58,14 @@ class Decoder(Protocol):
 
 
 def open_decoder(name: str, path: Path, index: PacketIndex, threads: int) -> Decoder:
-    """Open ``path`` with one of `DECODERS`. InputError if there is no such decoder here."""
+    """Open ``path`` with one of `DECODERS` (``nvdec:1`` for GPU 1). InputError if there is no such decoder here."""
+    kind, _, gpu = name.partition(":")
     if name == "pyav":
         from backend.video.decode_av import AvDecoder
 
         return AvDecoder(path, index, threads)
-    if name == "nvdec":
+    if kind == "nvdec" and (gpu.isdigit() or not gpu):
         from backend.video.decode_nv import NvDecoder
 
-        return NvDecoder(path, index)
+        return NvDecoder(path, index, int(gpu or 0))
     raise InputError(f"decoder {name!r} is not known; use one of {', '.join(DECODERS)}")

@@ -30,7 +30,7 @@ class VideoReader:
     path
         The video file.
     decoder
-        ``"pyav"`` (default, any machine) or ``"nvdec"`` (NVIDIA GPU).
+        ``"pyav"`` (default, any machine) or ``"nvdec"`` (NVIDIA GPU 0; ``"nvdec:1"`` for the next).
     cache_folder
         Where packet indexes are kept; see `load_index`.
     index
@@ -178,23 +178,25 @@ class VideoReader:
     def _batch_there(self, frames: range, size: tuple[int, int], device: str) -> "torch.Tensor":
         import torch
 
-        from backend.video.colour_torch import yuv_to_rgb_torch
-
         pictures = torch.empty((len(frames), size[1], size[0], 3), dtype=torch.uint8, device=device)
         for place, frame in enumerate(frames):
-            picture = self._picture(frame)
-            rgb = yuv_to_rgb_torch(picture.to(device)) if isinstance(picture, Planes) else torch.from_numpy(picture)
-            pictures[place] = resize_torch(torch.rot90(rgb.to(device), self.index.rotation // 90), size)
+            rgb = _on_device(self._picture(frame), device)
+            pictures[place] = resize_torch(torch.rot90(rgb, self.index.rotation // 90), size)
         return pictures
 
     def _draw(self, frame: int, room: np.ndarray, size: tuple[int, int]) -> None:
         """Write (H, W, 3) uint8 RGB of ``frame``, upright and of ``size``, into ``room``."""
         picture = self._picture(frame)
         turns = self.index.rotation // 90
-        if isinstance(picture, Planes) and not turns and size == self.size:
+        if not isinstance(picture, Planes):
+            rgb = picture
+        elif not isinstance(picture.y, np.ndarray):
+            rgb = _on_device(picture, picture.y.device).cpu().numpy()
+        elif turns or size != self.size:
+            rgb = yuv_to_rgb(picture)
+        else:
             yuv_to_rgb(picture, room)
             return
-        rgb = yuv_to_rgb(picture) if isinstance(picture, Planes) else picture
         room[:] = resize(np.rot90(rgb, turns), size)
 
     def _picture(self, frame: int) -> Planes | np.ndarray:
@@ -204,3 +206,12 @@ class VideoReader:
         if shape != (self.index.height, self.index.width):
             raise DamagedFrameError(self.path, frame, f"it is {shape[1]}x{shape[0]} px, the first is not")
         return picture
+
+
+def _on_device(picture: Planes | np.ndarray, device: "str | torch.device") -> "torch.Tensor":
+    """Return (H, W, 3) uint8 RGB on a torch device, coloured there."""
+    import torch
+
+    from backend.video.colour_torch import yuv_to_rgb_torch
+
+    return yuv_to_rgb_torch(picture.to(device)) if isinstance(picture, Planes) else torch.from_numpy(picture).to(device)

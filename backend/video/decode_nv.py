@@ -1,0 +1,149 @@
+"""Decoding on an NVIDIA GPU (NVDEC) through PyNvVideoCodec; the pictures stay on the GPU.
+
+Packets, seeking and numbering are those of the CPU decoder: FFmpeg reads the file, NVDEC only decodes, and every
+picture comes back with the display time its packet went in with. H.264 and H.265 in 4:2:0, 8 to 12 bit. NVDEC does not
+say whether a picture is damaged: only a missing one is noticed.
+"""
+
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import av
+import torch
+from av.bitstream import BitStreamFilterContext
+
+from backend.project.errors import InputError
+from backend.video.colour import Colour, Planes, matrix_name
+from backend.video.decoder import Decoded, DecodingError
+from backend.video.index import PacketIndex
+from backend.video.source import open_video_file
+
+CODECS = {"h264": ("H264", "h264_mp4toannexb"), "hevc": ("HEVC", "hevc_mp4toannexb")}
+JPEG_RANGE = 2  # AVCOL_RANGE_JPEG
+SUPPORTED = {"yuv420p": 8, "yuvj420p": 8, "yuv420p10le": 10, "yuv420p12le": 12}  # pixel format: bits
+
+
+class NvDecoder:
+    """Decodes one file on GPU number ``gpu`` from any key frame on."""
+
+    def __init__(self, path: Path, index: PacketIndex, gpu: int = 0):
+        try:
+            import PyNvVideoCodec as nvc  # noqa: N813 - the name its own documentation uses
+        except (ImportError, OSError, RuntimeError) as error:
+            raise InputError(
+                f"decoder nvdec is not usable here ({' '.join(str(error).split())[:200]}); use pyav"
+            ) from error
+        self.landed: int | None = None
+        self._nvc = nvc
+        self._gpu = gpu
+        self._path = path
+        self._index = index
+        self._ready: deque[Decoded] = deque()
+        self._finished = False
+        self._awaits_key = False
+        self._open()
+
+    def seek(self, timestamp: int | None, anew: bool = False) -> None:
+        """See `Decoder.seek`."""
+        if anew:
+            self.close()
+            self._open()
+        self._decode(None)
+        self._ready.clear()
+        self._filter.flush()
+        self._finished = False
+        self.landed = None
+        self._awaits_key = timestamp is not None
+        target = self._index.first_seek if timestamp is None else timestamp
+        try:
+            self._container.seek(target, stream=self._stream, backward=True)
+        except (av.error.FFmpegError, OSError) as error:
+            raise DecodingError(f"the file cannot be searched: {error.strerror or error}") from error
+        self._packets = self._container.demux(self._stream)
+
+    def next(self) -> Decoded | None:
+        """See `Decoder.next`."""
+        while not self._ready:
+            if self._finished:
+                return None
+            self._feed()
+        return self._ready.popleft()
+
+    def picture(self, frame: Decoded) -> Planes:
+        """Return the planes of ``frame``, torch tensors on the GPU."""
+        both = frame.payload  # 3/2 H x W: luma, then rows of u v u v ...
+        height = self._index.height
+        chroma = both[both.shape[0] * 2 // 3 :]
+        return Planes(both[:height], chroma[:, 0::2], chroma[:, 1::2], self._index.width, self._colour)
+
+    def close(self) -> None:
+        """Give back the file and the decoding session."""
+        self._ready.clear()
+        self._packets = iter(())
+        self._decoder = None
+        self._container.close()
+
+    def _open(self) -> None:
+        self._container, self._stream = open_video_file(self._path)
+        codec = self._stream.codec_context
+        if codec.name not in CODECS or codec.pix_fmt not in SUPPORTED:
+            self._container.close()
+            raise InputError(f"{self._path}: nvdec does not read {codec.name} in {codec.pix_fmt}; use the decoder pyav")
+        nv_name, filter_name = CODECS[codec.name]
+        size = (self._index.width, self._index.height)
+        full = codec.pix_fmt.startswith("yuvj") or codec.color_range == JPEG_RANGE
+        self._colour = Colour(matrix_name(int(codec.colorspace), *size), full, SUPPORTED[codec.pix_fmt])
+        try:
+            self._decoder: Any = self._nvc.CreateDecoder(
+                gpuid=self._gpu, codec=getattr(self._nvc.cudaVideoCodec, nv_name), usedevicememory=True
+            )
+        except Exception as error:  # the library's own types differ from version to version
+            self._container.close()
+            raise InputError(f"{self._path}: nvdec cannot be started ({error}); use the decoder pyav") from error
+        self._filter = BitStreamFilterContext(filter_name, self._stream)
+        self._packets = self._container.demux(self._stream)
+        self._prime()
+
+    def _prime(self) -> None:
+        """Show the decoder the first key frame: later ones may lack the parameter sets that come with it."""
+        for packet in self._packets:
+            if packet.size and packet.is_keyframe:
+                for filtered in self._filter.filter(packet):
+                    self._decode(filtered)
+                return
+
+    def _feed(self) -> None:
+        packet = None
+        try:
+            packet = next(self._packets, None)
+            if packet is None or not packet.size:
+                self._finished = True
+                self._decode(None)
+                return
+            if packet.is_corrupt:
+                raise DecodingError("a packet is cut off or damaged", packet.pts)
+            if self._awaits_key and not packet.is_keyframe:
+                return
+            self._awaits_key = False
+            packet.pts = packet.dts if packet.pts is None else packet.pts
+            self.landed = packet.pts if self.landed is None else self.landed
+            for filtered in self._filter.filter(packet):
+                self._decode(filtered)
+        except av.error.EOFError:
+            self._finished = True
+        except (av.error.FFmpegError, OSError) as error:
+            self._finished = packet is None
+            raise DecodingError(str(error.strerror or error), packet.pts if packet else None) from error
+
+    def _decode(self, packet: av.Packet | None) -> None:
+        """Give NVDEC a packet (None: let out all that is inside) and copy what comes out: its memory is used again."""
+        data = self._nvc.PacketData()
+        data.bsl_data, data.bsl, data.pts = (
+            (0, 0, 0) if packet is None else (packet.buffer_ptr, packet.buffer_size, packet.pts)
+        )
+        for frame in self._decoder.Decode(data):
+            samples = torch.from_dlpack(frame).clone()
+            if self._colour.bits > 8:  # P016: samples are in the high bits
+                samples = (samples.view(torch.int16).int() & 0xFFFF) >> (16 - self._colour.bits)
+            self._ready.append(Decoded(frame.getPTS(), False, samples))
