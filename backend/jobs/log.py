@@ -29,49 +29,53 @@ class BoundedLog:
 
     def __init__(self, path: Path):
         self._path = path
-        self._file = _open(path, "ab")
-        self._size = self._file.tell()
+        self._file: FileIO | None = None
+        self._size = 0
         self._dropped = 0
 
     def write(self, data: bytes) -> None:
         """Append ``data``."""
         try:
+            if self._file is None:
+                self._file = _open(self._path, "ab")
+                self._size = self._file.tell()
             if self._dropped:
-                self._append(b"\n... %d bytes could not be written here ...\n" % self._dropped)
+                self._append(self._file, b"\n... %d bytes could not be written here ...\n" % self._dropped)
                 self._dropped = 0
-            self._append(data)
+            self._append(self._file, data)
             if self._size > CAP_BYTES:
-                self._shorten()
+                self._file = self._shortened(self._file)
         except OSError:
             self._dropped += len(data)
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, file: FileIO, data: bytes) -> None:
         view = memoryview(data)
         while view:
-            written = self._file.write(view)
+            written = file.write(view)
             self._size += written
             view = view[written:]
 
-    def _shorten(self) -> None:
-        """Write beginning and end to a new file, which then takes the log's place."""
+    def _shortened(self, long: FileIO) -> FileIO:
+        """Write beginning and end to a new file, which takes the log's place, and return it."""
         shorter = self._path.with_name(f".{self._path.name}.shorter")
         with open(self._path, "rb") as old, contextlib.ExitStack() as undo:
             undo.callback(lambda: shorter.unlink(missing_ok=True))
             head = old.read(HEAD_BYTES)
             old.seek(self._size - KEEP_BYTES)
             end = old.read()
-            new = _open(shorter, "wb")
-            gap = b"\n... %d bytes left out ...\n" % (self._size - len(head) - len(end))
-            for part in (head, gap, end):
+            new = undo.enter_context(_open(shorter, "wb"))
+            for part in (head, b"\n... %d bytes left out ...\n" % (self._size - len(head) - len(end)), end):
                 new.write(part)
             os.replace(shorter, self._path)
             undo.pop_all()
-        self._file.close()
-        self._file, self._size = new, new.tell()
+        long.close()
+        self._size = new.tell()
+        return new
 
 
 def rotate(path: Path, name: str, keep: int) -> None:

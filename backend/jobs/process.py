@@ -196,7 +196,7 @@ def send(process: Process | ProcessIdentity, number: int) -> bool:
 
 
 def stop_tree(
-    find: Callable[[], list[Process]], term_s: float = TERM_S, kill_s: float = KILL_S, poll_s: float = 0.05
+    find: Callable[[], list[Process]], term_s: float = TERM_S, kill_s: float = KILL_S, poll_s: float = 0.1
 ) -> list[Process]:
     """Stop all that ``find`` finds: SIGTERM, ``term_s`` later SIGKILL. Returns what even that did not end.
 

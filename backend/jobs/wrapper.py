@@ -262,7 +262,10 @@ def prepare(job: Job) -> None:
         port=job.port,
         gpu_ids=job.gpu_ids,
     )
-    write_record(job.folder, CLAIM_FILE, claim)
+    try:
+        write_record(job.folder, CLAIM_FILE, claim)
+    except OSError as error:  # only a damaged table would miss it
+        log.warning("the claim of job %d cannot be recorded: %s", job.id, error)
 
 
 def arguments(job: Job, settings: Settings) -> list[str]:

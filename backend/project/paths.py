@@ -10,7 +10,7 @@ from pathlib import Path
 from backend.project.errors import InputError
 
 MAX_PATH = 4096  # PATH_MAX on Linux; longer ones cannot exist
-SLUG = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,78}[a-z0-9])?")
+SLUG = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,78}[a-z0-9])?\Z")
 
 
 def resolve_under(path: Path | str, roots: Iterable[Path | str]) -> Path:
@@ -48,7 +48,7 @@ def slug(name: str) -> str:
 
 def check_name(name: str, what: str = "name") -> str:
     """Return ``name`` if it can be used as a folder or file stem inside a project, else raise InputError."""
-    if not SLUG.fullmatch(name):
+    if not SLUG.match(name):
         raise InputError(
             f"{what} {name[:100]!r} is not allowed: use 1 to 80 lower-case letters, digits, '-' and '_', "
             "starting and ending with a letter or digit"

@@ -110,14 +110,17 @@ class TestBoundedLog:
         assert (tmp_path / "log").read_bytes().endswith(b"aaa" + b"the end")
 
     def test_only_its_owner_can_read_it(self, tmp_path):
-        BoundedLog(tmp_path / "log").close()
+        written = BoundedLog(tmp_path / "log")
+        written.write(b"x")
+        written.close()
         assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600
 
     def test_a_full_disk_loses_lines_but_raises_nothing(self, tmp_path):
         os.symlink("/dev/full", tmp_path / "log")
-        written = BoundedLog(tmp_path / "log")
-        written.write(b"lost\n")
-        written.close()
+        for path in (tmp_path / "log", tmp_path / "no folder" / "log"):
+            written = BoundedLog(path)
+            written.write(b"lost\n")
+            written.close()
 
     def test_it_goes_on_when_there_is_room_again_and_says_what_is_missing(self, tmp_path, monkeypatch):
         written = BoundedLog(tmp_path / "log")
