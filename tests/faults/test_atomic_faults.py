@@ -3,7 +3,6 @@
 import os
 import random
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,18 +17,6 @@ from tests.faults.writer import BLOCK, check, content
 WRITER = [sys.executable, "-m", "tests.faults.writer"]
 NEW = b"new" * 3 * BLOCK
 ERRORS = {"ENOSPC": (28, "No space left on device"), "EIO": (5, "Input/output error")}
-
-
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library that makes calls fail."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("needs a C compiler (cc) for the library that injects errors")
-    library = tmp_path_factory.mktemp("shim") / "shim.so"
-    source = Path(__file__).with_name("shim.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
-    return library
 
 
 def kill_at_random_moments(path: Path, kills: int, seed: int) -> None:

@@ -1,0 +1,148 @@
+"""Find the birds in whole videos: decode, network and disk at work at the same time, resumable at any moment.
+
+    python -m backend.inference --video-path lek.mp4 --base-out-dir data/inference_output --model-dir
+    data/training/ruffs python -m backend.inference --video-path night/*.mp4 --base-out-dir out --model-dir ruffs
+    --gpu-id 0 1 --run night-1 python -m backend.inference --video-path lek.mp4 --base-out-dir out --run night-1
+    --model-dir ruffs --resume
+
+Writes ``BASE_OUT_DIR/VIDEO/RUN/`` with ``detections_A_B.parquet`` and ``frames_A_B.parquet`` a chunk. Without a model,
+COCO weights in the project's ``weights/`` folder find the class bird.
+"""
+
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+
+from backend.jobs.progress import Progress
+from backend.jobs.script import ScriptParser, run_script
+from backend.pipeline.network import Load, load_network
+from backend.pipeline.options import (
+    SCORE_THRESHOLD,
+    InferenceSettings,
+    check_classes,
+    choose_devices,
+    choose_model,
+    decide,
+    share_machine,
+)
+from backend.pipeline.plan import Work
+from backend.pipeline.run import Source, VideoRun, begin_run, check_source, finish_run
+from backend.pipeline.supervisor import Limits, Supervisor
+from backend.project.errors import InputError
+from backend.project.locks import output_lock
+from backend.project.paths import check_name, slug
+from backend.video import load_index
+
+INDEX_LIMIT_S = 3600.0  # the first look at hours of video on a network drive
+
+
+def main(argv: list[str], load: Load = load_network) -> None:
+    """Run the script; ``load`` makes the network (tests bring their own)."""
+    logging.basicConfig(format="%(message)s")
+    settings = parse(argv)
+    devices = choose_devices(settings.gpu_id)
+    decided = decide(settings, devices)
+    choice = choose_model(settings, decided.compiled)
+    with contextlib.ExitStack() as held, Progress() as progress:
+        progress.stage("reading the videos", limit_s=INDEX_LIMIT_S)
+        sources = find_sources(settings, choice.model)
+        for source in sources:
+            check_source(source, decided, settings.resume)
+            held.enter_context(output_lock(source.folder))
+        progress.stage("loading the network", limit_s=2 * Limits.start_s)
+        limits = Limits(silent_s=settings.silence_limit_s)
+        with Supervisor(load, choice, share_machine(settings, devices), limits) as supervisor:
+            facts = supervisor.wait_until_ready(progress.beat)
+            check_classes(settings, facts.settings.class_names)
+            runs = [begin_run(source, decided, facts, choice.model) for source in sources]
+            find_birds(supervisor, runs, progress)
+        report(runs, supervisor.problems)
+
+
+def parse(argv: Sequence[str]) -> InferenceSettings:
+    """Return the checked arguments."""
+    parser = ScriptParser("backend.inference", __doc__)
+    add = parser.add_argument
+    add("--video-path", nargs="+", required=True, help="one or more videos")
+    add("--base-out-dir", required=True, help="results go to BASE_OUT_DIR/VIDEO/RUN")
+    add("--video-name", nargs="+", default=(), help="folder name of each video; by default its file name")
+    add("--run", help="folder name of the run; by default the model's name and the date")
+    add("--model-dir", help="a trained model (training/NAME), or a weights file; none: a general model for birds")
+    add("--model-ckpt", default="best", help="best, last, or a file in the model's folder")
+    add("--n-classes", type=int, help="checked against the model")
+    add("--class-names", nargs="+", default=(), help="find only these of the model's classes")
+    add("--frame-start", type=int, default=0, help="first frame")
+    add("--frame-end", type=int, help="up to this frame, not included; by default to the end")
+    add("--stride", type=int, default=1, help="look at every Nth frame only")
+    for corner in ("from", "to"):
+        for axis in ("x", "y"):
+            default = 0 if corner == "from" else None
+            add(
+                f"--crop-{corner}-{axis}", type=int, default=default, help="crop in px; results are for the whole frame"
+            )
+    add("--tile", metavar="WxH", help="look at overlapping tiles of this size in px, for birds too small otherwise")
+    add("--tile-overlap", type=int, help="px; no less than the largest bird; by default a quarter of a tile")
+    add("--score-threshold", type=float, default=SCORE_THRESHOLD, help="least score that is kept, 0 to 1")
+    add("--gpu-id", nargs="+", default=(), help="GPU numbers, or cpu; one worker process each")
+    add("--n-saver-proc", type=int, default=2, help="saving threads a worker")
+    add("--n-decoders", type=int, help="decoders a worker; by default as many as the cores allow, at most 4")
+    add("--batch-size", type=int, help="pictures that go through the network together")
+    add("--chunk-frames", type=int, help="frames a chunk, the most that a kill can cost; by default a minute of work")
+    add("--amp", default="auto", help="number format: auto, fp32, bf16, fp16")
+    add("--decoder", default="auto", help="auto, pyav (CPU), nvdec (GPU)")
+    add("--compile", default="auto", help="compile the network: auto (on GPUs), on, off")
+    add("--silence-limit-s", type=float, default=Limits.silent_s, help="a worker silent for longer is replaced")
+    add("--save-mask", action="store_true", help="also write masks as 16-bit PNG, value = detection + 1")
+    add("--visualize", action="store_true", help="also write an MP4 with masks, boxes and scores")
+    add("--resume", action="store_true", help="go on with the run where it stopped")
+    return parser.settings(InferenceSettings, argv)
+
+
+def find_sources(settings: InferenceSettings, model: Path) -> list[Source]:
+    """Return the videos with the folders their results go to; InputError for one that cannot be read."""
+    names = settings.video_name or tuple(slug(path.stem) for path in settings.video_path)
+    run = check_name(settings.run or f"{slug(model.stem)}-{date.today()}", "run")
+    for name in names:
+        if names.count(check_name(name, "video")) > 1:
+            raise InputError(f"two videos are called {name}; tell them apart with --video-name")
+    return [
+        Source(name, path.resolve(), settings.base_out_dir.resolve() / name / run, load_index(path))
+        for name, path in zip(names, settings.video_path, strict=True)
+    ]
+
+
+def find_birds(supervisor: Supervisor, runs: Sequence[VideoRun], progress: Progress) -> None:
+    """Have the chunks done that are missing, and finish each video as soon as its last chunk is on the disk."""
+    left = [run.todo for run in runs]
+    total = sum(len(chunk.frames) for run in runs for chunk in run.chunks)
+    done = total - sum(len(chunk.frames) for chunks in left for chunk in chunks)
+    progress.stage("finding birds", total, done=done)
+    for run, chunks in zip(runs, left, strict=True):
+        if not chunks:
+            finish_run(run)
+
+    def saved(work: Work) -> None:
+        nonlocal done
+        done += len(work.chunk.frames)
+        left[work.video].remove(work.chunk)
+        if not left[work.video]:
+            finish_run(runs[work.video])
+
+    todo = [Work(video, chunk) for video, chunks in enumerate(left) for chunk in chunks]
+    supervisor.run([run.plan for run in runs], todo, saved, lambda under_way: progress.update(done + under_way))
+
+
+def report(runs: Sequence[VideoRun], problems: Mapping[int, str]) -> None:
+    """Say what was found, and end with an error if a video could not be finished."""
+    for run in runs:
+        if run.manifest.complete:
+            counts = run.manifest.counts
+            print(f"{run.plan.name}: {counts['detections']} detections in {counts['frames']} frames, {run.plan.folder}")
+    if problems:
+        raise RuntimeError("; ".join(f"{runs[video].plan.path}: {why}" for video, why in problems.items()))
+
+
+if __name__ == "__main__":
+    run_script("inference", main)

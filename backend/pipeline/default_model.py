@@ -1,0 +1,38 @@
+"""The model that is used when none was chosen: weights trained on COCO, restricted to the class bird."""
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from backend.project.errors import InputError
+
+BIRD = "bird"
+
+
+def general_model(project_folder: Path) -> Path:
+    """Return the first weights file in the project's ``weights/`` whose network knows birds.
+
+    Raises
+    ------
+    InputError
+        If there is none, with how to get one.
+    """
+    folder = project_folder / "weights"
+    for path in sorted(folder.glob("*.safetensors")):
+        if BIRD in _classes(path):
+            return path
+    raise InputError(
+        f"no model was chosen, and {folder} holds no weights that know the class {BIRD}; choose --model-dir, or get general "
+        "weights with: python -m backend.admin weights"
+    )
+
+
+def _classes(path: Path) -> list[str]:
+    """Return the class names in the header of a weights file; none for a backbone or a file of another kind."""
+    try:
+        with safe_open(path, framework="np") as file:
+            header = json.loads((file.metadata() or {}).get("lektrack_detector", "null"))
+        return [] if header is None or header["backbone_only"] else header["settings"]["class_names"]
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        return []

@@ -1,0 +1,25 @@
+"""What ties the pipeline's processes together: none of them outlives the one that started it."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from multiprocessing.connection import wait
+
+
+def end_with_parent() -> None:
+    """End this process as soon as its parent is gone, however that ended."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_wait_for, args=(parent.sentinel,), daemon=True).start()
+
+
+def ignore_interrupts() -> None:
+    """Leave Ctrl-C, which a terminal sends to every process, to the one that started the others; die of SIGTERM at once."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _wait_for(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)

@@ -1,0 +1,149 @@
+"""The settings of `backend.inference`, and the choices that it makes where the user made none."""
+
+import importlib.util
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from backend.jobs.script import ScriptSettings
+from backend.jobs.slots import GpuError, GpuList
+from backend.pipeline.default_model import BIRD, general_model
+from backend.pipeline.network import ModelChoice
+from backend.pipeline.run import RunSettings
+from backend.pipeline.supervisor import Limits
+from backend.pipeline.worker import WorkerOptions
+from backend.project.errors import InputError
+from backend.project.settings import load_settings
+
+CHUNK_FRAMES = {"gpu": 4000, "cpu": 32}  # about a minute of work
+BATCH_SIZE = {"gpu": 8, "cpu": 1}
+SCORE_THRESHOLD = 0.3
+MOST_DECODERS = 4
+NVDEC_SESSIONS = 2
+Side = Annotated[int, Field(ge=0)]
+
+
+class InferenceSettings(ScriptSettings):
+    """What the command line says. None leaves a choice to the script."""
+
+    video_path: tuple[Path, ...] = Field(min_length=1)
+    base_out_dir: Path
+    video_name: tuple[str, ...] = ()
+    run: str | None = None
+    model_dir: Path | None = None
+    model_ckpt: str = "best"
+    n_classes: int | None = Field(default=None, ge=1)
+    class_names: tuple[str, ...] = ()
+    frame_start: int = Field(default=0, ge=0)
+    frame_end: int | None = None
+    stride: int = Field(default=1, ge=1)
+    crop_from_x: Side = 0
+    crop_from_y: Side = 0
+    crop_to_x: Side | None = None
+    crop_to_y: Side | None = None
+    tile: tuple[int, int] | None = None
+    tile_overlap: Side | None = None
+    score_threshold: float = Field(default=SCORE_THRESHOLD, ge=0, le=1)
+    gpu_id: tuple[str, ...] = ()
+    n_saver_proc: int = Field(default=2, ge=1, le=64)
+    n_decoders: int | None = Field(default=None, ge=1, le=64)
+    batch_size: int | None = Field(default=None, ge=1, le=256)
+    chunk_frames: int | None = Field(default=None, ge=1)
+    amp: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    decoder: Literal["auto", "pyav", "nvdec"] = "auto"
+    compile: Literal["auto", "on", "off"] = "auto"
+    silence_limit_s: float = Field(default=Limits.silent_s, gt=0)
+    save_mask: bool = False
+    visualize: bool = False
+    resume: bool = False
+
+    @field_validator("gpu_id")
+    @classmethod
+    def _devices(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if any(name != "cpu" and not name.isdecimal() for name in names):
+            raise ValueError(f"{' '.join(names)}: give GPU numbers, such as 0 1, or cpu")
+        return names
+
+    @field_validator("tile", mode="before")
+    @classmethod
+    def _tile(cls, value: str | None) -> tuple[int, int] | None:
+        if not isinstance(value, str):
+            return value
+        width, cross, height = value.partition("x")
+        if not (cross and width.isdecimal() and height.isdecimal()):
+            raise ValueError(f"{value!r} must be WIDTHxHEIGHT in pixels, such as 960x760")
+        return int(width), int(height)
+
+    @model_validator(mode="after")
+    def _fitting(self) -> "InferenceSettings":
+        if self.video_name and len(self.video_name) != len(self.video_path):
+            raise ValueError(f"{len(self.video_path)} videos need as many --video-name, not {len(self.video_name)}")
+        if self.class_names and self.n_classes not in (None, len(self.class_names)):
+            raise ValueError(f"n_classes {self.n_classes} does not fit the {len(self.class_names)} class names given")
+        if self.resume and self.run is None:
+            raise ValueError("--resume needs --run: the name of the run to go on with")
+        return self
+
+
+def choose_devices(given: Sequence[str]) -> tuple[str, ...]:
+    """Return the devices given; without any the first GPU, or the CPU where there is none."""
+    if given:
+        if "cpu" in given and set(given) != {"cpu"}:
+            raise InputError(f"--gpu-id {' '.join(given)}: results of GPUs and of the CPU are not mixed in one run")
+        return tuple(given)
+    try:
+        gpus = GpuList().ids(load_settings())
+    except GpuError as error:
+        raise InputError(f"the GPUs do not answer ({error}); choose with --gpu-id, cpu works everywhere") from error
+    return (str(gpus[0]),) if gpus else ("cpu",)
+
+
+def decide(settings: InferenceSettings, devices: Sequence[str]) -> RunSettings:
+    """Return what decides the results, with the choices that were left to the script."""
+    kind = "cpu" if "cpu" in devices else "gpu"
+    overlap = settings.tile_overlap
+    if overlap is None:
+        overlap = min(settings.tile) // 4 if settings.tile else 0
+    nvdec = settings.decoder == "nvdec" or (settings.decoder == "auto" and kind == "gpu" and nvdec_found())
+    return RunSettings(
+        frame_start=settings.frame_start,
+        frame_end=settings.frame_end,
+        stride=settings.stride,
+        chunk_frames=settings.chunk_frames or CHUNK_FRAMES[kind],
+        batch_size=settings.batch_size or BATCH_SIZE[kind],
+        crop=(settings.crop_from_x, settings.crop_from_y, settings.crop_to_x, settings.crop_to_y),
+        tile=settings.tile,
+        tile_overlap=overlap,
+        decoder="nvdec" if nvdec else "pyav",
+        compiled=settings.compile == "on" or (settings.compile == "auto" and kind == "gpu"),
+    )
+
+
+def choose_model(settings: InferenceSettings, compiled: bool) -> ModelChoice:
+    """Return the model that was chosen; without one, general weights restricted to birds."""
+    model, classes = settings.model_dir, settings.class_names
+    if model is None:
+        model, classes = general_model(load_settings().project_folder), classes or (BIRD,)
+    score = settings.score_threshold
+    return ModelChoice(model.resolve(), settings.model_ckpt, classes, settings.amp, compiled, score)
+
+
+def check_classes(settings: InferenceSettings, names: Sequence[str]) -> None:
+    """Raise InputError if the model does not have the number of classes that the user expects."""
+    if settings.n_classes not in (None, len(names)):
+        raise InputError(f"--n-classes {settings.n_classes}: the model has {len(names)} ({', '.join(names)})")
+
+
+def share_machine(settings: InferenceSettings, devices: Sequence[str]) -> list[WorkerOptions]:
+    """Deal the cores to the workers and their decoders."""
+    cores = max(1, (os.cpu_count() or 1) // len(devices))
+    wanted = settings.n_decoders or min(MOST_DECODERS, max(1, cores // 4))
+    return [WorkerOptions(device, wanted, max(1, cores // wanted), settings.n_saver_proc) for device in devices]
+
+
+def nvdec_found() -> bool:
+    """Tell whether videos can be decoded on the GPU here."""
+    return importlib.util.find_spec("PyNvVideoCodec") is not None
