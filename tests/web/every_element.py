@@ -34,7 +34,9 @@ st.expander("more").write("inside")
 st.progress(0.5, "half")
 st.toast("toast")
 INLINE = st.components.v2.component(
-    "inline", html="<p></p>", js="export default ({parentElement}) => {parentElement.textContent = 'inline component'}"
+    "inline",
+    html="<p></p>",
+    js="export default ({parentElement}) => {parentElement.querySelector('p').textContent = 'inline'}",
 )
 INLINE(key="inline")
 with st.form("form"):
