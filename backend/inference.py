@@ -1,12 +1,11 @@
 """Find the birds in whole videos: decode, network and disk at work at the same time, resumable at any moment.
 
-    python -m backend.inference --video-path lek.mp4 --base-out-dir data/inference_output --model-dir
-    data/training/ruffs python -m backend.inference --video-path night/*.mp4 --base-out-dir out --model-dir ruffs
-    --gpu-id 0 1 --run night-1 python -m backend.inference --video-path lek.mp4 --base-out-dir out --run night-1
-    --model-dir ruffs --resume
+    python -m backend.inference --video-path lek.mp4 --base-out-dir out --model-dir data/training/ruffs
+    python -m backend.inference --video-path night/*.mp4 --base-out-dir out --model-dir ruffs --gpu-id 0 1 --run night-1
+    python -m backend.inference --video-path lek.mp4 --base-out-dir out --model-dir ruffs --run night-1 --resume
 
-Writes ``BASE_OUT_DIR/VIDEO/RUN/`` with ``detections_A_B.parquet`` and ``frames_A_B.parquet`` a chunk. Without a model,
-COCO weights in the project's ``weights/`` folder find the class bird.
+Writes ``BASE_OUT_DIR/VIDEO/RUN/`` with ``detections_A_B.parquet`` and ``frames_A_B.parquet`` for each chunk. Without a
+model, COCO weights in the project's ``weights/`` folder find the class bird.
 """
 
 import contextlib

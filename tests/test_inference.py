@@ -1,4 +1,4 @@
-"""The script from the outside: what it writes and what it refuses; the number of workers does not show in the result."""
+"""The script from the outside: what it writes, what it refuses, and that the number of workers changes nothing."""
 
 import subprocess
 import sys

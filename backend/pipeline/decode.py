@@ -200,6 +200,8 @@ def stretches(first_frames: Sequence[int], key_frames: np.ndarray, number: int) 
         First frame of each batch, ascending.
     key_frames
         (K,) int64, ascending.
+    number
+        How many decoders.
 
     Returns
     -------

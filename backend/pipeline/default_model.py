@@ -23,8 +23,8 @@ def general_model(project_folder: Path) -> Path:
         if BIRD in _classes(path):
             return path
     raise InputError(
-        f"no model was chosen, and {folder} holds no weights that know the class {BIRD}; choose --model-dir, or get general "
-        "weights with: python -m backend.admin weights"
+        f"no model was chosen, and {folder} holds no weights that know the class {BIRD}; choose --model-dir, "
+        "or get general weights with: python -m backend.admin weights"
     )
 
 

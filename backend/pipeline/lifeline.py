@@ -15,7 +15,7 @@ def end_with_parent() -> None:
 
 
 def ignore_interrupts() -> None:
-    """Leave Ctrl-C, which a terminal sends to every process, to the one that started the others; die of SIGTERM at once."""
+    """Leave Ctrl-C, which a terminal sends to all processes, to the first of them; die of SIGTERM at once."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

@@ -66,8 +66,8 @@ def tile_regions(crop: Region, tile: tuple[int, int] | None, overlap_px: int) ->
     for side, (length, whole) in {"wide": (tile[0], crop.size[0]), "high": (tile[1], crop.size[1])}.items():
         if not 0 <= overlap_px < length <= whole:
             raise InputError(
-                f"a tile {length} px {side} with an overlap of {overlap_px} px cannot be used: it must be larger than the "
-                f"overlap and not larger than the picture ({whole} px)"
+                f"a tile {length} px {side} with an overlap of {overlap_px} px cannot be used: "
+                f"it must be larger than the overlap and not larger than the picture ({whole} px)"
             )
     across = _starts(crop.x1, crop.x2, tile[0], overlap_px)
     down = _starts(crop.y1, crop.y2, tile[1], overlap_px)
@@ -89,6 +89,8 @@ def merge_tiles(boxes: np.ndarray, scores: np.ndarray, place: np.ndarray, region
         (N,) float.
     place
         (N,) int, which of ``regions`` saw it.
+    regions
+        The tiles.
 
     Returns
     -------

@@ -83,7 +83,8 @@ def check_source(source: Source, settings: RunSettings, resume: bool) -> None:
         held = [path.name for path in source.folder.iterdir() if path.name != LOCK]
         if held:
             raise InputError(
-                f"{source.folder} is not empty ({held[0]}); choose another --run, or --resume to go on with what is there"
+                f"{source.folder} is not empty ({held[0]}); "
+                "choose another --run, or --resume to go on with what is there"
             )
     check_space(source.folder, estimate_bytes(len(range(start, end, settings.stride))))
 
@@ -94,7 +95,8 @@ def frame_range(source: Source, settings: RunSettings) -> tuple[int, int]:
     end = count if settings.frame_end is None else settings.frame_end
     if not settings.frame_start < end <= count:
         raise InputError(
-            f"frames {settings.frame_start} to {end} are not inside {source.path}, which has {count} frames (0 to {count})"
+            f"frames {settings.frame_start} to {end} are no range in {source.path}, which has {count} frames "
+            f"(0 to {count})"
         )
     return settings.frame_start, end
 

@@ -1,4 +1,4 @@
-"""Saving beside the network: threads that turn what was found into rows and, when a chunk is full, into its two files."""
+"""Saving beside the network: threads turn what was found into rows and, when a chunk is full, into its files."""
 
 import queue
 import threading
