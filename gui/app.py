@@ -26,7 +26,7 @@ for step in STEPS:
     sections.setdefault(step.section, []).append(pages[step.key])
 st.session_state["pages"] = pages
 
-chosen = st.navigation(sections)
+chosen = st.navigation(sections, expanded=True)
 with st.sidebar:
     if running := active_jobs():
         st.page_link(pages["jobs"], label=f"{len(running)} at work or waiting", icon=":material/progress_activity:")

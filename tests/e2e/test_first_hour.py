@@ -34,7 +34,7 @@ def go(page: Page, name: str) -> None:
 
 def test_sign_in_add_a_video_export_frames_stop_kill_the_app_and_come_back(running_app: Server, page: Page, tmp_path):
     """What the README's tour promises, from the first visit to a restart of the app."""
-    write_video(tmp_path / "videos" / "lek-north.mp4", 600, size=(960, 544))
+    write_video(tmp_path / "videos" / "lek-north.mp4", 600, size=(1920, 1080))
 
     # sign in by the link of the terminal
     page.goto(running_app.sign_in_url)
@@ -66,6 +66,7 @@ def test_sign_in_add_a_video_export_frames_stop_kill_the_app_and_come_back(runni
     page.get_by_text("All frames of the range", exact=True).click()
     expect(page.get_by_text("600 pictures")).to_be_visible(timeout=SLOW_MS)
     page.get_by_role("button", name="Start").click()
+    until(lambda: len(list(folder.glob("*.png"))) > 24)
     page.get_by_role("button", name="Stop").click(timeout=SLOW_MS)
     expect(page.get_by_text("stopped on request").first).to_be_visible(timeout=SLOW_MS)
     store = JobStore(running_app.state)
