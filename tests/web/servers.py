@@ -53,6 +53,7 @@ class Server:
     base: str = ""
     process: subprocess.Popen[bytes] | None = None
     env: dict[str, str] = field(default_factory=dict)
+    folder: Path = REPOSITORY
 
     @property
     def base_url(self) -> str:
@@ -95,7 +96,7 @@ class Server:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 self.command,
-                cwd=REPOSITORY,
+                cwd=self.folder,
                 env={**os.environ, "LEKTRACK_STATE": str(self.state), **self.env},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
