@@ -9,10 +9,10 @@ from typing import IO
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numba import njit
 from scipy.signal import lfilter
 
 from backend.lek.world import Lek, stream
+from backend.project.kernels import kernel
 
 SIZE = 16  # numbers a vector
 SEEN_AT_LEAST_PX2 = 12  # no camera describes less
@@ -113,7 +113,7 @@ def latents(lek: Lek) -> np.ndarray:
     return likeness * common + (1 - likeness) * own
 
 
-@njit(cache=True)
+@kernel
 def _nearest(x, y):
     frames, n = x.shape
     nearest = np.zeros((frames, n), np.int64)

@@ -8,7 +8,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from backend.lek.skeleton import (
     BILL_TIP,
@@ -29,13 +28,14 @@ from backend.lek.skeleton import (
     unfolding,
     wing_point,
 )
+from backend.project.kernels import kernel
 
 BODY, RUFF, WING, TAIL_FAN, TUFT, BILL, LEG = range(7)  # materials, and layers of a bird's texture atlas
 N_MATERIALS = 7
 
 SPANS, STEPS = 8, 3  # of the trunk from tail to forehead
 TRUNK = (SPANS * STEPS + 1, 19)  # rows along, columns around (the last lies on the first)
-RUFF_GRID = (9, 49)
+RUFF_GRID = (9, 73)
 WING_GRID = (10, 6)
 FAN_GRID = (4, 9)
 TUFT_GRID = (4, 5)
@@ -94,7 +94,7 @@ MESH = _build()
 N_VERTICES = len(MESH.uv)
 
 
-@njit(cache=True)
+@kernel
 def flesh(bird, size, ragged, out):
     """Fill ``out`` (N_VERTICES, 3) float64, m in the world, with the bird's skin and feathers.
 
@@ -119,7 +119,7 @@ def flesh(bird, size, ragged, out):
     return at
 
 
-@njit(cache=True)
+@kernel
 def _trunk(points, size, left, out, at):
     side = left.copy()
     rows, columns = TRUNK
@@ -147,7 +147,7 @@ def _trunk(points, size, left, out, at):
     return at
 
 
-@njit(cache=True)
+@kernel
 def _ruff(bird, points, size, left, ragged, out, at):
     """Put a collar of feathers around the neck: from the cheeks out to a ragged rim and back in to the breast."""
     axis, side, up = ruff_axes(points, left)
@@ -160,7 +160,7 @@ def _ruff(bird, points, size, left, ragged, out, at):
     return at
 
 
-@njit(cache=True)
+@kernel
 def _wing(bird, size, side, out, at):
     """Lay a wing along the body, open it, or anything in between."""
     middle = body_height(bird, size)
@@ -192,7 +192,7 @@ def _wing(bird, size, side, out, at):
     return at
 
 
-@njit(cache=True)
+@kernel
 def _fan(bird, points, size, left, out, at):
     rows, columns = FAN_GRID
     for row in range(rows):
@@ -211,7 +211,7 @@ def _fan(bird, points, size, left, out, at):
     return at
 
 
-@njit(cache=True)
+@kernel
 def _tuft(bird, points, size, left, side, out, at):
     """Put one of the two tufts that stand off the head behind the eye."""
     forward = points[FOREHEAD] - points[HEAD]
@@ -235,7 +235,7 @@ def _tuft(bird, points, size, left, side, out, at):
     return at
 
 
-@njit(cache=True)
+@kernel
 def _leg(bird, size, side, left, foot, out, at):
     """Put a leg from hip to foot; ``foot`` (3,) is set to where it ends."""
     hip, heel = np.empty(3), np.empty(3)
@@ -258,7 +258,7 @@ def _leg(bird, size, side, left, foot, out, at):
     return at
 
 
-@njit(cache=True)
+@kernel
 def _toes(bird, size, foot, left, out, at):
     tip = np.empty(3)
     for spread in TOES:
@@ -270,7 +270,7 @@ def _toes(bird, size, foot, left, out, at):
     return at
 
 
-@njit(cache=True)
+@kernel
 def _tube(start, end, first, last, grid, left, out, at):
     side, up = turn(left, end - start)
     rows, columns = grid
@@ -286,11 +286,11 @@ def _tube(start, end, first, last, grid, left, out, at):
     return at
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _curve(a, b, c, d, t):
     return b + 0.5 * t * (c - a + t * (2.0 * a - 5.0 * b + 4.0 * c - d + t * (3.0 * (b - c) + d - a)))
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _slope(a, b, c, d, t):
     return 0.5 * (c - a) + t * (2.0 * a - 5.0 * b + 4.0 * c - d) + 1.5 * t * t * (3.0 * (b - c) + d - a)

@@ -8,7 +8,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from backend.project.kernels import kernel
 
 NEAREST_M = 0.8  # a bird closer to the lens is not drawn
 
@@ -40,7 +41,7 @@ def slanted_camera(size: tuple[int, int], birds: int, rng: np.random.Generator) 
     return Camera(width, height, focal, width / 2, height / 2, lens_z, math.sin(tilt), math.cos(tilt))
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def project(camera, x, y, z):
     """Return (column px, row px, distance m along the axis) of a point in metres."""
     distance = max(0.5 * NEAREST_M, y * camera.cos_tilt + (camera.lens_z - z) * camera.sin_tilt)

@@ -3,11 +3,10 @@
 import math
 from typing import NamedTuple
 
-from numba import njit
-
 from backend.lek.arena import BOX_DEPTH_M
 from backend.lek.bird import N_CHOICES, Behaviour
 from backend.lek.camera import project
+from backend.project.kernels import kernel
 
 
 class Rates(NamedTuple):
@@ -33,7 +32,7 @@ BASE_WEIGHTS = (3.0, 4.5, 1.5, 1.2, 0.5, 2.2, 0.6)  # STAND to FLUTTER
 MEAN_S = (2.5, LONGEST_WALK_S, 4.0, 5.0, 10.0, 4.0, 1.3)
 
 
-@njit(cache=True)
+@kernel
 def begin(bird, behaviour, seconds, partner=-1):
     """Let ``bird`` start something."""
     bird.behaviour = behaviour
@@ -42,7 +41,7 @@ def begin(bird, behaviour, seconds, partner=-1):
     bird.partner = partner
 
 
-@njit(cache=True)
+@kernel
 def choose(i, birds, temperament, arena, camera, rates, draw):
     """Let bird ``i``, which is free, choose among STAND to FLY_OUT."""
     me = temperament[i]
@@ -71,7 +70,7 @@ def choose(i, birds, temperament, arena, camera, rates, draw):
     birds[i].spin = 1.0 if draw[OUTCOME] < 0.5 else -1.0
 
 
-@njit(cache=True)
+@kernel
 def weight(pick, rates, room):
     """Return how likely a behaviour is chosen, before taste."""
     if pick == Behaviour.TO_BOX:
@@ -81,7 +80,7 @@ def weight(pick, rates, room):
     return BASE_WEIGHTS[pick]
 
 
-@njit(cache=True)
+@kernel
 def box_users(birds):
     """Return how many birds are in the box or on their way in or out."""
     users = 0
@@ -91,13 +90,13 @@ def box_users(birds):
     return users
 
 
-@njit(cache=True)
+@kernel
 def ahead_of_box(arena, metres):
     """Return the ground point ``metres`` out of the door from the centre of the box."""
     return arena.box_x + arena.box_dx * metres, arena.box_y + arena.box_dy * metres
 
 
-@njit(cache=True)
+@kernel
 def walk_target(i, birds, temperament, arena, rates, draw):
     """Choose where bird ``i`` walks: to a neighbour, across the lek, or about its home."""
     me, bird = temperament[i], birds[i]
@@ -118,7 +117,7 @@ def walk_target(i, birds, temperament, arena, rates, draw):
         bird.target_y = me.home_y + radius * math.sin(angle)
 
 
-@njit(cache=True)
+@kernel
 def beyond_picture(bird, camera, draw):
     """Return a ground point outside the picture, on a straight way from the bird that favours the sides."""
     angle = math.pi * (2.0 * draw[PLACE_A])
@@ -134,13 +133,13 @@ def beyond_picture(bird, camera, draw):
     return bird.x + dx * reach, bird.y + dy * reach
 
 
-@njit(cache=True)
+@kernel
 def is_free(bird):
     """Return whether the bird can be met: on the ground, in sight, not bound to another."""
     return bird.behaviour <= Behaviour.DISPLAY and bird.z == 0.0
 
 
-@njit(cache=True)
+@kernel
 def nearest_free(i, birds, within_m):
     """Return the index of the nearest bird that can be met, -1 where there is none."""
     best, found = within_m * within_m, -1
@@ -152,7 +151,7 @@ def nearest_free(i, birds, within_m):
     return found
 
 
-@njit(cache=True)
+@kernel
 def meet(birds, temperament, arena, rates, dt, draws):
     """Let pairs within reach fight, or one give way to the other."""
     for i in range(len(birds)):
@@ -170,7 +169,7 @@ def meet(birds, temperament, arena, rates, dt, draws):
                 give_way(i + j - winner, winner, birds, arena, draws)
 
 
-@njit(cache=True)
+@kernel
 def start_fight(i, j, birds, draws):
     """Let two birds fight around the point between them for one to seven seconds."""
     seconds = 1.0 + 6.0 * draws[i, DURATION]
@@ -181,7 +180,7 @@ def start_fight(i, j, birds, draws):
         birds[one].target_x, birds[one].target_y, birds[one].spin = x, y, spin
 
 
-@njit(cache=True)
+@kernel
 def stronger(i, j, birds, temperament, draws):
     """Return which of two birds wins: rank counts, and so does being at home."""
     edge = temperament[i].rank - temperament[j].rank
@@ -192,7 +191,7 @@ def stronger(i, j, birds, temperament, draws):
     return i if draws[i, OUTCOME] < 1.0 / (1.0 + math.exp(-3.0 * edge)) else j
 
 
-@njit(cache=True)
+@kernel
 def give_way(loser, winner, birds, arena, draws):
     """Let ``loser`` run from ``winner``, who follows it, takes its place or displays."""
     lost, won = birds[loser], birds[winner]
@@ -211,7 +210,7 @@ def give_way(loser, winner, birds, arena, draws):
     lost.cooldown = won.cooldown = 6.0
 
 
-@njit(cache=True)
+@kernel
 def into_lek(arena, x, y):
     """Return the point, drawn in to the rim of the lek where it lies outside."""
     u, v = (x - arena.x) / arena.half_x, (y - arena.y) / arena.half_y

@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterator
 
 import numpy as np
-from numba import njit
 
 from backend.lek.arena import zone_polygons
 from backend.lek.bird import Behaviour
 from backend.lek.camera import apply_homography, image_to_ground
 from backend.lek.world import Lek
+from backend.project.kernels import kernel
 
 CONTACT_M, APART_M = 0.20, 0.25  # ground points: a contact begins below the first and ends above the second
 KINDS = (
@@ -76,7 +76,7 @@ def as_line(event: dict) -> bytes:
     return (json.dumps(event) + "\n").encode()
 
 
-@njit(cache=True)
+@kernel
 def _events(states, before, partner, touching, inside, corners, ends):
     rows = np.empty((1024, 5), np.int64)
     count = 0
@@ -97,13 +97,13 @@ def _events(states, before, partner, touching, inside, corners, ends):
     return rows[:count]
 
 
-@njit(cache=True)
+@kernel
 def _log(rows, count, frame, kind, bird, other, zone):
     rows[count, 0], rows[count, 1], rows[count, 2], rows[count, 3], rows[count, 4] = frame, kind, bird, other, zone
     return count + 1
 
 
-@njit(cache=True)
+@kernel
 def _acts(i, birds, before, partner, frame, rows, count):
     now, was, other = birds[i].behaviour, before[i], birds[i].partner
     if was == Behaviour.FIGHT and now == Behaviour.FLEE:  # every fight ends with one bird in flight
@@ -127,7 +127,7 @@ def _acts(i, birds, before, partner, frame, rows, count):
     return count
 
 
-@njit(cache=True)
+@kernel
 def _contact(i, j, birds, touching, frame, rows, count):
     limit = APART_M if touching[i, j] else CONTACT_M
     dx, dy = birds[i].x - birds[j].x, birds[i].y - birds[j].y
@@ -138,13 +138,13 @@ def _contact(i, j, birds, touching, frame, rows, count):
     return count
 
 
-@njit(cache=True)
+@kernel
 def _is_out(bird):
     """Return whether the bird is where another can touch it: near the ground, not in the box, not away."""
     return bird.z < 0.25 and bird.behaviour != Behaviour.IN_BOX and bird.behaviour != Behaviour.AWAY
 
 
-@njit(cache=True)
+@kernel
 def _zones(i, bird, inside, corners, ends, frame, rows, count):
     on_ground = bird.z < 0.25 and bird.behaviour != Behaviour.AWAY
     for zone in range(len(ends)):
@@ -156,7 +156,7 @@ def _zones(i, bird, inside, corners, ends, frame, rows, count):
     return count
 
 
-@njit(cache=True)
+@kernel
 def _holds(polygon, x, y):
     inside = False
     x1, y1 = polygon[-1]

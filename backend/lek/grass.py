@@ -3,13 +3,13 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from backend.lek.arena import Arena, box_point
 from backend.lek.camera import Camera, apply_homography, ground_to_image, image_to_ground, project
 from backend.lek.ground import TURF, Scene, look_up
 from backend.lek.noise import fractal, mix, smooth_step
 from backend.lek.raster import SAMPLES
+from backend.project.kernels import kernel
 
 STRAW = np.array([0.60, 0.51, 0.31])
 STALKS = np.array(  # sorrel, dead stalks, old straw, grey lichen, dark rush
@@ -85,7 +85,7 @@ def _tussocks(arena: Arena, density: float, rng: np.random.Generator) -> Blades:
     )
 
 
-@njit(cache=True)
+@kernel
 def _draw(albedo, near, camera, blades):
     height, width = near.shape
     for i in range(len(blades.root)):

@@ -7,12 +7,12 @@ birds on purpose: brown, black, white, grey and straw.
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from backend.lek.arena import Arena
 from backend.lek.camera import Camera, apply_homography, image_to_ground, project
 from backend.lek.noise import fractal, mix, smooth_step
 from backend.lek.raster import SAMPLES
+from backend.project.kernels import kernel
 
 EARTH = np.array([[0.21, 0.155, 0.105], [0.33, 0.25, 0.17], [0.42, 0.34, 0.245]])
 MUD = np.array([[0.17, 0.165, 0.165], [0.43, 0.425, 0.42]])
@@ -96,7 +96,7 @@ def _scatter_stones(scene: Scene, camera: Camera, arena: Arena, rng: np.random.G
             _stone(scene.albedo, scene.near, camera, x[i], y[i], size[i], flat[i], tint[i], rng.random(12))
 
 
-@njit(cache=True)
+@kernel
 def _stone(albedo, near, camera, x, y, size, flat, tint, lumps):
     """Draw one stone: a lumpy ellipse, lighter on top, dark where it meets the ground."""
     height, width = near.shape

@@ -1,7 +1,8 @@
 """From light to the 8-bit picture of a cheap outdoor camera: exposure, white balance, vignette, tone curve, noise."""
 
 import numpy as np
-from numba import njit
+
+from backend.project.kernels import kernel
 
 CURVE = 4096  # steps of the tone curve
 OVER = 1.6  # linear light at which the sensor clips
@@ -27,7 +28,7 @@ def noise_bank(rng: np.random.Generator) -> np.ndarray:
     return rng.standard_normal(NOISE_BANK, dtype=np.float32)
 
 
-@njit(cache=True)
+@kernel
 def develop(picture, gain, vignette, curve, noise, starts, strength, out):
     """Turn ``picture`` (H, W, 3) float32 linear light into ``out`` (H, W, 3) uint8 RGB.
 

@@ -8,7 +8,6 @@ import math
 
 import cv2
 import numpy as np
-from numba import njit
 
 from backend.lek.arena import BOX_DEPTH_M, BOX_HEIGHT_M, box_corners, box_point
 from backend.lek.bird import Behaviour
@@ -31,6 +30,7 @@ from backend.lek.skeleton import (
 )
 from backend.lek.visible import VIEW, RunLengths, measure, scratch
 from backend.lek.world import Lek
+from backend.project.kernels import kernel
 
 BETWEEN = 2  # discs from one joint to the next
 RIM_DISCS, WING_DISCS, LEG_DISCS = 10, 6, 8
@@ -79,7 +79,7 @@ def box_silhouette(lek: Lek) -> tuple[np.ndarray, float]:
     return silhouette.astype(bool), project(lek.camera, *door, 0.0)[2]
 
 
-@njit(cache=True)
+@kernel
 def paint(birds, sizes, camera, box, box_distance, owner, views):
     """Paint birds and box into ``owner`` from far to near; set feet, ``whole`` and ``inside`` of ``views``.
 
@@ -111,7 +111,7 @@ def paint(birds, sizes, camera, box, box_distance, owner, views):
     return regions
 
 
-@njit(cache=True)
+@kernel
 def erase(owner, box, regions):
     """Hide behind ``box`` (H, W) bool what was painted so far; ``regions`` say where that is."""
     for x1, y1, x2, y2 in regions:
@@ -121,7 +121,7 @@ def erase(owner, box, regions):
                     owner[row, column] = 0
 
 
-@njit(cache=True)
+@kernel
 def make_discs(bird, size, camera, discs):
     """Fill ``discs`` with (column, row, radius), px, of the bird's parts and return their number."""
     points = np.empty((N_JOINTS, 3))
@@ -151,7 +151,7 @@ def make_discs(bird, size, camera, discs):
     return count
 
 
-@njit(cache=True)
+@kernel
 def add_ruff(bird, size, points, camera, discs, count):
     """Append a ring of discs inside the rim of the ruff and one in its middle; return the new count."""
     left = np.array([-math.sin(bird.heading), math.cos(bird.heading), 0.0])
@@ -167,7 +167,7 @@ def add_ruff(bird, size, points, camera, discs, count):
     return count
 
 
-@njit(cache=True)
+@kernel
 def add_disc(at, radius_m, camera, discs, count):
     """Append the disc of a sphere to ``discs`` and return the new count."""
     column, row, distance = project(camera, at[0], at[1], at[2])
@@ -175,7 +175,7 @@ def add_disc(at, radius_m, camera, discs, count):
     return count + 1
 
 
-@njit(cache=True)
+@kernel
 def stamp(discs, value, owner, view, region):
     """Paint the union of discs as ``value``; count its pixels with and without the picture's border."""
     height, width = owner.shape

@@ -3,15 +3,15 @@
 import math
 
 import numpy as np
-from numba import njit
 
 from backend.lek.body import BILL, LEG, RUFF, TAIL_FAN, TUFT, WING
+from backend.project.kernels import kernel
 
 FUZZ = 0.30  # how far feathers fray at a silhouette, as the cosine to the view
 TO_LINEAR = ((np.arange(256) / 255) ** 2.2).astype(np.float32)
 
 
-@njit(cache=True)
+@kernel
 def shade(owner, weight, vertices, normals, mesh, atlas, fray, eye_z, to_sun, sun, sky, bounce, colour):
     """Light the samples of one bird; fray its silhouette by setting ``owner`` to -1 there.
 
@@ -90,7 +90,7 @@ def shade(owner, weight, vertices, normals, mesh, atlas, fray, eye_z, to_sun, su
     return covered
 
 
-@njit(cache=True)
+@kernel
 def compose(owner, near, colour, left, top, value, scene_near, frame_near, frame_owner, frame_colour):
     """Put a bird's samples into the frame where nothing nearer is; return how many of them lie inside the picture."""
     height, width = owner.shape
@@ -109,7 +109,7 @@ def compose(owner, near, colour, left, top, value, scene_near, frame_near, frame
     return inside
 
 
-@njit(cache=True)
+@kernel
 def resolve(frame_owner, frame_near, frame_colour, regions, samples, picture, owner):
     """Average samples into pixels, and give each pixel to the bird that holds most of it, if birds hold half.
 
@@ -141,7 +141,7 @@ def resolve(frame_owner, frame_near, frame_colour, regions, samples, picture, ow
                 picture[y, x, 2] = picture[y, x, 2] * rest + b * share
 
 
-@njit(cache=True)
+@kernel
 def _holder(frame_owner, top, left, samples):
     """Return how many samples of a pixel birds hold, and which bird holds most of them."""
     held, best, most = 0, 0, 0
@@ -160,7 +160,7 @@ def _holder(frame_owner, top, left, samples):
     return held, best
 
 
-@njit(cache=True)
+@kernel
 def light_scene(albedo, sunlit, shadow, contact, sun, sky, picture):
     """Fill ``picture`` (H, W, 3) float32 linear with the scene under the light of the moment.
 

@@ -3,15 +3,15 @@
 import math
 
 import numpy as np
-from numba import njit
 
 from backend.lek.camera import project
+from backend.project.kernels import kernel
 
 SAMPLES = 2  # a pixel is SAMPLES x SAMPLES samples
 SNAP = 16.0
 
 
-@njit(cache=True)
+@kernel
 def to_samples(camera, vertices, samples, out):
     """Fill ``out`` (V, 3) float64 with (column, row) in samples, rounded, and 1 / distance, of (V, 3) world points.
 
@@ -27,7 +27,7 @@ def to_samples(camera, vertices, samples, out):
     return int(math.floor(x1)), int(math.floor(y1)), int(math.ceil(x2)) + 1, int(math.ceil(y2)) + 1
 
 
-@njit(cache=True)
+@kernel
 def fill(points, triangles, left, top, near, owner, weight):
     """Draw triangles; of several at a sample the nearest stays.
 
@@ -74,7 +74,7 @@ def fill(points, triangles, left, top, near, owner, weight):
                     weight[y, x, 1] = wb
 
 
-@njit(cache=True)
+@kernel
 def cover(points, triangles, left, top, mask):
     """Set ``mask`` (h, w) uint8 to 255 wherever a triangle covers the middle of a sample."""
     height, width = mask.shape
@@ -99,7 +99,7 @@ def cover(points, triangles, left, top, mask):
                     mask[y, x] = 255
 
 
-@njit(cache=True)
+@kernel
 def normals(vertices, triangles, seam, out):
     """Fill ``out`` (V, 3) float64 with smooth normals of length 1; ``seam`` (S, 2) pairs vertices that lie together."""
     out[:] = 0.0

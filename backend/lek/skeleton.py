@@ -6,7 +6,8 @@ A bird has its own axes: forward, left and up. Lengths are metres of a bird of s
 import math
 
 import numpy as np
-from numba import njit
+
+from backend.project.kernels import kernel
 
 TAIL_TIP, TAIL, RUMP, BACK, BREAST, ROOT, NECK, NAPE, HEAD, FOREHEAD, BILL_TIP = range(11)
 N_JOINTS = 11
@@ -24,7 +25,7 @@ FOLDED_WING = (0.052, 0.205)  # where it begins ahead of the middle of the body,
 RIM = 0.6  # of the way from the cheeks over the ruff to the breast
 
 
-@njit(cache=True)
+@kernel
 def joints(bird, size, out):
     """Fill ``out`` (N_JOINTS, 3) float64, m in the world, with the joints from tail tip to bill tip."""
     middle = body_height(bird, size)
@@ -67,14 +68,14 @@ def joints(bird, size, out):
         )
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def body_height(bird, size):
     """Return the height, m, of the middle of the body above the ground the bird stands on or flies over."""
     step = 0.004 * math.sin(2.0 * bird.gait + 0.8) * min(1.0, bird.speed / 0.2)
     return bird.z + size * (BELLY_M + LEG_M * (1.0 - 0.93 * bird.crouch) + step)
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def place(bird, size, middle, ahead, left, up, out):
     """Put a point given in the bird's axes (m, from the middle of its body) into the world."""
     cos_h, sin_h = math.cos(bird.heading), math.sin(bird.heading)
@@ -83,7 +84,7 @@ def place(bird, size, middle, ahead, left, up, out):
     out[2] = middle + size * up
 
 
-@njit(cache=True)
+@kernel
 def wing_point(bird, size, side, along, behind, out):
     """Put a wing point into ``out``: ``side`` +1 is left, ``along`` 0 shoulder to 1 tip, ``behind`` m to the rear."""
     lift = 0.15 + 0.85 * math.sin(bird.flap)
@@ -105,13 +106,13 @@ def wing_point(bird, size, side, along, behind, out):
     )
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def unfolding(bird):
     """Return how far a wing has come from folded (0) to open (1)."""
     return bird.wings * bird.wings * (3.0 - 2.0 * bird.wings)
 
 
-@njit(cache=True)
+@kernel
 def folded_wing_point(bird, size, side, along, out):
     """Put a point of the middle of a folded wing into ``out``; arguments as for `wing_point`."""
     cos_p, sin_p = math.cos(bird.pitch), math.sin(bird.pitch)
@@ -120,7 +121,7 @@ def folded_wing_point(bird, size, side, along, out):
     place(bird, size, body_height(bird, size), ahead * cos_p - up * sin_p, left, ahead * sin_p + up * cos_p, out)
 
 
-@njit(cache=True)
+@kernel
 def leg_points(bird, size, side, hip, heel, foot):
     """Fill hip, heel and foot (3,) of one leg; ``side`` +1 is left. In flight the legs trail."""
     middle = body_height(bird, size)
@@ -140,7 +141,7 @@ def leg_points(bird, size, side, hip, heel, foot):
     heel[1] -= bent * math.sin(bird.heading)
 
 
-@njit(cache=True)
+@kernel
 def ruff_axes(points, left):
     """Return the axes of the ruff, each of length 1: along the neck, to its left, and to its nape."""
     axis = points[NAPE] - points[ROOT]
@@ -148,7 +149,7 @@ def ruff_axes(points, left):
     return axis / math.sqrt(axis[0] ** 2 + axis[1] ** 2 + axis[2] ** 2), side, up
 
 
-@njit(cache=True)
+@kernel
 def ruff_point(bird, size, points, axis, side, up, t, angle, feather, out):
     """Put a ruff point into ``out``: ``t`` 0 at the cheeks, `RIM` at the rim, 1 at the breast; ``angle`` 0 in front.
 
@@ -170,7 +171,7 @@ def ruff_point(bird, size, points, axis, side, up, t, angle, feather, out):
         out[k] = start + (goal - start) * w - fall * axis[k] + across * side[k] + along * up[k]
 
 
-@njit(cache=True)
+@kernel
 def turn(side, tangent):
     """Return ``side`` made perpendicular to ``tangent``, and the up that goes with them; both of length 1."""
     tx, ty, tz = tangent[0], tangent[1], tangent[2]

@@ -2,8 +2,6 @@
 
 import math
 
-from numba import njit
-
 from backend.lek.arena import BOX_DEPTH_M
 from backend.lek.bird import POSES, Behaviour
 from backend.lek.decisions import (
@@ -19,6 +17,7 @@ from backend.lek.decisions import (
     meet,
     stronger,
 )
+from backend.project.kernels import kernel
 
 GRID = 2.0**20  # the state is rounded to a millionth of its unit
 WALK_MPS, RUN_MPS, FLY_MPS = 0.30, 1.15, 4.2
@@ -29,7 +28,7 @@ FLY_HEIGHT_M = 0.55
 STRIDE_M = 0.085
 
 
-@njit(cache=True)
+@kernel
 def run(birds, temperament, arena, camera, rates, dt, draws, states):
     """Step ``birds`` (n,) BIRD once for each row of ``draws`` (frames, n, DRAWS), and keep each state in ``states``."""
     for frame in range(len(draws)):
@@ -37,7 +36,7 @@ def run(birds, temperament, arena, camera, rates, dt, draws, states):
         step(birds, temperament, arena, camera, rates, dt, draws[frame])
 
 
-@njit(cache=True)
+@kernel
 def step(birds, temperament, arena, camera, rates, dt, draws):
     """Move the world on by ``dt`` seconds."""
     for bird in birds:
@@ -54,7 +53,7 @@ def step(birds, temperament, arena, camera, rates, dt, draws):
         snap(birds[i])
 
 
-@njit(cache=True)
+@kernel
 def go_on(i, birds, temperament, arena, camera, rates, draws):
     """Let bird ``i`` end what it was doing and start what follows."""
     bird, draw = birds[i], draws[i]
@@ -74,7 +73,7 @@ def go_on(i, birds, temperament, arena, camera, rates, draws):
         choose(i, birds, temperament, arena, camera, rates, draw)
 
 
-@njit(cache=True)
+@kernel
 def come_back(i, birds, temperament, camera, draw):
     """Let bird ``i`` fly in from outside the picture to a spot near its home."""
     bird, me = birds[i], temperament[i]
@@ -87,7 +86,7 @@ def come_back(i, birds, temperament, camera, draw):
     bird.heading = math.atan2(bird.target_y - start_y, bird.target_x - start_x)
 
 
-@njit(cache=True)
+@kernel
 def move(i, birds, arena, dt):
     """Move bird ``i`` as its behaviour asks."""
     bird = birds[i]
@@ -106,7 +105,7 @@ def move(i, birds, arena, dt):
         walk(i, birds, arena, dt)
 
 
-@njit(cache=True)
+@kernel
 def walk(i, birds, arena, dt):
     """Walk or run towards the target, if there is one, and keep off others and the box."""
     bird = birds[i]
@@ -141,7 +140,7 @@ def walk(i, birds, arena, dt):
     bird.gait += math.pi * going / STRIDE_M * dt
 
 
-@njit(cache=True)
+@kernel
 def arrive(bird, arena):
     """End a walk at its target: a box visit goes on through the door, everything else is over."""
     if bird.behaviour != Behaviour.TO_BOX:
@@ -153,7 +152,7 @@ def arrive(bird, arena):
         begin(bird, Behaviour.IN_BOX, BOX_STAY_S * (0.3 + 1.4 * abs(math.sin(bird.gait))))
 
 
-@njit(cache=True)
+@kernel
 def pressure(i, birds, arena):
     """Return the push, m/s, that keeps bird ``i`` off its neighbours and out of the box."""
     bird = birds[i]
@@ -179,7 +178,7 @@ def pressure(i, birds, arena):
     return push_x, push_y
 
 
-@njit(cache=True)
+@kernel
 def circle(bird, other, leads, dt):
     """Circle around the middle of a fight, breast to breast, with jumps; the leader's angle decides for both."""
     angle = math.atan2(bird.y - bird.target_y, bird.x - bird.target_x)
@@ -198,14 +197,14 @@ def circle(bird, other, leads, dt):
         bird.z = max(0.0, min(bird.z, bird.timer))
 
 
-@njit(cache=True)
+@kernel
 def hop(seconds, period_s):
     """Return the height, 0 to 1, of a bird that jumps once a period and stands in between."""
     share = (seconds / period_s) % 1.0 / 0.7
     return max(0.0, 4.0 * share * (1.0 - share))
 
 
-@njit(cache=True)
+@kernel
 def fly(bird, dt):
     """Fly to the target: crouch, climb and leave, or come in, sink and land."""
     dx, dy = bird.target_x - bird.x, bird.target_y - bird.y
@@ -226,7 +225,7 @@ def fly(bird, dt):
         bird.z = 0.0
 
 
-@njit(cache=True)
+@kernel
 def turn_to(bird, heading, most):
     """Turn towards ``heading`` by at most ``most`` and return how far off it was."""
     off = (heading - bird.heading + math.pi) % (2.0 * math.pi) - math.pi
@@ -234,7 +233,7 @@ def turn_to(bird, heading, most):
     return abs(off)
 
 
-@njit(cache=True)
+@kernel
 def hold(bird, dt, draw):
     """Let the pose follow the behaviour, with what makes it alive: glances, pecks, strokes, shivers, wing beats."""
     what = bird.behaviour
@@ -269,7 +268,7 @@ def hold(bird, dt, draw):
     bird.flap = (bird.flap + 2.0 * math.pi * 7.3 * dt) % (2.0 * math.pi)
 
 
-@njit(cache=True)
+@kernel
 def snap(bird):
     """Round what carries on from step to step, so that rounding errors of a machine's sines do not."""
     bird.x = round(bird.x * GRID) / GRID

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 
 from backend.masks.rle import write_counts
+from backend.project.kernels import kernel
 
 # Of one bird in one frame. Boxes and points in px of the frame, NaN where nothing of the bird is seen.
 VIEW = np.dtype(
@@ -48,7 +48,7 @@ class RunLengths:
         return data
 
 
-@njit(cache=True)
+@kernel
 def measure(owner, regions, views, runs, out, at):
     """Measure every bird of one frame.
 
@@ -98,7 +98,7 @@ def measure(owner, regions, views, runs, out, at):
     return at
 
 
-@njit(cache=True)
+@kernel
 def _runs(part, value, first, height, runs):
     """Fill ``runs`` (2, N) with starts and lengths, column after column, of ``value`` in a part of a picture."""
     n, end = 0, -1
