@@ -20,6 +20,8 @@ def page_of(step: Step) -> st.Page:
 st.set_page_config(page_title="Lektrack", page_icon=str(HERE / "static" / "mark.svg"), layout="wide")
 st.logo(str(HERE / "static" / "logo.svg"), icon_image=str(HERE / "static" / "mark.svg"), size="large")
 
+st.html(HERE / "static" / "page.css")
+
 sections: dict[str, list[st.Page]] = {}
 pages = {step.key: page_of(step) for step in STEPS}
 for step in STEPS:

@@ -1,16 +1,14 @@
 """Videos: add them by choosing files on the server, see what they are, give them camera and start time."""
 
-from datetime import datetime
-from zoneinfo import ZoneInfo
-
 import streamlit as st
 
 from backend.project.disk import as_bytes
 from backend.project.errors import InputError
-from backend.video.library import VideoRecord, add_video, list_videos, remove_video, thumbnail, update_video
-from gui.widgets.context import active_jobs, project, refusals, settings, title
+from backend.video.library import VideoRecord, add_video, list_videos, thumbnail
+from gui.widgets.context import project, settings, title
 from gui.widgets.file_picker import pick_files
 from gui.widgets.job_view import escape
+from gui.widgets.video_dialogs import edit, remove, remux_button, repair
 from gui.widgets.words import duration, moment
 
 
@@ -61,7 +59,7 @@ def facts(record: VideoRecord) -> str:
 def show(record: VideoRecord) -> None:
     """Draw one video."""
     with st.container(border=True):
-        picture, words, acts = st.columns([0.24, 0.56, 0.2])
+        picture, words, acts = st.columns([0.24, 0.52, 0.24])
         if record.problem:
             picture.markdown(":material/broken_image: :red-badge[broken]")
         else:
@@ -79,61 +77,25 @@ def show(record: VideoRecord) -> None:
             f":material/photo_camera: {escape(record.camera or 'no camera')} · :material/schedule: {start_of(record)}"
         )
         words.caption(f":material/link: {escape(record.path)}")
-        if acts.button("Edit", key=f"edit-{record.slug}", icon=":material/edit:", width="stretch"):
-            edit(record)
-        if acts.button("Remove", key=f"remove-{record.slug}", icon=":material/delete:", width="stretch"):
-            remove(record)
+        with acts:
+            show_acts(record)
+
+
+def show_acts(record: VideoRecord) -> None:
+    """Draw the buttons of one video."""
+    if st.button("Edit", key=f"edit-{record.slug}", icon=":material/edit:", width="stretch"):
+        edit(record)
+    if record.problem and st.button("Repair", key=f"repair-{record.slug}", icon=":material/build:", width="stretch"):
+        repair(record)
+    if record.info is not None and record.info.remux_advised:
+        remux_button(record)
+    if st.button("Remove", key=f"remove-{record.slug}", icon=":material/delete:", width="stretch"):
+        remove(record)
 
 
 def start_of(record: VideoRecord) -> str:
     """Return the start time in words."""
     return f"began {moment(record.start_time, settings().time_zone)}" if record.start_time else "start time not known"
-
-
-@st.dialog("Edit video")
-def edit(record: VideoRecord) -> None:
-    """Change camera and start time."""
-    zone = ZoneInfo(settings().time_zone)
-    local = record.start_time.astimezone(zone) if record.start_time else None
-    camera = st.text_input("Camera", record.camera or "", help="Videos of one camera share their zones.")
-    day = st.date_input("Day it was filmed", local.date() if local else None)
-    clock = st.text_input(
-        f"Time of the first frame ({settings().time_zone})",
-        local.strftime("%H:%M:%S") if local else "",
-        placeholder="05:30:00",
-    )
-    if st.button("Save", type="primary"):
-        with refusals():
-            start = None
-            if day or clock.strip():
-                start = start_time(day, clock, zone)
-            update_video(project(), record.slug, camera=camera.strip() or None, start_time=start)
-            st.rerun()
-
-
-def start_time(day: object, clock: str, zone: ZoneInfo) -> datetime:
-    """Join day and clock, or raise InputError with what is allowed."""
-    try:
-        return datetime.fromisoformat(f"{day} {clock.strip()}").replace(tzinfo=zone)
-    except ValueError as error:
-        raise InputError(
-            f"start time {clock!r} on {day} is not a time; enter a day and a time such as 05:30:00"
-        ) from error
-
-
-@st.dialog("Remove video")
-def remove(record: VideoRecord) -> None:
-    """Take a video out of the project after asking."""
-    st.write(
-        f"Take **{escape(record.name)}** out of the project? The file and everything made from it stay on the disk."
-    )
-    busy = active_jobs(video=record.slug)
-    if busy:
-        st.warning(f"{len(busy)} job(s) work on this video. Stop them first.")
-    if st.button("Remove", type="primary", disabled=bool(busy)):
-        with refusals():
-            remove_video(project(), record.slug)
-            st.rerun()
 
 
 title("videos")
