@@ -1,6 +1,7 @@
 """What uvicorn answers before any app is asked (malformed requests, bad handshakes), with our headers and limits."""
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -12,13 +13,14 @@ from websockets.http11 import Response as HandshakeAnswer
 from backend.web.errors import json_error
 from backend.web.headers import content_policy, secured
 
+MAX_CONNECTIONS = 500  # a lab has tens of browsers with a few connections each; 1,024 descriptors are a usual limit
 FIRST_REQUEST_S = 30.0  # a connection that has sent no whole request by then is closed: it only holds a descriptor
 
 
-def bad_request(message: str) -> bytes:
-    """Return a whole answer of status 400 in our shape, after which the connection is closed."""
-    answer = json_error(400, message, {"connection": "close"})
-    head = [b"HTTP/1.1 400 Bad Request"]
+def whole_answer(status: HTTPStatus, message: str) -> bytes:
+    """Return an error in our shape as bytes for the wire, after which the connection is closed."""
+    answer = json_error(status, message, {"connection": "close"})
+    head = [f"HTTP/1.1 {status} {status.phrase}".encode()]
     head += [name + b": " + value for name, value in secured(answer.raw_headers, content_policy())]
     return b"\r\n".join([*head, b"", bytes(answer.body)])
 
@@ -27,9 +29,12 @@ class HttpProtocol(H11Protocol):
     """uvicorn's HTTP/1.1 on h11. Malformed requests get our error shape; silent connections are closed."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the clock for the first request."""
+        """Start the clock for the first request; turn away what is too much."""
         super().connection_made(transport)
         self._first_request = self.loop.call_later(FIRST_REQUEST_S, self._give_up)
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.write(whole_answer(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections; close some pages"))
+            transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
@@ -46,7 +51,7 @@ class HttpProtocol(H11Protocol):
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.close()  # an answer is under way already
             return
-        self.transport.write(bad_request(msg))
+        self.transport.write(whole_answer(HTTPStatus.BAD_REQUEST, msg))
         self.transport.close()
 
     def _give_up(self) -> None:
@@ -74,5 +79,5 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Take what came; a handshake that cannot even be parsed is answered rather than left hanging."""
         super().data_received(data)
         if not self.handshake_initiated and self.conn.handshake_exc is not None:
-            self.transport.write(bad_request("the WebSocket handshake is malformed"))
+            self.transport.write(whole_answer(HTTPStatus.BAD_REQUEST, "the WebSocket handshake is malformed"))
             self.transport.close()

@@ -13,7 +13,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from backend.web.ports import listen
 from backend.web.protocol import HttpProtocol, WebSocketProtocol
 
-MAX_CONNECTIONS = 500  # a lab has tens of browsers with a few connections each
 MAX_HEADER_BYTES = 32 * 1024  # cookies of several tools on one host fit; endless headers do not
 MAX_MESSAGE_BYTES = 25 * 1024**2  # what Streamlit takes for the state of all widgets of a page
 PING_S = 20.0  # finds browsers that went away without a word, and keeps proxies from closing quiet connections
@@ -60,7 +59,6 @@ def serve(
             server_header=False,
             # only a proxy on this machine may say for whom it asks, and only the log believes it
             forwarded_allow_ips=["127.0.0.1", "::1"],
-            limit_concurrency=MAX_CONNECTIONS,
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GRACE_S,

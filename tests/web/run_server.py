@@ -7,7 +7,6 @@ all of them.
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
+from backend.jobs.script import run_script
 from backend.project.settings import Settings, load_settings
 from backend.web.body import read_json
 from backend.web.errors import Conflict, exception_handlers
@@ -120,11 +120,16 @@ def described(routes: list[BaseRoute]) -> list[dict[str, Any]]:
     return found
 
 
-if __name__ == "__main__":
-    kind, port = sys.argv[1:3]
+def main(argv: list[str]) -> None:
+    """Serve, or list the routes."""
+    kind, port = argv
     build, routes = KINDS[kind]
     if port == "routes":
         print(json.dumps(described(routes())))
-    else:
-        settings = load_settings()
-        serve(build(settings, int(port)), settings.bind_address, int(port))
+        return
+    settings = load_settings()
+    serve(build(settings, int(port)), settings.bind_address, int(port))
+
+
+if __name__ == "__main__":
+    run_script("run_server", main)

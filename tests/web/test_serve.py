@@ -1,5 +1,6 @@
 """A server as a process: what it logs, how it ends, what it leaks, whom it waits for."""
 
+import contextlib
 import re
 import signal
 import socket
@@ -13,10 +14,12 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from backend.web import protocol
+from backend.web import protocol, serve
 from tests.web.conftest import server_of
 from tests.web.servers import REPOSITORY, Server, installation, running
 
@@ -76,7 +79,7 @@ def test_it_ends_within_ten_seconds_though_answers_and_websockets_are_open(
         assert answer.status_code == 200
         silent.sendall(b"GET / HT")
         began = time.monotonic()
-        own_service.stop(number)
+        assert own_service.stop(number) == 130
         assert time.monotonic() - began < 10
 
 
@@ -125,9 +128,6 @@ def test_two_hundred_sessions_of_the_web_app_leave_nothing_open(tmp_path: Path, 
     """Streamlit keeps a session that lost its browser for two minutes, for the browser to come back to; here for one
     second. The next session that ends clears the old ones away.
     """
-    from streamlit.proto.BackMsg_pb2 import BackMsg
-    from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-
     script = tmp_path / "small.py"
     script.write_text("import streamlit as st; st.button('a button')")
     server = server_of("app", installation(tmp_path))
@@ -158,19 +158,66 @@ def test_two_hundred_sessions_of_the_web_app_leave_nothing_open(tmp_path: Path, 
         assert min(cleared() for _ in range(2)) <= before + 2
 
 
-def test_a_connection_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert protocol.FIRST_REQUEST_S <= 60
-    hasty = (
-        "import runpy, sys, backend.web.protocol as protocol; protocol.FIRST_REQUEST_S = 0.3;"
+def with_limit(server: Server, module: str, name: str, value: float, first: str = "pass") -> Server:
+    """Return the server with a limit of a module of `backend.web` set so low that a test can reach it."""
+    code = (
+        f"import runpy, sys, threading, time, backend.web.{module} as module; module.{name} = {value}; {first};"
         "sys.argv = sys.argv[1:]; runpy.run_module('tests.web.run_server', run_name='__main__')"
     )
-    server = server_of("service", installation(tmp_path))
-    server.command = [sys.executable, "-c", hasty, "x", *server.command[-2:]]
-    with running(server):
+    server.command = [sys.executable, "-c", code, "x", *server.command[-2:]]
+    return server
+
+
+def test_a_connection_that_says_nothing_is_closed(tmp_path: Path) -> None:
+    assert protocol.FIRST_REQUEST_S <= 60
+    with running(
+        with_limit(server_of("service", installation(tmp_path)), "protocol", "FIRST_REQUEST_S", 0.3)
+    ) as server:
         for said in (b"", b"GET / HTTP/1.1\r\nHost: 127"):
             with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
                 connection.sendall(said)
                 assert connection.recv(100) == b""
+
+
+def test_too_many_connections_are_turned_away_and_told_so(tmp_path: Path) -> None:
+    with running(with_limit(server_of("service", installation(tmp_path)), "protocol", "MAX_CONNECTIONS", 5)) as server:
+        with contextlib.ExitStack() as held:
+            for _ in range(5):
+                held.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            answer = server.ask_signed_in()
+            assert answer.status == 503 and answer.json["error"]["message"].startswith("too many connections")
+        end = time.monotonic() + 5
+        while server.ask_signed_in().status != 200 and time.monotonic() < end:
+            time.sleep(0.05)
+        assert server.ask_signed_in().status == 200
+
+
+def test_a_thread_that_does_not_end_does_not_hold_up_the_process(tmp_path: Path) -> None:
+    assert serve.LAST_RESORT_S < 10
+    endless = "threading.Thread(target=time.sleep, args=(60,)).start()"
+    server = with_limit(server_of("service", installation(tmp_path)), "serve", "LAST_RESORT_S", 1.0, endless)
+    with running(server):
+        began = time.monotonic()
+        assert server.stop() == 130
+        assert time.monotonic() - began < 5
+
+
+def test_a_page_that_computes_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    script = tmp_path / "slow.py"
+    script.write_text("import time\nprint('computing', flush=True)\ntime.sleep(60)\n")
+    server = server_of("app", installation(tmp_path))
+    server.env = {"TEST_SCRIPT": str(script)}
+    own = {"Origin": f"http://127.0.0.1:{server.port}", "Cookie": server.cookie}
+    rerun = BackMsg()
+    rerun.rerun_script.SetInParent()
+    with running(server), connect(f"ws://127.0.0.1:{server.port}/_stcore/stream", additional_headers=own) as stream:
+        stream.send(rerun.SerializeToString())
+        end = time.monotonic() + 20
+        while "computing" not in server.log and time.monotonic() < end:
+            time.sleep(0.05)
+        began = time.monotonic()
+        assert server.stop() == 130
+        assert time.monotonic() - began < 10
 
 
 def test_a_proxy_on_this_machine_names_the_client_in_the_log(service: Server) -> None:

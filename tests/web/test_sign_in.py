@@ -10,9 +10,15 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from backend.project.settings import Settings
+from backend.web.gate import Gate
 from backend.web.sign_in import MAX_WAITING, WRONG_TOKEN_DELAY_S, Brake, safe_target
 from backend.web.token import LOOK_AGAIN_S, rotate_token
 from tests.web.conftest import server_of
@@ -212,3 +218,16 @@ def test_paths_of_ours_are_kept(target: str) -> None:
 @pytest.mark.parametrize("target", ["", "a", "//a", "/\\a", "/a b", "/é", quote("/a") + "\n", "/" + "a" * 3000])
 def test_other_targets_fall_back(target: str) -> None:
     assert safe_target(target, "/home") == "/home"
+
+
+def test_the_gate_is_a_middleware_for_starlette(tmp_path: Path) -> None:
+    gate = Middleware(Gate, settings=Settings(), port=80, state=tmp_path, token="a-token-given-by-the-caller")
+    app = Starlette(routes=[Route("/", lambda request: PlainTextResponse("inside"))], middleware=[gate])
+
+    async def ask(token: str) -> tuple[int, str]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            answer = await client.get("/", headers={"Authorization": f"Bearer {token}"})
+            return answer.status_code, answer.headers.get("x-frame-options", "")
+
+    assert asyncio.run(ask("a-token-given-by-the-caller")) == (200, "DENY")
+    assert asyncio.run(ask("another")) == (401, "DENY")
