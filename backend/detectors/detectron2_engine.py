@@ -45,6 +45,10 @@ def configuration(settings: DetectorSettings) -> CfgNode:
     model.RPN.PRE_NMS_TOPK_TEST = settings.proposals_before_nms
     model.RPN.POST_NMS_TOPK_TEST = settings.proposals
     model.RPN.NMS_THRESH = settings.proposal_nms_iou
+    model.RPN.CONV_DIMS = [-1]
+    model.FPN.OUT_CHANNELS = model.ROI_MASK_HEAD.CONV_DIM = settings.channels
+    model.ROI_BOX_HEAD.FC_DIM = 4 * settings.channels
+    model.ROI_HEADS.BATCH_SIZE_PER_IMAGE = settings.rois_in_training
     model.ROI_HEADS.NUM_CLASSES = settings.n_classes
     model.ROI_HEADS.NMS_THRESH_TEST = settings.nms_iou
     model.ROI_HEADS.SCORE_THRESH_TEST = settings.score_threshold

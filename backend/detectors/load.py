@@ -74,18 +74,22 @@ def load_detector(
         If there is no model, it is broken, its engine is missing here, or a class or setting is not allowed.
     """
     place = pick_device(device) if isinstance(device, str) else device
-    path = weights_path(model, checkpoint)
-    if path.suffix == ".pt":
-        settings, weights = read_detector_settings(model), _checkpoint_weights(path)
-    else:
-        weights, settings, backbone_only = read_weights(path)
-        if backbone_only:
-            raise InputError(f"{path} holds a backbone only: it is for starting a training, not for finding anything")
-    detector = build_detector(changed_settings(settings, changes or {}))
-    load_exactly(detector, weights, str(path))
+    file = load_weights_file(model, checkpoint)
+    if file.backbone_only:
+        raise InputError(f"{model} holds a backbone only: it is for starting a training, not for finding anything")
+    detector = build_detector(changed_settings(file.settings, changes or {}))
+    load_exactly(detector, file.weights, str(model))
     if classes:
         detector = _with_classes(detector, classes)
     return detector.place(place, number_format(place, amp)).eval().requires_grad_(False)
+
+
+def load_weights_file(model: Path, checkpoint: str = "best") -> WeightsFile:
+    """Return weights and settings of a model's folder or of a weights file; InputError where there are none."""
+    path = weights_path(model, checkpoint)
+    if path.suffix != ".pt":
+        return read_weights(path)
+    return WeightsFile(_checkpoint_weights(path), read_detector_settings(model), False)
 
 
 def weights_path(model: Path, checkpoint: str = "best") -> Path:
@@ -94,15 +98,13 @@ def weights_path(model: Path, checkpoint: str = "best") -> Path:
     A ``model`` that is a file is its own weights file. InputError where there is none.
     """
     if model.is_file():
-        return model
+        return _checked_suffix(model)
     name = {"best": BEST_FILE, "last": LAST_FILE}.get(checkpoint, checkpoint)
     path = model / name
     if not path.is_file():
         missing = "there is no such folder" if not model.is_dir() else f"it has no {name}"
         raise InputError(f"model {model}: {missing}; checkpoint is best, last or a file in the folder")
-    if path.suffix not in (".safetensors", ".pt"):
-        raise InputError(f"model {path}: a checkpoint ends in .safetensors or .pt")
-    return path
+    return _checked_suffix(path)
 
 
 def model_identity(model: Path, checkpoint: str = "best") -> dict[str, str]:
@@ -120,6 +122,15 @@ def changed_settings(settings: DetectorSettings, changes: Mapping[str, Any]) -> 
         return DetectorSettings.model_validate({**settings.model_dump(), **changes})
     except ValidationError as error:
         raise InputError(first_problem(error)) from error
+
+
+def _checked_suffix(path: Path) -> Path:
+    if path.suffix not in (".safetensors", ".pt"):
+        raise InputError(
+            f"{path} is not in a form that is read directly; "
+            f"python -m backend.models convert {path} weights/NAME.safetensors makes one that is"
+        )
+    return path
 
 
 def _with_classes(detector: Detector, classes: tuple[str, ...]) -> Detector:

@@ -10,11 +10,11 @@ from backend.project.errors import InputError
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network an engine can build. ``gflop`` is the work for one 1344x800 picture, forward only."""
+    """A network an engine can build; ``channels`` is the width of its pyramid and mask head where weights are new."""
 
     name: str
     title: str
-    gflop: int
+    channels: int = 256
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ TORCHVISION = EngineInfo(
     "torchvision",
     "backend.detectors.torchvision_engine",
     (
-        Backbone("resnet50", "Mask R-CNN ResNet-50 FPN", 450),
-        Backbone("resnet50_v2", "Mask R-CNN ResNet-50 FPN version 2 (better, slower)", 560),
-        Backbone("resnet34", "Mask R-CNN ResNet-34 FPN", 430),
-        Backbone("resnet18", "Mask R-CNN ResNet-18 FPN (small machines)", 380),
-        Backbone("mobilenet_v3_large", "Mask R-CNN MobileNet v3 FPN (smallest)", 310),
+        Backbone("resnet50", "Mask R-CNN ResNet-50 FPN"),
+        Backbone("resnet50_v2", "Mask R-CNN ResNet-50 FPN version 2 (better, slower)"),
+        Backbone("resnet34", "Mask R-CNN ResNet-34 FPN"),
+        Backbone("resnet18", "Mask R-CNN ResNet-18 FPN (small machines)", 128),
+        Backbone("mobilenet_v3_large", "Mask R-CNN MobileNet v3 FPN (smallest)", 64),
     ),
 )
 DETECTRON2 = EngineInfo(
@@ -53,8 +53,8 @@ DETECTRON2 = EngineInfo(
     "Detectron2",
     "backend.detectors.detectron2_engine",
     (
-        Backbone("mask_rcnn_R_50_FPN_3x", "Mask R-CNN ResNet-50 FPN, model zoo", 450),
-        Backbone("mask_rcnn_R_101_FPN_3x", "Mask R-CNN ResNet-101 FPN, model zoo", 600),
+        Backbone("mask_rcnn_R_50_FPN_3x", "Mask R-CNN ResNet-50 FPN, model zoo"),
+        Backbone("mask_rcnn_R_101_FPN_3x", "Mask R-CNN ResNet-101 FPN, model zoo"),
     ),
 )
 
@@ -84,11 +84,13 @@ def engine(name: str) -> EngineInfo:
     return found
 
 
-def check_backbone(info: EngineInfo, name: str) -> None:
-    """Raise InputError if the engine has no backbone ``name``."""
-    names = [backbone.name for backbone in info.backbones]
-    if name not in names:
-        raise InputError(f"backbone {name!r} is not one of engine {info.name}: {', '.join(names)}")
+def check_backbone(info: EngineInfo, name: str) -> Backbone:
+    """Return the engine's backbone ``name``; InputError if it has none of that name."""
+    found = next((backbone for backbone in info.backbones if backbone.name == name), None)
+    if found is None:
+        names = ", ".join(backbone.name for backbone in info.backbones)
+        raise InputError(f"backbone {name!r} is not one of engine {info.name}: {names}")
+    return found
 
 
 def _with_reason(info: EngineInfo, package: str, needed: str, remedy: str) -> EngineInfo:

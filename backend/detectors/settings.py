@@ -23,7 +23,9 @@ class DetectorSettings(BaseModel):
     of the network's input. ``mask_semantics`` says how a mask of 28x28 probabilities lies in its box: "subpixel" means
     bilinear sampling at pixel centres with the box's borders as they are, not rounded, and a pixel belongs
     to the mask from ``mask_threshold`` on. ``stride_in_1x1`` is how Detectron2's zoo weights were made.
-    ``pixel_mean`` and ``pixel_std`` are RGB on the scale of 0 to 255.
+    ``channels`` is the width of pyramid and mask head, ``rois_in_training`` how many boxes of a picture the
+    heads learn from in a step: with fewer of both, small machines train several times faster. ``pixel_mean`` and
+    ``pixel_std`` are RGB on the scale of 0 to 255.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +42,8 @@ class DetectorSettings(BaseModel):
     proposals_before_nms: Count = 1000
     proposals: Count = 1000
     proposals_in_training: Count = 2000
+    rois_in_training: int = Field(default=512, ge=4, le=4096)
+    channels: int = Field(default=256, ge=16, le=1024, multiple_of=8)
     proposal_nms_iou: Share = 0.7
     nms_iou: Share = 0.5
     score_threshold: Share = 0.05

@@ -9,17 +9,19 @@ from torch import Tensor, nn
 from torchvision.models import mobilenet_v3_large, resnet
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.backbone_utils import BackboneWithFPN, _mobilenet_extractor, _resnet_fpn_extractor
-from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead
+from torchvision.models.detection.backbone_utils import BackboneWithFPN
+from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.mask_rcnn import MaskRCNNHeads
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.rpn import RPNHead
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 from backend.detectors.detector import ClassRows, Detections, Detector, Target
 from backend.detectors.settings import DetectorSettings
 
-MOBILENET_LEVELS = [1, 2, 3, 5]  # outputs at strides 4, 8, 16 and 32, as of a ResNet
+MOBILENET_LEVELS = (2, 4, 7, 16)  # blocks whose outputs have strides 4, 8, 16 and 32, as the stages of a ResNet
+BOX_SIDE = 7  # cells of a box that the box head looks at
 NAMES = {
     "loss_classifier": "loss_class",
     "loss_box_reg": "loss_box",
@@ -34,17 +36,20 @@ def build(settings: DetectorSettings) -> "TorchvisionDetector":
     norm = _norm_layer(settings)
     second = settings.backbone == "resnet50_v2"
     backbone = _backbone(settings, norm)
-    channels = backbone.out_channels
-    heads = {}
+    channels = settings.channels
+    layers, representation = [channels] * 4, 4 * channels
+    heads = {
+        "mask_head": MaskRCNNHeads(channels, layers, 1),
+        "mask_predictor": MaskRCNNPredictor(channels, channels, settings.n_classes + 1),
+        "box_head": TwoMLPHead(channels * BOX_SIDE**2, representation),
+        "box_predictor": FastRCNNPredictor(representation, settings.n_classes + 1),
+    }
     if second:
-        heads = {
-            "rpn_head": RPNHead(channels, 3, conv_depth=2),
-            "box_head": FastRCNNConvFCHead((channels, 7, 7), [256] * 4, [1024], norm_layer=norm),
-            "mask_head": MaskRCNNHeads(channels, [256] * 4, 1, norm_layer=norm),
-        }
+        heads["rpn_head"] = RPNHead(channels, 3, conv_depth=2)
+        heads["box_head"] = FastRCNNConvFCHead((channels, BOX_SIDE, BOX_SIDE), layers, [representation], norm)
+        heads["mask_head"] = MaskRCNNHeads(channels, layers, 1, norm_layer=norm)
     network = MaskRCNN(
         backbone,
-        num_classes=settings.n_classes + 1,
         rpn_anchor_generator=_Anchors(tuple((size,) for size in settings.anchor_sizes_px), ((0.5, 1.0, 2.0),) * 5),
         rpn_pre_nms_top_n_train=settings.proposals_in_training,
         rpn_post_nms_top_n_train=settings.proposals_in_training,
@@ -53,6 +58,7 @@ def build(settings: DetectorSettings) -> "TorchvisionDetector":
         rpn_nms_thresh=settings.proposal_nms_iou,
         box_score_thresh=settings.score_threshold,
         box_nms_thresh=settings.nms_iou,
+        box_batch_size_per_image=settings.rois_in_training,
         box_detections_per_img=settings.detections_per_image,
         **heads,
     )
@@ -131,14 +137,24 @@ def _as_float(module: nn.Module, inputs: tuple, output: Tensor | list | tuple) -
 
 
 def _backbone(settings: DetectorSettings, norm: Callable[[int], nn.Module]) -> BackboneWithFPN:
-    thawed = 5 - settings.frozen_stages
+    """Return a pyramid with four levels, at strides 4, 8, 16 and 32, and a fifth for the largest anchors."""
     if settings.backbone == "mobilenet_v3_large":
-        body = mobilenet_v3_large(norm_layer=norm)
-        stages = 1 + thawed if settings.frozen_stages else 6  # MobileNet counts its stem as one more stage
-        return _mobilenet_extractor(body, True, stages, MOBILENET_LEVELS)
-    body = getattr(resnet, settings.backbone.removesuffix("_v2"))(norm_layer=norm)
+        body = mobilenet_v3_large(norm_layer=norm).features
+        levels = {str(number): str(place) for place, number in enumerate(MOBILENET_LEVELS)}
+        widths = [body[number].out_channels for number in MOBILENET_LEVELS]
+        stages = [
+            body[:2],
+            *(body[a + 1 : b + 1] for a, b in zip((1, *MOBILENET_LEVELS), MOBILENET_LEVELS, strict=False)),
+        ]
+    else:
+        body = getattr(resnet, settings.backbone.removesuffix("_v2"))(norm_layer=norm)
+        levels = {f"layer{number}": str(number - 1) for number in range(1, 5)}
+        widths = [body.inplanes // 2**down for down in (3, 2, 1, 0)]
+        stages = [nn.ModuleList([body.conv1, body.bn1]), body.layer1, body.layer2, body.layer3, body.layer4]
+    for stage in stages[: settings.frozen_stages]:
+        stage.requires_grad_(False)
     pyramid_norm = norm if settings.backbone.endswith("_v2") else None
-    return _resnet_fpn_extractor(body, thawed, norm_layer=pyramid_norm)
+    return BackboneWithFPN(body, levels, widths, settings.channels, LastLevelMaxPool(), pyramid_norm)
 
 
 def _norm_layer(settings: DetectorSettings) -> Callable[[int], nn.Module]:

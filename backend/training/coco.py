@@ -42,6 +42,13 @@ class Picture:
     height: int
     instances: tuple[Instance, ...]
 
+    def counts(self, instance: Instance) -> bytes:
+        """Return the COCO counts of one of the instances at the size of the picture."""
+        if instance.counts:
+            return instance.counts
+        polygons = [polygon.astype(float).ravel().tolist() for polygon in instance.polygons]
+        return to_counts(polygons, self.height, self.width)
+
 
 @dataclass(frozen=True)
 class PictureSet:

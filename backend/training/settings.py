@@ -65,6 +65,8 @@ class TrainSettings(ScriptSettings):
     image_size: tuple[int, ...] = Field(default=(), max_length=2)
     anchor_sizes: tuple[int, ...] = Field(default=(), max_length=5)
     norm: Literal["auto", "frozen", "batch", "group"] = "auto"
+    channels: int | None = Field(default=None, ge=16, le=1024, multiple_of=8)
+    rois: int | None = Field(default=None, ge=4, le=4096)
     frozen_stages: int | None = Field(default=None, ge=0, le=5)
     detections_per_image: int | None = Field(default=None, ge=1, le=300)
     score_threshold: float | None = Field(default=None, ge=0, le=1)
