@@ -98,7 +98,7 @@ def main(argv: list[str]) -> None:
             check_space(outputs.folder, 2 * spool.size)
             statistics = Statistics(plan.videos, plan.classes)
             statistics.lay_out(index.videos, index.numbers, sides)
-            writer = CocoWriter(spool, statistics, settings.supercategory, manifest.versions["lektrack"], progress)
+            writer = CocoWriter(spool, statistics, settings.supercategory, progress)
             facts = Facts(statistics, spool, sides, same, index.dropped, problems, plan.notes)
             report = write_set(outputs, manifest, writer, facts, progress)
     summarise(outputs, report)

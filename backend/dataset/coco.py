@@ -44,13 +44,12 @@ class CountedFile:
 class CocoWriter:
     """Writes the files of one set one after the other; ids go on from file to file, beginning with 1."""
 
-    def __init__(self, spool: Spool, statistics: Statistics, supercategory: str, version: str, progress: Progress):
+    def __init__(self, spool: Spool, statistics: Statistics, supercategory: str, progress: Progress):
         self._spool, self._statistics, self._progress = spool, statistics, progress
         self._categories = [
             {"id": number, "name": name, "supercategory": supercategory}
             for number, name in enumerate(statistics.classes, 1)
         ]
-        self._version = version
         self._image_id, self._annotation_id = 1, 1
         self._written = 0
 
@@ -59,7 +58,8 @@ class CocoWriter:
 
         ``path`` is the name that ``file`` will have: image paths are relative to its folder.
         """
-        info = {"description": f"Lektrack {path.stem}", "version": self._version, "contributor": "", "url": ""}
+        # no date and no version of ours: the same input gives the same bytes, and the manifest knows the rest
+        info = {"description": f"Lektrack {path.stem}", "version": "1.0", "contributor": "", "url": ""}
         licences = [{"id": 1, "name": "unknown", "url": ""}]
         head = {"info": info, "licenses": licences, "categories": self._categories}
         file.write(_json(head)[:-1] + b',\n"images":[')
