@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
+from gui.steps import STEPS
 from tests.web.conftest import server_of
-from tests.web.servers import Server, installation, running
+from tests.web.servers import Server, app_server, installation, running
 
 pytestmark = pytest.mark.browser
 EXPECTED_ERRORS = ("401 (Unauthorized)", "Video source error")  # asked for without sign-in; a video of ten zero bytes
@@ -19,7 +20,13 @@ def quiet_console(page: Page) -> Iterator[list[str]]:
     """Collect what the browser complains about, content policy included; fail if there is anything. Yields sockets."""
     complaints: list[str] = []
     sockets: list[str] = []
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+
+    def listen(said: ConsoleMessage) -> None:
+        looking_for_its_base = "404" in said.text and "/_stcore/" in said.location["url"]  # Streamlit, on every page
+        if said.type == "error" and not looking_for_its_base:
+            complaints.append(f"{said.text} ({said.location['url']})")
+
+    page.on("console", listen)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("websocket", lambda socket: sockets.append(socket.url))
     yield sockets
@@ -147,3 +154,14 @@ def test_a_secure_cookie_still_signs_in_on_the_machine_itself(
         expect(page.get_by_text("all drawn")).to_be_visible(timeout=30_000)
         assert [each["secure"] for each in context.cookies() if each["name"].startswith("lektrack-")] == [True]
         context.close()
+
+
+def test_every_page_of_the_app_keeps_to_the_content_policy(
+    page: Page, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with running(app_server(installation(tmp_path_factory.mktemp("pages")))) as server, quiet_console(page):
+        page.goto(server.sign_in_url)
+        for step in STEPS:
+            page.goto(f"{server.base_url}{'' if step.key == 'home' else step.key}")
+            expect(page.get_by_role("heading", name=step.title).first).to_be_visible(timeout=30_000)
+            expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=30_000)
