@@ -13,6 +13,7 @@ What is submitted runs whether or not the web app does. Paths in a command are a
 import argparse
 import getpass
 import json
+import sys
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from backend.jobs.schedule import scheduling_pass
 from backend.jobs.script import ScriptParser, run_script
 from backend.jobs.states import JobState, Slot
 from backend.jobs.store import JobStore
+from backend.project.errors import InputError
 
 
 def main(argv: list[str]) -> None:
@@ -37,6 +39,7 @@ def main(argv: list[str]) -> None:
 
 def list_jobs(store: JobStore, state: list[str], kind: str | None, limit: int, as_json: bool) -> None:
     """Print jobs, newest first."""
+    _look(store)
     jobs = store.list([JobState(name) for name in state] or None, kind=kind, limit=limit)
     if as_json:
         print(json.dumps([_as_table(job) for job in jobs], indent=1))
@@ -49,6 +52,7 @@ def list_jobs(store: JobStore, state: list[str], kind: str | None, limit: int, a
 
 def show(store: JobStore, id: int, as_json: bool) -> None:
     """Print all that is known of one job."""
+    _look(store)
     job, progress = store.get(id), store.progress(id)
     table = _as_table(job) | {"progress": None if progress is None else progress.model_dump()}
     if as_json:
@@ -133,6 +137,14 @@ class _SubParser(ScriptParser):
 
     def __init__(self, prog: str, **options: Any):
         super().__init__(prog.removeprefix("python -m "), None)
+
+
+def _look(store: JobStore) -> None:
+    """Find out what is true now: nothing else may be running that would have."""
+    try:
+        scheduling_pass(store)
+    except InputError as error:
+        print(f"jobs: warning: nothing can start: {error}", file=sys.stderr)
 
 
 def _as_table(job: Job) -> dict[str, Any]:

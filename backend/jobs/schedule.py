@@ -11,6 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -169,26 +170,42 @@ def _launch(store: JobStore, launcher: Launcher, job: Job) -> None:
 
 def _begin(store: JobStore, settings: Settings) -> list[Job]:
     """Decide in one transaction what starts now, and return it as it then is."""
-    try:
-        gpus, problem = _gpus.ids(settings) if _gpu_wanted(store) else (), ""
-    except GpuError as error:
-        gpus, problem = (), f"the GPUs do not answer ({error}); it waits rather than run on the processor"
+    gpus = _gpus_now(store, settings)
     with store.database.writing() as connection:
         _fail_dependents(connection)
         taken = [store.from_row(row) for row in connection.execute(AT_WORK, (*WITH_PROCESS,))]
         begun = []
-        for job, columns in _choose(_Queue(store, connection), settings, gpus, problem, taken):
+        for job, columns in _choose(_Queue(store, connection), settings, gpus, taken):
             attempt = {"attempts": job.attempts + 1, "started": time.time(), **columns}
             if store.move(connection, job, JobState.STARTING, **attempt):
                 begun.append(job.id)
         return [store.from_row(connection.execute(f"{SELECT} WHERE id = ?", (id,)).fetchone()) for id in begun]
 
 
-def _gpu_wanted(store: JobStore) -> bool:
-    """Whether the GPUs have to be asked at all: a broken driver must not hold up other jobs."""
+@dataclass(frozen=True)
+class _Gpus:
+    """The GPUs for jobs; ``problem`` says why they are not known."""
+
+    ids: tuple[int, ...] = ()
+    problem: str = ""
+    were_asked: bool = True
+
+    @property
+    def are_absent(self) -> bool:
+        """Whether it is known that there is none, so that GPU jobs have to run on the processor."""
+        return self.were_asked and not self.ids and not self.problem
+
+
+def _gpus_now(store: JobStore, settings: Settings) -> _Gpus:
+    """Ask for the GPUs if a job wants one: a broken driver must not hold up other jobs."""
     with store.database.reading() as connection:
         query = "SELECT 1 FROM jobs WHERE state = 'queued' AND slot = 'gpu' LIMIT 1"
-        return connection.execute(query).fetchone() is not None
+        if connection.execute(query).fetchone() is None:
+            return _Gpus(were_asked=False)
+    try:
+        return _Gpus(_gpus.ids(settings))
+    except GpuError as error:
+        return _Gpus(problem=f"the GPUs do not answer ({error}); it waits rather than run on the processor")
 
 
 class _Queue:
@@ -212,25 +229,23 @@ class _Queue:
         self._store.move(self._connection, job, JobState.FAILED, ended=time.time(), reason=reason)
 
 
-def _choose(
-    queue: _Queue, settings: Settings, gpus: tuple[int, ...], problem: str, taken: list[Job]
-) -> Iterator[tuple[Job, dict[str, Any]]]:
+def _choose(queue: _Queue, settings: Settings, gpus: _Gpus, taken: list[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
     """Yield what starts now, and the slots it gets."""
     on_cpu = sum(_on_cpu(job) for job in taken)
-    kinds = "slot = 'cpu'" if gpus or problem else "slot IN ('cpu', 'gpu') AND NOT service"
+    kinds = "slot IN ('cpu', 'gpu') AND NOT service" if gpus.are_absent else "slot = 'cpu'"
     for job in queue.ready(kinds, max(0, settings.cpu_slots - on_cpu)):
         yield job, {}
     ports = {job.port for job in taken if job.port is not None}
-    for job in queue.ready("slot = 'none'" if gpus or problem else "slot != 'cpu' AND (service OR slot = 'none')"):
+    for job in queue.ready("(slot = 'none' OR service)" if gpus.are_absent else "slot = 'none'"):
         columns = _port(queue, job, settings, ports)
         if columns is not None:
             yield job, columns
-    free = [id for id in gpus if not any(id in job.gpu_ids for job in taken)]
-    for job in queue.ready("slot = 'gpu'") if gpus or problem else []:
-        if problem:
-            queue.hold(job, problem)
-        elif job.gpus > len(gpus):
-            queue.refuse(job, f"{job.gpus} GPUs were asked for, jobs may use {len(gpus)} (Settings, GPUs)")
+    free = [id for id in gpus.ids if not any(id in job.gpu_ids for job in taken)]
+    for job in queue.ready("slot = 'gpu'") if gpus.were_asked and not gpus.are_absent else []:
+        if gpus.problem:
+            queue.hold(job, gpus.problem)
+        elif job.gpus > len(gpus.ids):
+            queue.refuse(job, f"{job.gpus} GPUs were asked for, jobs may use {len(gpus.ids)} (Settings, GPUs)")
         elif job.gpus > len(free):
             return  # later ones wait, too: those with one GPU would keep one with two waiting for ever
         elif (columns := _port(queue, job, settings, ports)) is not None:

@@ -6,6 +6,7 @@ It is started by the scheduling pass (`launcher.py`) in a session of its own, an
 so that the queue goes on without the app. SIGTERM stops the script; whether a person wants that stands in the row.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -202,7 +203,8 @@ class Wrapper:
 
     def _verify(self, output: Path, exit_code: int) -> Verdict | None:
         """Check the output's manifest beside the watch: hours of frames take minutes to read."""
-        Progress(self.job.folder).stage("checking the output")
+        with contextlib.suppress(OSError):  # a full disk
+            Progress(self.job.folder).stage("checking the output")
         found: list[str] = []
         checking = threading.Thread(target=lambda: found.append(_problem(output)), daemon=True)
         checking.start()

@@ -1,13 +1,15 @@
 """The jobs from the command line, as a person or a script of theirs would use them."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from backend.jobs.states import JobState
-from tests.jobs.tools import wait_for
+from tests.jobs.tools import python, wait_for
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
@@ -44,6 +46,21 @@ def test_stop_and_list_as_json(store):
     (listed,) = json.loads(run("list", "--json", "--state", "stopped").stdout)
     assert (listed["id"], listed["reason"]) == (1, "stopped on request")
     assert json.loads(run("list", "--json", "--state", "failed").stdout) == []
+
+
+def test_a_list_is_true_although_nothing_of_ours_was_running(store):
+    run("submit", "nap", "--", "-c", "import time; time.sleep(100)")
+    job = wait_for(store, store.get(1), JobState.RUNNING)
+    os.kill(job.pid, signal.SIGKILL)
+    assert "1 lost" in run("list").stdout
+
+
+def test_a_list_works_with_settings_that_are_not_allowed(store):
+    store.submit(python(""))
+    (store.state / "settings.toml").write_text("cpu_slots = 0\n")
+    listed = run("list")
+    assert "1 queued" in listed.stdout
+    assert "jobs: warning: nothing can start: settings.toml: cpu_slots" in listed.stderr
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,26 @@ class TestGpuSlots:
         scheduling_pass(store, shelf)
         assert states(store) == [STARTING, STARTING]
 
+    def test_one_that_comes_in_while_a_pass_runs_is_not_taken_for_one_without_a_gpu(
+        self, store, shelf, gpus, monkeypatch
+    ):
+        gpus((0,))
+        look = schedule._gpus_now
+
+        def look_too_early(*arguments):
+            found = look(*arguments)
+            store.submit(python("", slot=Slot.GPU))
+            return found
+
+        store.submit(python(""))
+        monkeypatch.setattr(schedule, "_gpus_now", look_too_early)
+        scheduling_pass(store, shelf)
+        assert states(store) == [STARTING, QUEUED]
+        assert store.get(2).reason == ""
+        monkeypatch.setattr(schedule, "_gpus_now", look)
+        scheduling_pass(store, shelf)
+        assert (store.get(2).state, store.get(2).gpu_ids) == (STARTING, (0,))
+
     def test_a_driver_that_fails_holds_gpu_jobs_back_and_nothing_else(self, store, shelf, gpus):
         gpus(GpuError("Driver/library version mismatch"))
         store.submit(python("", slot=Slot.GPU))
