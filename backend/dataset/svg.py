@@ -31,7 +31,7 @@ def stacked_bars(
                     f'height="{tall:.1f}" fill="{colour}"><title>{escape(labels[place])}: {values[place]} '
                     f"{escape(name)}</title></rect>"
                 )
-    every = -(-len(labels) // MOST_LABELS)
+    every = max(1, -(-len(labels) // MOST_LABELS))
     for place in range(0, len(labels), every):
         parts.append(_text(LEFT + step * (place + 0.5), HEIGHT - BOTTOM + 16, labels[place], "middle"))
     parts.append(_text(LEFT + wide / 2, HEIGHT - 6, x_title, "middle", "title"))

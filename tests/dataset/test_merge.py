@@ -1,0 +1,192 @@
+"""COCO files of other tools merge by class name, and the first version's mistakes are recognised and put right."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+
+from backend.dataset.merge import boxes_are_corners, find_image, match_name, read_coco
+from backend.mask2coco import main
+from backend.masks import rle
+from backend.masks.indexed import read_labels
+from backend.project.errors import InputError
+from tests.label_folders import make_pair
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in pycocotools
+SQUARE = [[10, 10, 30, 10, 30, 34, 10, 34]]  # box 10 10 20 24, area 480
+
+
+@pytest.fixture
+def lek(tmp_path) -> Path:
+    """Return a project with twelve frames of four birds."""
+    make_pair(tmp_path, "lek", range(0, 1200, 100), 4)
+    return tmp_path
+
+
+def annotation(image: int, **changes) -> dict:
+    return {"id": image * 10, "image_id": image, "category_id": 1, "bbox": [10, 10, 20, 24], "area": 480,
+            "iscrowd": 0, "segmentation": SQUARE, **changes}  # fmt: skip
+
+
+def coco_file(lek: Path, name: str = "export.json", images: int = 3, classes=("ruff",), **changes) -> Path:
+    """Write a COCO file over the first frames; ``changes`` go into every annotation."""
+    content = {
+        "images": [{"id": k, "file_name": f"{k * 100:06d}.png", "width": 160, "height": 96} for k in range(images)],
+        "annotations": [annotation(k, **changes) for k in range(images)],
+        "categories": [{"id": k, "name": name} for k, name in enumerate(classes, 1)],
+    }
+    path = lek / "exported_frames" / "lek" / name
+    path.write_text(json.dumps(content))
+    return path
+
+
+def merged(lek: Path, *files: Path, **options) -> tuple[dict, dict]:
+    """Merge files into one training file; return it and the report."""
+    found = ["--merge", *map(str, files), "--json-path-train", str(lek / "sets" / "m_train.json"), "--train-ratio", "1"]
+    found += ["--workers", "1"]
+    for option, value in options.items():
+        found += [f"--{option.replace('_', '-')}", *([] if value is True else map(str, np.atleast_1d(value)))]
+    main(found)
+    return tuple(json.loads((lek / "sets" / f"m_{part}.json").read_text()) for part in ("train", "report"))
+
+
+def test_classes_meet_by_name_whatever_their_ids_and_letters(lek):
+    first = coco_file(lek, "a.json", classes=("ruff", "unused"))
+    second = coco_file(
+        lek, "b.json", classes=("Reeve", " RUFF "), category_id=2, segmentation=[[60, 60, 90, 60, 90, 90]]
+    )
+    third = coco_file(lek, "c.json", classes=("Reeve",), segmentation=[[90, 10, 120, 10, 120, 40]])
+    train, _ = merged(lek, first, second, third)
+    assert [(entry["id"], entry["name"]) for entry in train["categories"]] == [(1, "ruff"), (2, "Reeve")]
+    assert len(train["images"]) == 3
+    by_image = [[a["category_id"] for a in train["annotations"] if a["image_id"] == k] for k in (1, 2, 3)]
+    assert by_image == [[1, 1, 2]] * 3
+
+
+def test_polygons_drawn_by_a_person_are_kept_and_measured(lek):
+    train, _ = merged(lek, coco_file(lek, bbox=[0, 0, 1, 1], area=1))
+    assert train["annotations"][0]["segmentation"] == SQUARE
+    assert train["annotations"][0]["bbox"] == [10, 10, 20, 24]
+    assert train["annotations"][0]["area"] == 480
+
+
+def test_the_first_versions_files_are_recognised_and_converted(lek):
+    train, report = merged(lek, coco_file(lek, bbox=[10, 10, 30, 34], area=20 * 24))
+    assert train["annotations"][0]["bbox"] == [10, 10, 20, 24]
+    assert any("boxes are corners" in line and "first version" in line for line in report["remarks"])
+    assert min(entry["id"] for entry in train["images"] + train["annotations"]) == 1
+
+
+def test_right_boxes_at_the_corner_of_the_picture_are_not_taken_for_corners():
+    images = [{"id": 1, "width": 100, "height": 100}]
+    at_corner = annotation(1, bbox=[0, 0, 20, 24], segmentation=[[0, 0, 20, 0, 20, 24, 0, 24]])
+    assert not boxes_are_corners(images, {1: [at_corner]})
+    assert not boxes_are_corners(images, {1: [annotation(1)]})
+    assert boxes_are_corners(
+        images, {1: [annotation(1, bbox=[10, 10, 30, 34]), at_corner, annotation(1, bbox=[10, 10, 30, 34])]}
+    )
+
+
+@pytest.mark.parametrize("form", ["polygons", "rle"])
+def test_runs_of_both_kinds_become_what_was_asked_for(lek, form, capsys):
+    mask = np.zeros((96, 160), bool)
+    mask[10:40, 20:50] = True
+    mask[20:25, 30:35] = False
+    plain = np.diff(np.flatnonzero(np.diff(mask.T.ravel(), prepend=0, append=2)), prepend=0).tolist()
+    first = coco_file(lek, "a.json", segmentation={"size": [96, 160], "counts": rle.encode(mask).decode()})
+    second = coco_file(lek, "b.json", segmentation={"size": [96, 160], "counts": plain})
+    train, _ = merged(lek, first, second, segmentation=form)
+    assert {type(a["segmentation"]) for a in train["annotations"]} == {list if form == "polygons" else dict}
+    coco = COCO(str(lek / "sets" / "m_train.json"))
+    capsys.readouterr()
+    assert all((coco.annToMask(a) == mask).all() for a in train["annotations"])
+
+
+def test_crowds_stay_crowds_in_runs(lek):
+    train, _ = merged(lek, coco_file(lek, iscrowd=1))
+    assert all(a["iscrowd"] == 1 and isinstance(a["segmentation"], dict) for a in train["annotations"])
+
+
+def test_boxes_without_masks_are_dropped_and_counted(lek):
+    train, report = merged(lek, coco_file(lek, segmentation=[]), coco_file(lek, "b.json", category_id=1))
+    assert len(train["annotations"]) == 3
+    assert report["dropped_masks"] == {"a box without a mask": 3}
+
+
+def test_our_own_sets_merge_with_their_videos_frames_and_objects(lek):
+    folders = [
+        "--img-folder-path",
+        str(lek / "exported_frames" / "lek"),
+        "--mask-folder-paths",
+        str(lek / "segannot" / "lek"),
+    ]
+    first = lek / "sets" / "first_train.json"
+    main([*folders, "--json-path-train", str(first), "--train-ratio", "1", "--workers", "1"])
+    train, _ = merged(lek, first)
+    old = json.loads(first.read_text())
+    assert train["images"] == old["images"]
+    assert train["annotations"] == old["annotations"]
+
+
+def test_folders_and_files_make_one_set(lek):
+    make_pair(lek, "other", range(0, 500, 100), 2)
+    given = ["--img-folder-path", str(lek / "exported_frames" / "other")]
+    given += ["--mask-folder-paths", str(lek / "segannot" / "other"), "--merge", str(coco_file(lek))]
+    main([*given, "--json-path-train", str(lek / "sets" / "both_train.json"), "--train-ratio", "1", "--workers", "1"])
+    train = json.loads((lek / "sets" / "both_train.json").read_text())
+    assert [image["video"] for image in train["images"]] == ["other"] * 5 + ["lek"] * 3
+    labels = read_labels(lek / "segannot" / "other" / "000000.png")
+    assert train["annotations"][0]["area"] == (labels == 1).sum()
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"segmentation": [[1, 2, 3]]}, "annotation 0 of .*000000.png: a polygon needs at least three points"),
+        ({"segmentation": {"size": [1, 1], "counts": [1]}}, "the mask's size"),
+        ({"category_id": 7}, "annotation 0 of .*export.json: no category"),
+    ],
+)
+def test_annotations_that_cannot_be_used_are_problems(lek, changes, complaint):
+    with pytest.raises(InputError, match=complaint):
+        merged(lek, coco_file(lek, **changes), coco_file(lek, "sound.json"))
+
+
+def test_an_image_that_is_nowhere_or_of_another_size_is_a_problem(lek):
+    path = coco_file(lek)
+    path.write_text(path.read_text().replace("000100.png", "gone.png").replace('"width": 160', '"width": 161', 1))
+    with pytest.raises(InputError, match=r"masks without an image: gone\.png .*160 x 96, its JSON says 161 x 96"):
+        merged(lek, path)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{", "is no JSON"),
+        ("[]", "is no COCO JSON"),
+        ('{"images": []}', "lacks 'categories'"),
+        ('{"images": [], "annotations": [], "categories": []}', "holds no images"),
+        ('{"images": [{"id": 1}], "annotations": [], "categories": []}', "is no COCO JSON"),
+        ('{"images": [{"id": 1, "file_name": "a", "width": 1e9, "height": 1e9}]}', "'a' is 1000000000 x 1000000000"),
+    ],
+)
+def test_files_that_are_no_coco_are_refused(tmp_path, text, complaint):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(InputError, match=complaint):
+        read_coco(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("name", ["images/1.png", "1.png", "..\\\\upload\\\\1.png", "/elsewhere/1.png"])
+def test_images_are_looked_for_where_tools_put_them(tmp_path, name):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "images" / "1.png").touch()
+    found = find_image(tmp_path / "annotations" / "x.json", name, [])
+    assert found == str(tmp_path / "images" / "1.png")
+
+
+def test_names_match_without_regard_to_case():
+    assert match_name(" Ruff", ["duck", "ruff "]) == 2
+    assert match_name("swan", ["duck"]) is None
