@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from backend.project.settings import Settings, state_folder
 from backend.web.body import JSON_BYTES, BodyLimit, read_form
@@ -124,6 +125,8 @@ class Gate:
             if answer is None:
                 await self._pass_on(scope, receive, answering)
                 return
+        except (ClientDisconnect, WebSocketDisconnect):
+            return  # the browser went away; nobody is left to answer
         except Exception as error:
             answer = error_response(error)
             if answer.status_code >= 500:

@@ -62,8 +62,8 @@ async def slow(request: Request) -> StreamingResponse:
 async def echo(socket: WebSocket) -> None:
     """Send back what comes."""
     await socket.accept()
-    async for text in socket.iter_text():
-        await socket.send_text(text)
+    while True:
+        await socket.send_text(await socket.receive_text())
 
 
 def service() -> Starlette:

@@ -21,7 +21,7 @@ from websockets.typing import Subprotocol
 
 from backend.web import protocol, serve
 from tests.web.conftest import server_of
-from tests.web.servers import REPOSITORY, Server, installation, running
+from tests.web.servers import HANDSHAKE, REPOSITORY, Server, installation, running
 
 SESSIONS = 200
 STREAMS = {"service": "/stream", "app": "/_stcore/stream"}
@@ -59,6 +59,22 @@ def test_log_lines_cannot_be_forged(service: Server) -> None:
 
 def test_the_token_is_in_no_argument_list(server: Server) -> None:
     assert not any(server.token in part for part in psutil.Process(server.pid).cmdline())
+
+
+def test_a_browser_that_goes_away_is_no_error(service: Server) -> None:
+    head = f"POST /api/edit HTTP/1.1\r\nHost: 127.0.0.1:{service.port}\r\nAuthorization: Bearer {service.token}\r\n"
+    upgrade = "".join(f"{name}: {value}\r\n" for name, value in HANDSHAKE)
+    for said in (
+        f"{head}Content-Length: 100\r\n\r\n[1, 2",
+        f"{head.replace('POST /api/edit', 'GET /slow')}\r\n",
+        f"{head.replace('POST /api/edit', 'GET /stream')}{upgrade}\r\n",
+    ):
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+            connection.sendall(said.encode())
+            if "edit" not in said:
+                assert connection.recv(12) in (b"HTTP/1.1 200", b"HTTP/1.1 101")
+    assert service.ask_signed_in().status == 200
+    assert not re.search(r"ERROR /(slow|stream|api/edit)", service.log) and "Exception in ASGI" not in service.log
 
 
 def test_it_listens_on_loopback_only(server: Server) -> None:
