@@ -5,7 +5,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +28,7 @@ from backend.jobs.states import JobState, Slot
 from backend.jobs.store import JobStore
 from backend.project.errors import InputError
 from backend.project.state_files import set_aside
-from tests.jobs.tools import python
+from tests.jobs.tools import python, stays
 
 FORMATS = Path(__file__).parents[1] / "project" / "formats"
 
@@ -184,8 +183,7 @@ def test_a_busy_table_is_waited_for(store):
         with store.database.writing() as connection:
             connection.execute("UPDATE jobs SET reason = ''")
             late = thread.submit(store.submit, python(""))
-            time.sleep(0.3)
-            assert not late.done()
+            stays(lambda: not late.done(), seconds=0.3)
         assert late.result(10).id == 1
 
 

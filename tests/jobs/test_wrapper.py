@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import resource
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from backend.jobs.process import identity_of, look
 from backend.jobs.states import JobState
 from backend.jobs.store import JobStore
 from backend.project.manifest import verify
-from tests.jobs.tools import kill_all, processes_of, python, said, scheduling, spec, wait_for, wait_until
+from tests.jobs.tools import kill_all, processes_of, python, said, scheduling, spec, stays, wait_for, wait_until
 
 RUNNING, STOPPING = JobState.RUNNING, JobState.STOPPING
 FAILED, STOPPED, LOST, SUCCEEDED = JobState.FAILED, JobState.STOPPED, JobState.LOST, JobState.SUCCEEDED
@@ -170,7 +171,7 @@ class TestEnvironment:
         assert scheduled.log_tail(job.id) == "['--gpu-id', 'cpu']"
 
     def test_what_a_script_says_is_bounded_and_the_script_never_blocks(self, scheduled):
-        code = "for n in range(300_000): print('line', n, 'x' * 100)\nprint('\\x1b[31mthe end\\x1b[0m <script>')"
+        code = "for n in range(110_000): print('line', n, 'x' * 100)\nprint('\\x1b[31mthe end\\x1b[0m <script>')"
         job = wait_for(scheduled, scheduled.submit(python(code)))
         assert job.state is SUCCEEDED
         assert (job.folder / "log").stat().st_size <= 10 * 1000**2
@@ -371,11 +372,28 @@ class TestKills:
         assert wait_for(store, keeper).state is STOPPED
 
     def test_the_last_wrapper_hands_the_queue_on(self, store, tmp_path):
-        outs = [tmp_path / str(number) for number in range(8)]
+        outs = [tmp_path / str(number) for number in range(6)]
         with scheduling(store):
             jobs = [store.submit(spec("chunks", out, 1, 0.05, output=out)) for out in outs]
             wait_for(store, jobs[0], RUNNING)
-        assert [wait_for(store, job, timeout_s=40).state for job in jobs] == [SUCCEEDED] * 8
+        assert [wait_for(store, job, timeout_s=40).state for job in jobs] == [SUCCEEDED] * 6
+
+
+class TestFullDisk:
+    def test_the_end_is_recorded_once_there_is_room(self, scheduled, tmp_path):
+        """The kernel refuses every write of the wrapper, as on a full disk; its script ends meanwhile."""
+        flag = tmp_path / "flag"
+        code = f"import os, time\nwhile not os.path.exists({str(flag)!r}): time.sleep(0.05)\nprint('the end')"
+        job = wait_for(scheduled, scheduled.submit(python(code)), RUNNING)
+        wait_until(lambda: len(processes_of(scheduled.state, job.id)) == 2)
+        before = resource.prlimit(job.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        flag.touch()
+        log = job.folder / "wrapper.log"
+        wait_until(lambda: "cannot be recorded" in log.read_text() or len(processes_of(scheduled.state, job.id)) == 1)
+        stays(lambda: scheduled.get(job.id).state is RUNNING, seconds=1.5)  # it tries again each second
+        resource.prlimit(job.pid, resource.RLIMIT_FSIZE, before)
+        job = wait_for(scheduled, job)
+        assert (job.state, job.exit_code) == (SUCCEEDED, 0)
 
 
 class TestApp:
@@ -393,7 +411,7 @@ class TestApp:
     def test_jobs_outlive_it_and_the_next_one_shows_the_truth_within_three_seconds(self, store, tmp_path):
         out, lost_out = tmp_path / "out", tmp_path / "lost"
         app = self.app()
-        goes_on = started(store, store.submit(spec("chunks", out, 60, 0.1, output=out)))
+        goes_on = started(store, store.submit(spec("chunks", out, 30, 0.1, output=out)))
         lost = started(store, store.submit(spec("chunks", lost_out, 600, 0.1, output=lost_out)))
         app.kill()
         app.communicate()

@@ -24,6 +24,14 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 20.0, what: s
         time.sleep(0.02)
 
 
+def stays(condition: Callable[[], object], seconds: float) -> None:
+    """Poll ``condition``, which must hold all the while."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert condition(), f"not for {seconds} s: {condition}"
+        time.sleep(0.02)
+
+
 def wait_for(store: JobStore, job: Job, *states: JobState, timeout_s: float = 20.0) -> Job:
     """Poll a job until it is in one of ``states`` (any that is over, if none is given) and return it."""
 
