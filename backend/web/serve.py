@@ -114,6 +114,7 @@ def _log_config() -> dict[str, object]:
         "loggers": {
             # its lines about WebSockets (INFO) hold the query string; ours do not
             "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+            "backend": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
             "lektrack.access": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         },
     }
