@@ -16,7 +16,7 @@ def command(video: Path | list[Path], out: Path, model: Path, *more: str, run: s
     """Return the command line of a run on the CPU in small chunks."""
     videos = [str(path) for path in (video if isinstance(video, list) else [video])]
     given = ["--video-path", *videos, "--base-out-dir", str(out), "--model-dir", str(model), "--run", run]
-    usual = {"--gpu-id": ["cpu"], "--chunk-frames": ["32"], "--batch-size": ["8"]}
+    usual = {"--gpu-id": ["cpu"], "--cpu-workers": ["1"], "--chunk-frames": ["32"], "--batch-size": ["8"]}
     chosen = [word for name, words in usual.items() if name not in more for word in (name, *words)]
     return [sys.executable, "-m", "tests.fake_inference", *given, *chosen, *more]
 

@@ -80,7 +80,7 @@ def test_the_manifest_counts_and_verifies_what_was_written(whole):
 @pytest.mark.parametrize("workers", [2, 4])
 def test_the_number_of_workers_changes_no_byte(lek, whole, tmp_path, workers):
     arguments = command(
-        *lek_and(lek, tmp_path), "--gpu-id", *["cpu"] * workers, "--n-decoders", "2", "--n-saver-proc", "3"
+        *lek_and(lek, tmp_path), "--cpu-workers", str(workers), "--n-decoders", "2", "--n-saver-proc", "3"
     )
     assert run(arguments, tmp_path / "state")[0] == 0
     assert tables(tmp_path / "lek" / "a") == tables(whole)
@@ -195,7 +195,8 @@ REFUSED_AT_ONCE = {
     "a range behind the end": (["--frame-end", "101"], "100 frames"),
     "an empty range": (["--frame-start", "5", "--frame-end", "5"], "frames 5 to 5"),
     "a GPU that is no number": (["--gpu-id", "first"], "GPU numbers"),
-    "a GPU and the CPU": (["--gpu-id", "cpu", "0"], "not mixed"),
+    "a GPU and the CPU": (["--gpu-id", "cpu", "0"], "cpu alone"),
+    "a GPU twice": (["--gpu-id", "0", "0"], "each once"),
     "class names that do not fit their number": (["--n-classes", "1", "--class-names", "a", "b"], "2 class names"),
     "too few video names": (["--video-name", "a", "b"], "1 videos"),
     "a run name that is no folder name": (["--run", "../a"], "run '../a'"),

@@ -87,7 +87,9 @@ class TorchNetwork:
         )
         place = self._detector.device
         self._on_gpu = place.type == "cuda"
-        if self._on_gpu:
+        if not self._on_gpu:
+            torch.set_num_threads(1)  # sums are rounded differently with another number of threads
+        else:
             torch.cuda.set_device(place)
             torch.backends.cudnn.deterministic = True  # the same picture gives the same bytes, on every resume
             torch.backends.cudnn.benchmark = False

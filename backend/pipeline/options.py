@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
+import psutil
 from pydantic import Field, field_validator, model_validator
 
 from backend.jobs.script import ScriptSettings
@@ -22,7 +23,7 @@ CHUNK_FRAMES = {"gpu": 4000, "cpu": 32}  # about a minute of work
 BATCH_SIZE = {"gpu": 8, "cpu": 1}
 SCORE_THRESHOLD = 0.3
 MOST_DECODERS = 4
-NVDEC_SESSIONS = 2
+CPU_WORKER_BYTES = 2_500_000_000  # Mask R-CNN on a picture of 1333 px, with room
 Side = Annotated[int, Field(ge=0)]
 
 
@@ -48,6 +49,7 @@ class InferenceSettings(ScriptSettings):
     tile_overlap: Side | None = None
     score_threshold: float = Field(default=SCORE_THRESHOLD, ge=0, le=1)
     gpu_id: tuple[str, ...] = ()
+    cpu_workers: int | None = Field(default=None, ge=1, le=256)
     n_saver_proc: int = Field(default=2, ge=1, le=64)
     n_decoders: int | None = Field(default=None, ge=1, le=64)
     batch_size: int | None = Field(default=None, ge=1, le=256)
@@ -63,8 +65,8 @@ class InferenceSettings(ScriptSettings):
     @field_validator("gpu_id")
     @classmethod
     def _devices(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if any(name != "cpu" and not name.isdecimal() for name in names):
-            raise ValueError(f"{' '.join(names)}: give GPU numbers, such as 0 1, or cpu")
+        if names != ("cpu",) and not (all(name.isdecimal() for name in names) and len(set(names)) == len(names)):
+            raise ValueError(f"{' '.join(names)}: give GPU numbers, each once, such as 0 1; or cpu alone")
         return names
 
     @field_validator("tile", mode="before")
@@ -91,8 +93,6 @@ class InferenceSettings(ScriptSettings):
 def choose_devices(given: Sequence[str]) -> tuple[str, ...]:
     """Return the devices given; without any the first GPU, or the CPU where there is none."""
     if given:
-        if "cpu" in given and set(given) != {"cpu"}:
-            raise InputError(f"--gpu-id {' '.join(given)}: results of GPUs and of the CPU are not mixed in one run")
         return tuple(given)
     try:
         gpus = GpuList().ids(load_settings())
@@ -103,7 +103,7 @@ def choose_devices(given: Sequence[str]) -> tuple[str, ...]:
 
 def decide(settings: InferenceSettings, devices: Sequence[str]) -> RunSettings:
     """Return what decides the results, with the choices that were left to the script."""
-    kind = "cpu" if "cpu" in devices else "gpu"
+    kind = "cpu" if devices == ("cpu",) else "gpu"
     overlap = settings.tile_overlap
     if overlap is None:
         overlap = min(settings.tile) // 4 if settings.tile else 0
@@ -138,8 +138,16 @@ def check_classes(settings: InferenceSettings, names: Sequence[str]) -> None:
 
 
 def share_machine(settings: InferenceSettings, devices: Sequence[str]) -> list[WorkerOptions]:
-    """Deal the cores to the workers and their decoders."""
-    cores = max(1, (os.cpu_count() or 1) // len(devices))
+    """Deal the cores to the workers, one a GPU, and their decoders.
+
+    On the CPU a network computes in one thread, because the number of threads would show in its results; so there are
+    as many workers as cores, if the memory suffices.
+    """
+    cores = os.cpu_count() or 1
+    if devices == ("cpu",):
+        room = psutil.virtual_memory().available // CPU_WORKER_BYTES
+        devices = ("cpu",) * (settings.cpu_workers or max(1, min(cores, room)))
+    cores = max(1, cores // len(devices))
     wanted = settings.n_decoders or min(MOST_DECODERS, max(1, cores // 4))
     return [WorkerOptions(device, wanted, max(1, cores // wanted), settings.n_saver_proc) for device in devices]
 

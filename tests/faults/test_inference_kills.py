@@ -102,7 +102,7 @@ def test_sigterm_drops_the_open_chunk_and_is_obeyed_within_ten_seconds(tmp_path,
 def test_nothing_outlives_a_killed_supervisor(tmp_path, undisturbed):
     video, model, _ = undisturbed
     folder = tmp_path / "out" / "lek" / "a"
-    process = start(command(video, tmp_path / "out", model, "--resume", "--gpu-id", "cpu", "cpu"), tmp_path / "state")
+    process = start(command(video, tmp_path / "out", model, "--resume", "--cpu-workers", "2"), tmp_path / "state")
     wait_until(lambda: any(folder.glob("frames_*.parquet")))
     assert len(members(process.pid)) >= 5  # the supervisor, two workers, their decoders
     process.kill()
