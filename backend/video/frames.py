@@ -31,11 +31,12 @@ class FrameFinder:
 
     def fetch(self, frame: int) -> Decoded:
         """Return frame number ``frame`` (inside the video). Raises DamagedFrameError if it cannot be had right."""
-        if not self._blocked(frame) and not self._lies_ahead(frame):
-            self._begin_before(frame)
-        if not self._blocked(frame):
+        if self._lies_ahead(frame):
             self._advance(frame)
-        if self._blocked(frame) or frame not in self._held:
+        if frame not in self._held and not self._blocked(frame):
+            self._begin_before(frame)
+            self._advance(frame)
+        if frame not in self._held:
             raise DamagedFrameError(self._path, frame, self._reason or "the decoder leaves it out")
         self._held = {number: decoded for number, decoded in self._held.items() if number >= frame}
         return self._held[frame]
@@ -52,7 +53,7 @@ class FrameFinder:
             return True
         if self._last is None or self._last >= frame:
             return False
-        if self._spoiled is not None and self._index.order[frame] > self._spoiled:
+        if self._spoiled is not None and self._index.order[frame] >= self._spoiled:
             return False
         return self._index.key_number(frame) - self._last <= WORTH_A_SEEK
 

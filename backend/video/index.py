@@ -208,7 +208,7 @@ class _Packets:
         if self.broken:
             self.warnings.append(f"{self.broken} packets are cut off or damaged and left out")
         if not self.rows:
-            raise InputError(f"{self.path} holds a video stream without a single frame")
+            raise InputError(f"{self.path} holds a video stream without a single whole frame; it may be cut off")
 
     def _add(self, packet: av.Packet) -> None:
         pts = packet.pts if packet.pts is not None else packet.dts

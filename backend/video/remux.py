@@ -22,7 +22,7 @@ def remux(source: Path | str, target: Path, progress: Callable[[int], None] = la
     source, target
         Video file and the new file, in a folder that exists.
     progress
-        Called with the number of packets written, every 1,000 packets.
+        Called with the number of packets written, every 1,000 packets and at the end.
 
     Raises
     ------
@@ -35,12 +35,15 @@ def remux(source: Path | str, target: Path, progress: Callable[[int], None] = la
     container, stream = open_video_file(source)
     with container, atomic_file(target) as file, av.open(file, "w", format=FORMATS[target.suffix]) as output:
         copy = output.add_stream_from_template(stream)
-        for count, packet in enumerate(container.demux(stream)):
+        count = 0
+        for packet in container.demux(stream):
             if not packet.size:
                 continue
             if packet.dts is None or packet.pts is None:
                 raise InputError(f"{source}: packet {count} carries no time; convert it with a video tool")
             packet.stream = copy
             output.mux(packet)
+            count += 1
             if count % 1000 == 0:
                 progress(count)
+    progress(count)

@@ -72,7 +72,7 @@ def _why_not(path: Path, error: Exception) -> str:
             "is an mp4 file without its index (moov atom): the recording or the copy was cut off before it was "
             "finished; copy it again from the camera"
         )
-    if isinstance(error, av.error.InvalidDataError):
+    if isinstance(error, av.error.InvalidDataError | av.error.ArgumentError | av.error.EOFError):
         return "is not a video file of a known kind, or its beginning is damaged"
     return f"cannot be opened as a video: {getattr(error, 'strerror', None) or error}"
 

@@ -1,0 +1,43 @@
+"""What tests of several packages share: a state folder of their own, tiny videos, and the real clips where they are."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.videos import write_video
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep tests, and the processes they start, out of the installation's state folder."""
+    with pytest.MonkeyPatch.context() as changed:
+        folder = tmp_path_factory.mktemp("state")
+        changed.setenv("LEKTRACK_STATE", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def make_video(tmp_path: Path) -> Callable[..., Path]:
+    """Return ``make_video(name="video.mp4", n_frames=60, **options)``: writes a barcode video, see `tests.videos`."""
+
+    def make(name: str = "video.mp4", n_frames: int = 60, **options) -> Path:
+        return write_video(tmp_path / name, n_frames, **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def barcode_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a video of 60 numbered frames, 160x96, 25 frames/s, H.264 with B-frames. Do not change it."""
+    return write_video(tmp_path_factory.mktemp("videos") / "barcode.mp4")
+
+
+@pytest.fixture(scope="session")
+def real_clips() -> Path:
+    """Return the folder of real clips; skips where they are not."""
+    folder = Path(os.environ.get("LEKTRACK_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip("the real clips are not on this machine ($LEKTRACK_TEST_DATA)")
+    return folder
