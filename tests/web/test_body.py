@@ -79,9 +79,8 @@ def test_a_lying_length_is_no_way_round(service: Server) -> None:
     connection.close()
 
 
+@pytest.mark.parametrize("server", ["app"], indirect=True)
 def test_the_web_app_refuses_large_uploads(server: Server) -> None:
-    if server.command[-2] != "app":
-        pytest.skip("about the web app")
     path = "/_stcore/upload_file/session/file"
     pieces = (b" " * 1024**2 for _ in range(UPLOAD_BYTES // 1024**2 + 1))
     assert send_in_pieces(server, path, pieces, "PUT") in (403, 413)  # 403: no page of Streamlit asked for it

@@ -87,9 +87,8 @@ def test_the_strict_policy_allows_nothing_inline_or_foreign() -> None:
     assert set(STRICT) >= {"default-src", "script-src", "base-uri", "form-action", "frame-ancestors"}
 
 
+@pytest.mark.parametrize("server", ["app"], indirect=True)
 def test_streamlits_policy_is_loosened_where_it_must_be_only(server: Server) -> None:
-    if server.command[-2] != "app":
-        pytest.skip("about the web app")
     policy = dict(part.split(" ", 1) for part in server.ask_signed_in().headers["content-security-policy"].split("; "))
     assert re.fullmatch(r"'self' blob: 'sha256-[\w+/=]{44}'", policy.pop("script-src"))
     assert {name: value for name, value in policy.items() if STRICT[name] != value} == {

@@ -79,9 +79,8 @@ def test_readiness_is_asked_for_past_the_proxy_and_through_it(proxied: Server) -
     assert proxied.ask(path=f"{proxied.base}/-/ready", host=HOST).status == 401
 
 
+@pytest.mark.parametrize("proxied", ["service"], indirect=True)
 def test_a_service_knows_scheme_and_base_and_programs_may_leave_the_base_out(proxied: Server) -> None:
-    if proxied.command[-2] != "service":
-        pytest.skip("about services")
     answer = proxied.ask_signed_in(path=f"{proxied.base}/deep/page", host=HOST)
     assert answer.body.decode() == f"https {proxied.base}|{proxied.base}/deep/page"
     assert proxied.ask_signed_in(path="/deep/page").body == b"http |/deep/page"
@@ -90,9 +89,8 @@ def test_a_service_knows_scheme_and_base_and_programs_may_leave_the_base_out(pro
     assert proxied.ask_signed_in(path=f"{other}/deep/page").status == 404
 
 
+@pytest.mark.parametrize("proxied", ["app"], indirect=True)
 def test_the_app_serves_its_files_and_its_websocket_under_the_base(proxied: Server) -> None:
-    if proxied.command[-2] != "app":
-        pytest.skip("about the web app")
     assert b"./static/js" in proxied.ask_signed_in(path="/labs/lek/", host=HOST).body
     assert proxied.ask_signed_in(path="/labs/lek/_stcore/health", host=HOST).body == b"ok"
     assert proxied.ask_signed_in(path="/_stcore/health").status == 404
