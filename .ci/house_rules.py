@@ -104,7 +104,12 @@ def call_problems(name: str, node: ast.Call) -> Iterator[str]:
 
 
 def writes(node: ast.Call, called: str) -> bool:
-    """Tell whether a call opens a file for writing or writes one whole."""
+    """Tell whether a call opens a file for writing or writes one whole.
+
+    What gets an open ``file`` (of `atomic_file`) or a ``buffer`` in memory writes into that.
+    """
+    if node.args and isinstance(node.args[0], ast.Name) and node.args[0].id in ("file", "buffer"):
+        return False
     if called.rsplit(".", 1)[-1] in WRITES or called in ("os.replace", "os.rename", "shutil.move"):
         return True
     if called != "open" and not called.endswith(".open"):
