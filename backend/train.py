@@ -25,7 +25,7 @@ from backend.training.settings import TrainSettings
 def main(argv: list[str]) -> None:
     """Train, or evaluate only."""
     settings = parse(argv)
-    own = devices(settings)
+    own = devices(settings.gpu_id, settings.num_gpus)
     if settings.num_machines * len(own) == 1 or started_by_torchrun():
         with joined(own, settings) as ranks:
             work(settings, ranks)
@@ -47,7 +47,7 @@ def work(settings: TrainSettings, ranks: Ranks) -> None:
 
 def one_process(local: int, meeting: str, settings: TrainSettings) -> None:
     """Run one of several processes that were started here; leaves with a script's exit code."""
-    own = devices(settings)
+    own = devices(settings.gpu_id, settings.num_gpus)
     torch.set_num_threads(max(1, torch.get_num_threads() // len(own)))
 
     def main(_: list[str]) -> None:

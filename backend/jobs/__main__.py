@@ -21,7 +21,7 @@ from typing import Any
 
 from backend.jobs.job import Job, JobSpec
 from backend.jobs.schedule import scheduling_pass
-from backend.jobs.script import ScriptParser, run_script
+from backend.jobs.script import ScriptParser, SubParser, run_script
 from backend.jobs.states import JobState, Slot
 from backend.jobs.store import JobStore
 from backend.project.errors import InputError
@@ -101,7 +101,7 @@ def _split(argv: list[str]) -> tuple[list[str], list[str]]:
 
 def _parser() -> ScriptParser:
     parser = ScriptParser("backend.jobs", __doc__)
-    commands = parser.add_subparsers(dest="do", required=True, parser_class=_SubParser)
+    commands = parser.add_subparsers(dest="do", required=True, parser_class=SubParser)
     listing = commands.add_parser("list", help="jobs, newest first")
     listing.add_argument("--state", action="append", default=[], choices=[str(state) for state in JobState])
     listing.add_argument("--kind")
@@ -130,13 +130,6 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--after", type=int, nargs="+", default=[], metavar="ID", help="jobs that must succeed first")
     parser.add_argument("--resumable", action="store_true", help="queue it again by itself when it was cut off")
     parser.add_argument("--service", action="store_true", help="a server; it gets --host and --port")
-
-
-class _SubParser(ScriptParser):
-    """A `ScriptParser` as argparse makes them for subcommands."""
-
-    def __init__(self, prog: str, **options: Any):
-        super().__init__(prog.removeprefix("python -m "), None)
 
 
 def _look(store: JobStore) -> None:

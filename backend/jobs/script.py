@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -51,15 +51,26 @@ class ScriptParser(argparse.ArgumentParser):
 
     def settings(self, model: type[AnySettings], argv: Sequence[str]) -> AnySettings:
         """Parse ``argv`` into ``model``, whose field names are the options' names with ``_`` for ``-``."""
-        given = vars(self.parse_args(argv))
-        try:
-            return model(**given)
-        except ValidationError as error:
-            problem = first_problem(error)
-            field = problem.split(":", 1)[0]
-            raise InputError(
-                f"--{field.replace('_', '-')}{problem[len(field) :]}" if field in given else problem
-            ) from error
+        return checked(model, vars(self.parse_args(argv)))
+
+
+class SubParser(ScriptParser):
+    """A `ScriptParser` as argparse makes them for subcommands: ``add_subparsers(parser_class=SubParser)``."""
+
+    def __init__(self, prog: str, **options: Any):
+        super().__init__(prog.removeprefix("python -m "), None)
+
+
+def checked(model: type[AnySettings], given: dict[str, Any]) -> AnySettings:
+    """Return ``model(**given)``; what is not allowed becomes an InputError that names the option."""
+    try:
+        return model(**given)
+    except ValidationError as error:
+        problem = first_problem(error)
+        field = problem.split(":", 1)[0]
+        raise InputError(
+            f"--{field.replace('_', '-')}{problem[len(field) :]}" if field in given else problem
+        ) from error
 
 
 def run_script(name: str, main: Callable[[list[str]], None]) -> NoReturn:

@@ -65,17 +65,17 @@ class Ranks:
         return holder[0]
 
 
-def devices(settings: TrainSettings) -> list[torch.device]:
-    """Return the device of each process of this machine.
+def devices(gpu_id: tuple[str, ...], n: int = 1) -> list[torch.device]:
+    """Return the devices that ``gpu_id`` names, or ``n`` GPUs, or the CPU ``n`` times where there is none.
 
     Raises
     ------
     InputError
         If a GPU that was asked for is not there.
     """
-    if settings.gpu_id == ("cpu",) or (not settings.gpu_id and not torch.cuda.is_available()):
-        return [torch.device("cpu")] * settings.num_gpus
-    names = settings.gpu_id or tuple(str(number) for number in range(settings.num_gpus))
+    if gpu_id == ("cpu",) or (not gpu_id and not torch.cuda.is_available()):
+        return [torch.device("cpu")] * n
+    names = gpu_id or tuple(str(number) for number in range(n))
     return [pick_device(name) for name in names]
 
 
