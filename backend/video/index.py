@@ -291,9 +291,9 @@ def _first_frames(container: InputContainer, stream: VideoStream) -> list[av.Vid
 
 def _write_cache(path: Path, stamp: list[int], index: PacketIndex) -> None:
     ratios = [part for ratio in (index.time_base, index.declared_fps) for part in ratio.as_integer_ratio()]
-    content = io.BytesIO()
+    buffer = io.BytesIO()
     np.savez_compressed(
-        content,
+        buffer,
         stamp=np.array(stamp, np.int64),
         pts=index.pts,
         order=index.order - np.arange(len(index.order)),  # small numbers compress well
@@ -305,7 +305,7 @@ def _write_cache(path: Path, stamp: list[int], index: PacketIndex) -> None:
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, content.getvalue(), durable=False)
+        atomic_write(path, buffer.getvalue(), durable=False)
     except OSError as error:
         log.info("the index is not kept: %s", error)  # a read-only cache costs time, nothing else
 
