@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import torch
 from av.bitstream import BitStreamFilterContext
 
@@ -20,6 +21,7 @@ from backend.video.index import PacketIndex
 from backend.video.source import open_video_file
 
 CODECS = {"h264": ("H264", "h264_mp4toannexb"), "hevc": ("HEVC", "hevc_mp4toannexb")}
+LAG = 4  # packets that NVDEC holds before it gives out the first picture
 JPEG_RANGE = 2  # AVCOL_RANGE_JPEG
 SUPPORTED = {"yuv420p": 8, "yuvj420p": 8, "yuv420p10le": 10, "yuv420p12le": 12}  # pixel format: bits
 
@@ -49,7 +51,7 @@ class NvDecoder:
         if anew:
             self.close()
             self._open()
-        self._decode(None)
+        self._decode(b"", 0)
         self._ready.clear()
         self._filter.flush()
         self._finished = False
@@ -103,15 +105,7 @@ class NvDecoder:
             raise InputError(f"{self._path}: nvdec cannot be started ({error}); use the decoder pyav") from error
         self._filter = BitStreamFilterContext(filter_name, self._stream)
         self._packets = self._container.demux(self._stream)
-        self._prime()
-
-    def _prime(self) -> None:
-        """Show the decoder the first key frame: later ones may lack the parameter sets that come with it."""
-        for packet in self._packets:
-            if packet.size and packet.is_keyframe:
-                for filtered in self._filter.filter(packet):
-                    self._decode(filtered)
-                return
+        self._parameter_sets = annex_b(codec.name, bytes(codec.extradata or b""))
 
     def _feed(self) -> None:
         packet = None
@@ -119,7 +113,7 @@ class NvDecoder:
             packet = next(self._packets, None)
             if packet is None or not packet.size:
                 self._finished = True
-                self._decode(None)
+                self._decode(b"", 0)
                 return
             if packet.is_corrupt:
                 raise DecodingError("a packet is cut off or damaged", packet.pts)
@@ -127,23 +121,54 @@ class NvDecoder:
                 return
             self._awaits_key = False
             packet.pts = packet.dts if packet.pts is None else packet.pts
-            self.landed = packet.pts if self.landed is None else self.landed
+            first, self.landed = self.landed is None, packet.pts if self.landed is None else self.landed
             for filtered in self._filter.filter(packet):
-                self._decode(filtered)
+                self._decode((self._parameter_sets if first else b"") + bytes(filtered), filtered.pts)
         except av.error.EOFError:
             self._finished = True
         except (av.error.FFmpegError, OSError) as error:
             self._finished = packet is None
             raise DecodingError(str(error.strerror or error), packet.pts if packet else None) from error
 
-    def _decode(self, packet: av.Packet | None) -> None:
-        """Give NVDEC a packet (None: let out all that is inside) and copy what comes out: its memory is used again."""
+    def _decode(self, content: bytes, pts: int) -> None:
+        """Give NVDEC a packet (empty: let out all that is inside) and copy what comes out: its memory is used again."""
         data = self._nvc.PacketData()
-        data.bsl_data, data.bsl, data.pts = (
-            (0, 0, 0) if packet is None else (packet.buffer_ptr, packet.buffer_size, packet.pts)
-        )
-        for frame in self._decoder.Decode(data):
+        samples = np.frombuffer(content, np.uint8)
+        data.bsl_data, data.bsl, data.pts = (samples.ctypes.data if content else 0), len(content), pts
+        try:
+            frames = self._decoder.Decode(data)
+        except Exception as error:  # the library's own types differ from version to version
+            raise DecodingError(f"NVDEC: {error}", data.pts, LAG) from error
+        for frame in frames:
             samples = torch.from_dlpack(frame).clone()
             if self._colour.bits > 8:  # P016: samples are in the high bits
                 samples = (samples.view(torch.int16).int() & 0xFFFF) >> (16 - self._colour.bits)
             self._ready.append(Decoded(frame.getPTS(), False, samples))
+
+
+def annex_b(codec: str, extradata: bytes) -> bytes:
+    """Return a file's H.264 or H.265 parameter sets with start codes; they are in front of every stretch decoded.
+
+    mp4 and mkv keep them beside the packets, and FFmpeg's filter repeats them before IDR pictures only: a key frame of
+    an open GOP would come without.
+    """
+    if extradata.startswith((b"\0\0\1", b"\0\0\0\1")) or len(extradata) < 23:
+        return extradata
+    units: list[bytes] = []
+    if codec == "h264":  # one count of sequence sets, then one of picture sets
+        place = _take(extradata, 6, extradata[5] & 0x1F, units)
+        _take(extradata, place + 1, extradata[place], units)
+    else:  # groups: a byte of type, a count of two bytes
+        place = 23
+        for _ in range(extradata[22]):
+            place = _take(extradata, place + 3, int.from_bytes(extradata[place + 1 : place + 3], "big"), units)
+    return b"".join(b"\0\0\0\1" + unit for unit in units)
+
+
+def _take(extradata: bytes, place: int, count: int, units: list[bytes]) -> int:
+    """Add ``count`` units, each after its length in two bytes, and return the place behind them."""
+    for _ in range(count):
+        end = place + 2 + int.from_bytes(extradata[place : place + 2], "big")
+        units.append(extradata[place + 2 : end])
+        place = end
+    return place
