@@ -23,7 +23,6 @@ from backend.dataset.coco import CocoWriter
 from backend.dataset.convert import POLYGONS, RLE, Conversion
 from backend.dataset.outputs import Outputs
 from backend.dataset.plan import make_plan
-from backend.dataset.pool import cores
 from backend.dataset.problems import Problems
 from backend.dataset.records import Spool
 from backend.dataset.report import Facts
@@ -90,10 +89,9 @@ def main(argv: list[str]) -> None:
         check_space(outputs.folder, len(plan) * BYTES_PER_IMAGE)
         with Spool(outputs.folder) as spool:
             conversion = Conversion(settings.segmentation, settings.min_area, plan.categories)
-            workers = settings.workers or cores()
-            index = fill_spool(plan, conversion, workers, spool, problems, progress)
+            index = fill_spool(plan, conversion, settings.workers, spool, problems, progress)
             refuse(problems, index, settings.skip_bad)
-            same = find_duplicates(spool, index, workers, progress) if settings.duplicates else np.arange(len(index))
+            same = _same_images(settings, spool, index, progress)
             sides = split(index.videos, index.numbers, index.birds, settings.splitting)
             check_space(outputs.folder, 2 * spool.size)
             statistics = Statistics(plan.videos, plan.classes)
@@ -127,7 +125,7 @@ def parser() -> ScriptParser:
     add("--reviewed-only", action="store_true", help="only masks that were hand-made or reviewed (frames.json)")
     add("--skip-bad", action="store_true", help="leave bad images out instead of writing nothing")
     add("--no-duplicates", dest="duplicates", action="store_false", help="do not look for images that show the same")
-    add("--workers", default=0, help="processes (0: as many as there are cores)")
+    add("--workers", default=0, help="processes (0: as many as pay, up to one a core)")
     return found
 
 
@@ -137,6 +135,12 @@ def begin(settings: Mask2CocoSettings) -> Manifest:
         script="mask2coco", inputs={}, settings=settings.model_dump(mode="json"), versions=versions(),
         hardware=hardware(), started=now(),
     )  # fmt: skip
+
+
+def _same_images(settings: Mask2CocoSettings, spool: Spool, index: Index, progress: Progress) -> np.ndarray:
+    if not settings.duplicates:
+        return np.arange(len(index))
+    return find_duplicates(spool, index, settings.workers, progress)
 
 
 def refuse(problems: Problems, index: Index, skip_bad: bool) -> None:

@@ -14,7 +14,7 @@ from backend.dataset.convert import Conversion, Refused
 from backend.dataset.duplicates import FIELDS, fingerprint, layout, same_images, suspects
 from backend.dataset.outputs import Outputs
 from backend.dataset.plan import Plan, convert
-from backend.dataset.pool import BATCH, map_in_order
+from backend.dataset.pool import map_in_order, worker_count
 from backend.dataset.problems import Problems
 from backend.dataset.records import Dropped, Record, Spool
 from backend.dataset.report import Facts, make_report
@@ -24,6 +24,7 @@ from backend.dataset.suspicion import JumpFinder
 from backend.jobs.progress import Progress
 from backend.project.manifest import Manifest
 
+MASKS_WORTHWHILE, IMAGES_WORTHWHILE = 400, 40  # as long as starting a worker: masks read, images decoded
 WRITE_LIMIT_S = 1800.0  # a large set on a slow network disk
 
 
@@ -66,7 +67,7 @@ def fill_spool(
     """Convert every task and let the records wait in ``spool``; what cannot be used goes to ``problems``."""
     index, jumps = Index(), JumpFinder()
     progress.stage("reading masks", len(plan))
-    workers = min(workers, -(-len(plan) // BATCH))
+    workers = worker_count(workers, len(plan), MASKS_WORTHWHILE)
     with closing(map_in_order(partial(convert, conversion), plan.tasks(), workers)) as results:
         for done, result in enumerate(results, 1):
             if isinstance(result, Refused):
@@ -86,7 +87,8 @@ def find_duplicates(spool: Spool, index: Index, workers: int, progress: Progress
     progress.stage("comparing images", len(places))
     paths = (record.image for record in spool.read(places.tolist(), bodies=False))
     prints = []
-    with closing(map_in_order(fingerprint, paths, min(workers, -(-len(places) // BATCH) or 1))) as results:
+    workers = worker_count(workers, len(places), IMAGES_WORTHWHILE)
+    with closing(map_in_order(fingerprint, paths, workers)) as results:
         for result in results:
             prints.append(result)
             progress.update(len(prints))

@@ -29,6 +29,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def worker_count(asked: int, tasks: int, worthwhile: int) -> int:
+    """Return how many processes to use: as many as asked for; if 0, one a core, but no more than pay.
+
+    A process takes seconds to start; ``worthwhile`` is the number of tasks that take as long.
+    """
+    return max(1, min(asked or cores(), -(-tasks // (BATCH if asked else worthwhile))))
+
+
 def map_in_order(
     function: Callable[[Task], Result], tasks: Iterable[Task], workers: int, batch: int = BATCH
 ) -> Iterator[Result]:
