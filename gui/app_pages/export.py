@@ -8,11 +8,12 @@ from backend.export_frames import estimate, plan_frames
 from backend.jobs import JobSpec
 from backend.project.disk import as_bytes, check_space
 from backend.project.errors import InputError
-from backend.video.library import VideoRecord, list_videos, open_video, thumbnail
+from backend.video.library import VideoRecord, open_video, thumbnail
 from gui.widgets.context import active_jobs, job_store, project, refusals, settings, title
 from gui.widgets.gallery import show_gallery
 from gui.widgets.job_view import show_job
 from gui.widgets.live import live
+from gui.widgets.video_choice import choose_video
 
 ALL, EVERY, DIVERSE = "All frames of the range", "Every Nth frame", "The most different frames"
 HELP = {
@@ -20,16 +21,6 @@ HELP = {
     EVERY: "An even sample, for a survey of the whole video.",
     DIVERSE: "Best for labelling: pictures that differ most in colour and movement, no near copies.",
 }
-
-
-def choose_video() -> VideoRecord | None:
-    """Let the user choose among the sound videos; say what to do if there is none."""
-    records = [record for record in list_videos(project()) if not record.problem]
-    if not records:
-        st.info("Add a video first.", icon=":material/video_library:")
-        st.page_link(st.session_state["pages"]["videos"], label="Go to Videos", icon=":material/video_library:")
-        return None
-    return st.selectbox("Video", records, format_func=lambda record: f"{record.name} ({record.info.n_frames} frames)")
 
 
 def choose_range(record: VideoRecord) -> tuple[int, int]:
@@ -84,8 +75,11 @@ def size_of(slug: str, identity: str, choice: dict[str, int], count: int) -> int
 
 def draw_jobs(record: VideoRecord) -> bool:
     """Draw the newest export of this video; return whether one is at work."""
-    for job in job_store().list(kind="export_frames", video=record.slug, limit=1):
+    jobs = job_store().list(kind="export_frames", video=record.slug, limit=1)
+    for job in jobs:
         show_job(job, "export")
+    if not jobs:
+        st.caption("Nothing was exported from this video yet.")
     return bool(active_jobs("export_frames", record.slug))
 
 

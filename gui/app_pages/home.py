@@ -42,11 +42,14 @@ def show_video(record: VideoRecord) -> None:
         )
         if record.problem:
             words.error(record.problem)
+            return
         words.markdown(" ".join(badge(step) for step in steps))
         upcoming = next((step for step in steps if step.state is StepState.NEXT), None)
-        if upcoming is not None and not record.problem:
+        if upcoming is not None:
             step = BY_KEY[upcoming.key]
-            words.page_link(st.session_state["pages"][step.key], label=f"{step.title}: {step.purpose}", icon=step.icon)
+            page = st.session_state["pages"][step.key]
+            label = f"{step.title}: {step.purpose}"
+            words.page_link(page, label=label, icon=step.icon, query_params={"video": record.slug})
 
 
 def draw_jobs() -> bool:

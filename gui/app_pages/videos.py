@@ -47,7 +47,7 @@ def facts(record: VideoRecord) -> str:
     width, height = info.size
     words = [
         f"{width} x {height}",
-        f"{info.fps:g} frames/s",
+        f"{round(info.fps, 2):g} frames/s",
         f"{info.n_frames} frames",
         duration(info.duration_s),
         info.codec,

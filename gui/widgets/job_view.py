@@ -37,7 +37,8 @@ def show_job(job: Job, where: str, log: bool = True) -> None:
             (st.error if job.state in (JobState.FAILED, JobState.LOST) else st.info)(job.reason)
         if log:
             with st.expander("Log", icon=":material/description:"):
-                st.code(job_store().log_tail(job.id, lines=60) or "Nothing was written yet.", language=None, height=260)
+                text = job_store().log_tail(job.id, lines=60) or "Nothing was written yet."
+                st.code(text, language=None, height=260 if text.count("\n") > 10 else "content")
 
 
 def show_buttons(job: Job, where: str) -> None:
