@@ -13,11 +13,11 @@ from tests.jobs.tools import kill_all, scheduling
 
 
 @contextlib.contextmanager
-def installation(parent: Path) -> Iterator[Path]:
-    """A new state folder with four CPU slots; what runs there is killed afterwards."""
+def installation(parent: Path, cpu_slots: int = 4) -> Iterator[Path]:
+    """A new state folder with a few CPU slots; what runs there is killed afterwards."""
     folder = parent / "state"
     folder.mkdir(mode=0o700)
-    save_settings(Settings(cpu_slots=4, project_folder=parent / "project"), folder)
+    save_settings(Settings(cpu_slots=cpu_slots, project_folder=parent / "project"), folder)
     with pytest.MonkeyPatch.context() as changed:
         changed.setenv("LEKTRACK_STATE", str(folder))
         for name in ("LEKTRACK_JOB_ID", "LEKTRACK_JOB_ATTEMPT", "LEKTRACK_JOB_FOLDER"):
@@ -32,13 +32,6 @@ def state(tmp_path: Path) -> Iterator[Path]:
     """See `installation`."""
     with installation(tmp_path) as folder:
         yield folder
-
-
-@pytest.fixture(scope="class")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobStore]:
-    """A job table for the tests of one class, with the scheduling pass running."""
-    with installation(tmp_path_factory.mktemp("shared")) as folder, scheduling(JobStore(folder)):
-        yield JobStore(folder)
 
 
 @pytest.fixture

@@ -2,21 +2,22 @@
 
 import json
 import os
-import pty
 import resource
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from backend.jobs.job import Job
-from backend.jobs.process import identity_of, look
+from backend.jobs.process import Sight, identity_of, look, observe
 from backend.jobs.states import JobState
 from backend.jobs.store import JobStore
 from backend.project.manifest import verify
+from tests.jobs.conftest import installation
 from tests.jobs.tools import kill_all, processes_of, python, said, scheduling, spec, stays, wait_for, wait_until
 
 RUNNING, STOPPING = JobState.RUNNING, JobState.STOPPING
@@ -66,11 +67,37 @@ FAILURES = {
 }
 
 
-@pytest.fixture(scope="class")
-def ended(shared) -> dict[str, Job]:
-    """All of `FAILURES`, run side by side."""
-    jobs = {name: shared.submit(python(code)) for name, (code, _, _) in FAILURES.items()}
-    return {name: wait_for(shared, job, timeout_s=60) for name, job in jobs.items()}
+HANG = (
+    "import time; from backend.jobs.progress import Progress\n"
+    "with Progress() as progress:\n"
+    "    progress.stage('reading', total=10, limit_s=0.5); progress.update(3)\n"
+    "    time.sleep(1000)"
+)
+STRANGER = (
+    "import sys\nfrom http.server import *\n"
+    "class Yes(BaseHTTPRequestHandler):\n"
+    "    def do_GET(self): self.send_response(200); self.end_headers(); self.wfile.write(b'{}')\n"
+    "HTTPServer(('127.0.0.1', int(sys.argv[4])), Yes).serve_forever()"
+)
+SLOW_ENDS = {
+    "it hangs": python(HANG),
+    "it hangs and can resume": python(HANG, resumable=True),
+    "it never reports": python("import time; time.sleep(1000)", start_limit_s=0.5),
+    "it is slow and said so": python(HANG.replace("0.5", "60").replace("1000", "2.5")),
+    "a service never answers": python("import time; time.sleep(100)", service=True, start_limit_s=1.0),
+    "a service ends first": python("raise SystemExit('no such model')", service=True),
+    "a stranger answers": python(STRANGER, service=True, start_limit_s=2.0),
+}
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory) -> Iterator[dict[str, Job]]:
+    """All of `SLOW_ENDS` and `FAILURES`, run side by side: most of them only wait."""
+    with installation(tmp_path_factory.mktemp("ended"), cpu_slots=6) as folder, scheduling(JobStore(folder)):
+        store = JobStore(folder)
+        specs = SLOW_ENDS | {name: python(code) for name, (code, _, _) in FAILURES.items()}
+        jobs = {name: store.submit(each) for name, each in specs.items()}
+        yield {name: wait_for(store, job, timeout_s=90) for name, job in jobs.items()}
 
 
 class TestFailures:
@@ -238,32 +265,23 @@ class TestStop:
 
 
 class TestSilence:
-    HANG = (
-        "import sys, time; from backend.jobs.progress import Progress\n"
-        "with Progress() as progress:\n"
-        "    progress.stage('reading', total=10, limit_s=0.5); progress.update(3)\n"
-        "    time.sleep(1000)"
-    )
-
-    def test_a_script_that_hangs_fails_and_says_where(self, scheduled):
-        job = wait_for(scheduled, scheduled.submit(python(self.HANG)))
+    def test_a_script_that_hangs_fails_and_says_where(self, ended):
+        job = ended["it hangs"]
         assert job.state is FAILED
         assert job.reason.startswith("it hung: no sign of life for ")
         assert job.reason.endswith("in 'reading' (0.5 s are allowed)")
 
-    def test_one_that_can_resume_is_tried_again_twice_and_then_fails(self, scheduled):
-        job = wait_for(scheduled, scheduled.submit(python(self.HANG, resumable=True)), timeout_s=40)
+    def test_one_that_can_resume_is_tried_again_twice_and_then_fails(self, ended):
+        job = ended["it hangs and can resume"]
         assert (job.state, job.attempts, job.cut_offs) == (FAILED, 3, 2)
         assert "it hung" in job.reason
 
-    def test_one_that_never_reports_has_its_own_limit(self, scheduled):
-        job = wait_for(scheduled, scheduled.submit(python("import time; time.sleep(1000)", start_limit_s=0.5)))
-        assert job.state is FAILED
-        assert job.reason.endswith("in 'starting' (0.5 s are allowed)")
+    def test_one_that_never_reports_has_its_own_limit(self, ended):
+        assert ended["it never reports"].state is FAILED
+        assert ended["it never reports"].reason.endswith("in 'starting' (0.5 s are allowed)")
 
-    def test_a_slow_stage_that_said_so_is_left_alone(self, scheduled):
-        code = self.HANG.replace("limit_s=0.5", "limit_s=60").replace("1000", "2.5")
-        assert wait_for(scheduled, scheduled.submit(python(code, start_limit_s=0.5))).state is SUCCEEDED
+    def test_a_slow_stage_that_said_so_is_left_alone(self, ended):
+        assert ended["it is slow and said so"].state is SUCCEEDED
 
 
 class TestService:
@@ -278,8 +296,8 @@ class TestService:
         assert (job.state, job.reason) == (STOPPED, "stopped on request")
 
     def test_its_own_end_is_neither_success_nor_failure_and_is_told(self, scheduled):
-        well = scheduled.submit(spec("server", "--die-after", 2.5, service=True))
-        badly = scheduled.submit(spec("server", "--die-after", 2.5, "--code", 7, service=True))
+        well = scheduled.submit(spec("server", "--die-after", 4, service=True))
+        badly = scheduled.submit(spec("server", "--die-after", 4, "--code", 7, service=True))
         wait_for(scheduled, well, RUNNING)
         wait_for(scheduled, badly, RUNNING)
         well, badly = wait_for(scheduled, well), wait_for(scheduled, badly)
@@ -287,26 +305,14 @@ class TestService:
         assert badly.state is STOPPED
         assert badly.reason.startswith("ended by itself: it ended with exit code 7")
 
-    def test_one_that_never_answers_has_failed(self, scheduled):
-        silent = scheduled.submit(python("import time; time.sleep(100)", service=True, start_limit_s=1.0))
-        gone = scheduled.submit(python("raise SystemExit('no such model')", service=True))
-        silent, gone = wait_for(scheduled, silent), wait_for(scheduled, gone)
+    def test_one_that_never_answers_has_failed(self, ended):
+        silent, gone = ended["a service never answers"], ended["a service ends first"]
         assert (silent.state, silent.reason) == (FAILED, "it did not answer within 1 s")
         assert (gone.state, gone.exit_code) == (FAILED, 1)
         assert gone.reason == "it ended before it answered: it ended with exit code 1: no such model"
 
-    def test_a_stranger_that_answers_on_the_port_does_not_pass_for_it(self, scheduled):
-        job = scheduled.submit(
-            python(
-                "import sys\nfrom http.server import *\n"
-                "class Yes(BaseHTTPRequestHandler):\n"
-                "    def do_GET(self): self.send_response(200); self.end_headers(); self.wfile.write(b'{}')\n"
-                "HTTPServer(('127.0.0.1', int(sys.argv[4])), Yes).serve_forever()",
-                service=True,
-                start_limit_s=2.0,
-            )
-        )
-        assert wait_for(scheduled, job).state is FAILED
+    def test_a_stranger_that_answers_on_the_port_does_not_pass_for_it(self, ended):
+        assert (ended["a stranger answers"].state, ended["a stranger answers"].attempts) == (FAILED, 1)
 
 
 class TestKills:
@@ -436,13 +442,18 @@ class TestApp:
         app.communicate()
 
     def test_a_terminal_that_is_hung_up_takes_no_job_along(self, store, tmp_path):
-        pid, terminal = pty.fork()
-        if pid == 0:
-            os.execv(sys.executable, [sys.executable, "-c", self.CODE])
+        terminal = (
+            "import os, pty, sys, time\npid, _ = pty.fork()\n"
+            f"if pid == 0: os.execv(sys.executable, [sys.executable, '-c', {self.CODE!r}])\n"
+            "print(pid, flush=True); time.sleep(1000)"
+        )
+        holder = subprocess.Popen([sys.executable, "-c", terminal], stdout=subprocess.PIPE)
+        app = identity_of(int(holder.stdout.readline()))
         out = tmp_path / "out"
         job = started(store, store.submit(spec("chunks", out, 30, 0.1, output=out)))
-        os.close(terminal)  # SIGHUP to the terminal's session
-        os.waitpid(pid, 0)
+        holder.kill()  # whoever holds the terminal is gone: SIGHUP to the session in it
+        holder.communicate()
+        wait_until(lambda: observe(app, store.mark(job)) in (Sight.GONE, Sight.ZOMBIE))
         job = wait_for(store, job)
         assert (job.state, job.attempts) == (SUCCEEDED, 1)
 
