@@ -25,6 +25,8 @@ class Rates(NamedTuple):
 CHOICE, DURATION, PLACE_A, PLACE_B, MEET_A, MEET_B, OUTCOME, GLANCE = range(8)
 DRAWS = 8
 
+FLY_HEIGHT_M, WING_M = 0.55, 0.35
+TERRITORY_M = 0.9  # a bird goes to meet others that come so near to its home
 REACH_M = 0.45  # birds closer than this may fight or give way
 LONGEST_WALK_S = 8.0
 BOX_STAY_S = 12.0
@@ -98,11 +100,11 @@ def ahead_of_box(arena, metres):
 
 @kernel
 def walk_target(i, birds, temperament, arena, rates, draw):
-    """Choose where bird ``i`` walks: to a neighbour, across the lek, or about its home."""
+    """Choose where bird ``i`` walks: to one that came near its home, across the lek, or about its home."""
     me, bird = temperament[i], birds[i]
     angle = 2.0 * math.pi * draw[PLACE_A]
     if draw[OUTCOME] < rates.approach * me.boldness:
-        other = nearest_free(i, birds, 2.5)
+        other = nearest_free(i, birds, me.home_x, me.home_y, TERRITORY_M)
         if other >= 0:
             bird.target_x = birds[other].x + 0.22 * math.cos(angle)
             bird.target_y = birds[other].y + 0.22 * math.sin(angle)
@@ -122,13 +124,14 @@ def beyond_picture(bird, camera, draw):
     """Return a ground point outside the picture, on a straight way from the bird that favours the sides."""
     angle = math.pi * (2.0 * draw[PLACE_A])
     dx, dy = math.cos(angle), 0.6 * math.sin(angle)
-    margin = 0.12 * camera.width
     reach = 0.0
     for _ in range(200):
         reach += 0.15
-        column, row, _ = project(camera, bird.x + dx * reach, bird.y + dy * reach, 0.4)
-        inside = -margin < column < camera.width + margin and -margin < row < camera.height + margin
-        if not inside:
+        x, y = bird.x + dx * reach, bird.y + dy * reach
+        column, bottom, distance = project(camera, x, y, FLY_HEIGHT_M - 0.1)
+        top = project(camera, x, y + WING_M, FLY_HEIGHT_M + WING_M)[1]  # of a wing that reaches into the picture
+        margin = 1.3 * WING_M * camera.focal / distance
+        if column < -margin or column > camera.width + margin or bottom < 0.0 or top > camera.height:
             break
     return bird.x + dx * reach, bird.y + dy * reach
 
@@ -140,12 +143,12 @@ def is_free(bird):
 
 
 @kernel
-def nearest_free(i, birds, within_m):
-    """Return the index of the nearest bird that can be met, -1 where there is none."""
+def nearest_free(i, birds, x, y, within_m):
+    """Return the bird, other than ``i``, that is nearest to a point and can be met; -1 where there is none."""
     best, found = within_m * within_m, -1
     for j in range(len(birds)):
         if j != i and is_free(birds[j]):
-            apart = (birds[i].x - birds[j].x) ** 2 + (birds[i].y - birds[j].y) ** 2
+            apart = (birds[j].x - x) ** 2 + (birds[j].y - y) ** 2
             if apart < best:
                 best, found = apart, j
     return found

@@ -17,7 +17,7 @@ class Difficulty:
     likeness: float  # 0: every bird has its own plumage, 1: all have the same
     fight_rate: float  # of a pair within reach of each other
     displace_rate: float  # of a pair within reach: one gives way without a fight
-    approach_share: float  # of walks that lead to a neighbour
+    approach_share: float  # of walks that lead to a bird near the own home
     flight_weight: float  # of flying away when a bird chooses what to do next
     away_mean_s: float  # time outside the picture
     box_weight: float  # of visiting the nest box
@@ -71,13 +71,13 @@ PRESETS = {
         appearance_noise=0.45,
     ),
     "hard": Difficulty(
-        likeness=0.85,
+        likeness=0.6,
         fight_rate=0.15,
         displace_rate=0.12,
         approach_share=0.35,
-        flight_weight=0.02,
+        flight_weight=0.012,
         away_mean_s=45.0,
-        box_weight=0.02,
+        box_weight=0.012,
         box_room=2,
         light_drift=0.2,
         clouds=1.0,

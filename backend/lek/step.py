@@ -7,6 +7,7 @@ from backend.lek.bird import POSES, Behaviour
 from backend.lek.decisions import (
     BOX_STAY_S,
     DURATION,
+    FLY_HEIGHT_M,
     GLANCE,
     PLACE_B,
     ahead_of_box,
@@ -24,7 +25,6 @@ WALK_MPS, RUN_MPS, FLY_MPS = 0.30, 1.15, 4.2
 ARRIVED_M = 0.06
 PERSONAL_M = 0.27  # birds that do not fight keep about this far apart
 FIGHT_RADIUS_M = 0.115
-FLY_HEIGHT_M = 0.55
 STRIDE_M = 0.085
 
 
@@ -60,8 +60,8 @@ def go_on(i, birds, temperament, arena, camera, rates, draws):
     if bird.behaviour == Behaviour.FIGHT:
         winner = stronger(i, bird.partner, birds, temperament, draws)
         give_way(i + bird.partner - winner, winner, birds, arena, draws)
-    elif bird.behaviour == Behaviour.TO_BOX and bird.z < 0:
-        begin(bird, Behaviour.IN_BOX, BOX_STAY_S)
+    elif bird.behaviour == Behaviour.TO_BOX and is_in_box(bird, arena):
+        begin(bird, Behaviour.IN_BOX, BOX_STAY_S * (0.3 + 1.4 * draw[DURATION]))
     elif bird.behaviour == Behaviour.IN_BOX:
         begin(bird, Behaviour.FROM_BOX, 15.0)
         bird.target_x, bird.target_y = ahead_of_box(arena, BOX_DEPTH_M / 2 + 0.30)
@@ -143,13 +143,16 @@ def walk(i, birds, arena, dt):
 @kernel
 def arrive(bird, arena):
     """End a walk at its target: a box visit goes on through the door, everything else is over."""
-    if bird.behaviour != Behaviour.TO_BOX:
-        bird.timer = 0.0
-    elif (bird.target_x - arena.box_x) ** 2 + (bird.target_y - arena.box_y) ** 2 > 0.01:
+    if bird.behaviour == Behaviour.TO_BOX and not is_in_box(bird, arena):
         bird.target_x, bird.target_y = arena.box_x, arena.box_y
     else:
         bird.timer = 0.0
-        begin(bird, Behaviour.IN_BOX, BOX_STAY_S * (0.3 + 1.4 * abs(math.sin(bird.gait))))
+
+
+@kernel
+def is_in_box(bird, arena):
+    """Return whether the bird has come to the middle of the nest box."""
+    return abs(bird.x - arena.box_x) < 0.1 and abs(bird.y - arena.box_y) < 0.1
 
 
 @kernel
