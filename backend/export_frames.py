@@ -149,8 +149,11 @@ class ExportFolder:
         """Return those of ``frames`` that are not there whole. What is listed, but gone, is taken off the manifest."""
         remove_temporary(self.path)
         sizes = {entry.name: entry.stat().st_size for entry in os.scandir(self.path)}
-        files = self._manifest.files
-        self._manifest.files = {name: file for name, file in files.items() if sizes.get(name) == file.size}
+        for name, file in list(self._manifest.files.items()):
+            if sizes.get(name) != file.size:
+                (self.path / name).unlink(missing_ok=True)  # torn: it must not be taken for an unlisted whole one
+                del self._manifest.files[name]
+                sizes.pop(name, None)
         there = [frame for frame in frames if file_name(frame) in sizes]
         progress.stage("checking what is there", len(there))
         with ThreadPoolExecutor(_cores()) as pool:

@@ -27,7 +27,7 @@ class Crew:
     Parameters
     ----------
     workers
-        How many processes.
+        How many processes; with one worker or one stretch the work is done in this process.
     make, arguments
         ``make(*arguments)`` is called once in each process and returns a context manager that yields the function which
         turns a stretch into results. Everything is pickled.
@@ -60,6 +60,12 @@ class Crew:
         RuntimeError
             If a worker raised anything else or died; it says which, and on which frames.
         """
+        if self._workers == 1 or len(stretches) == 1:  # not worth a process
+            make, arguments = self._target
+            with make(*arguments) as function:
+                for stretch in stretches:
+                    yield from function(stretch)
+            return
         waiting, busy = deque(stretches), {}
         for _ in range(min(self._workers, len(waiting)) - len(self._members)):
             self._start()
