@@ -157,17 +157,17 @@ def snapshot() -> list[Process]:
 
 
 def job_processes(mark: JobMark, root: int | None = None) -> list[Process]:
-    """Return the living processes of a job: all that carry its mark (with this or an older attempt), and with ``root``
-    (a pid, not returned itself) all its descendants, but for those of other jobs.
+    """Return the living processes of a job.
+
+    They are all that carry its mark (with this or an older attempt), and the descendants of those and of ``root`` (a
+    pid, not returned itself), but for those of other jobs.
     """
     with _starting:
         found = {process.pid: process for process in snapshot()}
         marks = {pid: _mark_or_nothing(process) for pid, process in found.items() if process.is_alive}
     ours = {pid for pid, other in marks.items() if other and _belongs(other, mark)}
-    if root is not None:
-        others = {pid for pid, other in marks.items() if other not in (None, NO_MARK) and not _belongs(other, mark)}
-        ours |= _descendants(root, found, others)
-        ours.discard(root)
+    others = {pid for pid, other in marks.items() if other not in (None, NO_MARK) and not _belongs(other, mark)}
+    ours = _descendants(ours if root is None else ours | {root}, found, others) - {root}
     return [found[pid] for pid in sorted(ours) if found[pid].is_alive]
 
 
@@ -270,12 +270,13 @@ def _start(
         )
 
 
-def _descendants(root: int, found: Mapping[int, Process], others: set[int]) -> set[int]:
+def _descendants(roots: set[int], found: Mapping[int, Process], others: set[int]) -> set[int]:
+    """Return ``roots`` and all below them, without ``others`` and what is below those."""
     children: dict[int, list[int]] = {}
     for process in found.values():
         children.setdefault(process.parent, []).append(process.pid)
     reached: set[int] = set()
-    waiting = [root]
+    waiting = list(roots)
     while waiting:
         pid = waiting.pop()
         if pid not in others and pid not in reached:

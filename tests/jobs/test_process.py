@@ -179,6 +179,15 @@ class TestJobProcesses:
         start()
         wait_until(lambda: pids(job_processes(mark)) == {process.pid for process in ours})
 
+    def test_found_below_a_marked_one_although_it_lost_its_own_mark(self, start, mark):
+        """As programs do that write their title over their environment."""
+        code = f"import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', {SLEEP!r}], env={{'A': '1'}})"
+        parent = start(code, mark=mark)
+        wait_until(lambda: len(job_processes(mark)) == 2)
+        assert stop_tree(lambda: job_processes(mark), term_s=0.0) == []
+        assert parent.wait() == -signal.SIGKILL
+        assert not [found for found in all_processes() if found.parent == parent.pid]
+
     def test_found_as_descendants_unless_they_are_of_another_job(self, start, mark):
         unmarked = start()
         start(mark=replace(mark, job=8))

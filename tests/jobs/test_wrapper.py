@@ -337,7 +337,7 @@ class TestKills:
         assert processes_of(scheduled.state, job.id) == []
 
     def test_one_that_somebody_stopped_is_not_queued_again(self, scheduled, tmp_path):
-        job = scheduled.submit(spec("stubborn", tmp_path, resumable=True))
+        job = scheduled.submit(spec("stubborn", tmp_path, "marked", resumable=True))
         wait_until(lambda: (tmp_path / "grandchild").exists())
         job = wait_for(scheduled, job, RUNNING)
         scheduled.stop(job.id)

@@ -1,7 +1,7 @@
-"""A tree that is hard to end: FOLDER. Each of its processes writes its pid there.
+"""A tree that is hard to end: FOLDER [marked]. Each of its processes writes its pid there.
 
 It ignores SIGTERM, has a child that does, too, a grandchild in a session of its own, and an orphan in a session of its
-own without any mark in its environment.
+own without any mark in its environment (but for ``marked``).
 """
 
 import os
@@ -26,7 +26,7 @@ if os.fork() == 0:
         os.setsid()
         live("grandchild")
     live("child")
-if os.fork() == 0:
+if "marked" not in sys.argv and os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         text = f"import os, time; open({str(folder / 'unmarked')!r}, 'w').write(str(os.getpid())); time.sleep(1000)"
