@@ -152,7 +152,7 @@ lint() {
 lock() {
   command -v uv >/dev/null || die "lock needs uv (pip install uv)"
   for list in requirements requirements-test requirements-gpu; do
-    uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
+    uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --no-annotate --no-header \
       --no-emit-index-url --no-emit-find-links "$list.in" -o "$list.txt"
   done
 }
