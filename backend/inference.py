@@ -31,9 +31,12 @@ from backend.pipeline.run import Source, VideoRun, begin_run, check_source, fini
 from backend.pipeline.supervisor import Limits, Supervisor
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
-from backend.project.paths import check_name, slug
+from backend.project.paths import Project, check_name, slug
 from backend.video import load_index
+from backend.video.library import index_cache
+from backend.visualize import main as visualize
 
+OUTPUT = "inference_output"  # in a project
 INDEX_LIMIT_S = 3600.0  # the first look at hours of video on a network drive
 
 
@@ -57,6 +60,7 @@ def main(argv: list[str], load: Load = load_network) -> None:
             check_classes(settings, facts.settings.class_names)
             runs = [begin_run(source, decided, facts, choice.model) for source in sources]
             find_birds(supervisor, runs, progress)
+        draw(settings, runs)
         report(runs, supervisor.problems)
 
 
@@ -107,8 +111,10 @@ def find_sources(settings: InferenceSettings, model: Path) -> list[Source]:
     for name in names:
         if names.count(check_name(name, "video")) > 1:
             raise InputError(f"two videos are called {name}; tell them apart with --video-name")
+    out = settings.base_out_dir.resolve()
+    kept = index_cache(Project(out.parent)) if out.name == OUTPUT else None  # a project has the indexes of its videos
     return [
-        Source(name, path.resolve(), settings.base_out_dir.resolve() / name / run, load_index(path))
+        Source(name, path.resolve(), out / name / run, load_index(path, kept), kept)
         for name, path in zip(names, settings.video_path, strict=True)
     ]
 
@@ -132,6 +138,15 @@ def find_birds(supervisor: Supervisor, runs: Sequence[VideoRun], progress: Progr
 
     todo = [Work(video, chunk) for video, chunks in enumerate(left) for chunk in chunks]
     supervisor.run([run.plan for run in runs], todo, saved, lambda under_way: progress.update(done + under_way))
+
+
+def draw(settings: InferenceSettings, runs: Sequence[VideoRun]) -> None:
+    """Write the pictures that were asked for; `backend.visualize` makes them at any later time, too."""
+    kinds = [kind for kind, wanted in (("mp4", settings.visualize), ("masks", settings.save_mask)) if wanted]
+    for run in runs if kinds else ():
+        if run.manifest.complete:
+            folder, score = str(run.plan.folder), str(settings.score_threshold)
+            visualize(["--detections", folder, "--to", *kinds, "--score-threshold", score])
 
 
 def report(runs: Sequence[VideoRun], problems: Mapping[int, str]) -> None:

@@ -277,7 +277,7 @@ class HostCutter:
 
     def open(self, video: VideoPlan) -> VideoReader:
         """Open a video."""
-        return VideoReader(video.path, video.decoder, threads=self._threads)
+        return VideoReader(video.path, video.decoder, video.index_folder, threads=self._threads)
 
     def read(self, reader: VideoReader, frame: int) -> np.ndarray:
         """Return (H, W, 3) uint8 RGB."""
@@ -289,5 +289,5 @@ class HostCutter:
 
 
 def _key_frames(video: VideoPlan) -> np.ndarray:
-    index = load_index(video.path)
+    index = load_index(video.path, video.index_folder)
     return index.pts.searchsorted(index.key_pts).astype(np.int64)

@@ -29,7 +29,7 @@ class GpuCutter:
 
     def open(self, video: VideoPlan) -> VideoReader:
         """Open a video."""
-        return VideoReader(video.path, video.decoder)
+        return VideoReader(video.path, video.decoder, video.index_folder)
 
     def read(self, reader: VideoReader, frame: int) -> torch.Tensor:
         """Return (H, W, 3) uint8 RGB."""

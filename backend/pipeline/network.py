@@ -123,6 +123,7 @@ def _compile(network: Any) -> None:
     import torch
 
     torch._dynamo.config.cache_size_limit = SHAPES
+    torch._dynamo.config.suppress_errors = True  # where no compiler is, the network runs as it is, only slower
     network.backbone = torch.compile(network.backbone, dynamic=False)
     proposals = network.rpn if hasattr(network, "rpn") else network.proposal_generator
     name = "head" if hasattr(proposals, "head") else "rpn_head"

@@ -23,6 +23,7 @@ class VideoPlan:
     input_size: tuple[int, int]
     batch_frames: int
     decoder: str = "pyav"
+    index_folder: Path | None = None  # where the video's index is kept; None: in the state folder
 
     @property
     def batch_shape(self) -> tuple[int, int, int, int]:

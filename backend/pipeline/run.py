@@ -67,6 +67,7 @@ class Source:
     path: Path
     folder: Path
     index: PacketIndex
+    index_folder: Path | None = None
 
 
 def check_source(source: Source, settings: RunSettings, resume: bool) -> None:
@@ -125,6 +126,7 @@ def begin_run(source: Source, settings: RunSettings, facts: NetworkFacts, model:
         input_size=facts.settings.input_size(regions[0].size),
         batch_frames=max(1, settings.batch_size // len(regions)),
         decoder=settings.decoder,
+        index_folder=source.index_folder,
     )
     inputs: dict[str, Any] = {
         "video_path": str(source.path),

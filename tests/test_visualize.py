@@ -1,0 +1,154 @@
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools import mask as coco
+
+from backend.masks.rle import decode
+from backend.project.errors import InputError
+from backend.project.manifest import verify
+from backend.tracking.tracks import write_tracks
+from backend.video import VideoReader, load_index
+from backend.visualize import main
+from tests.detection_runs import make_run
+from tests.pipeline.test_views import tracks
+from tests.videos import write_video
+
+BOXES = {0: [(10, 10, 30, 40), (50, 20, 60, 30)], 7: [(100, 50, 140, 90)]}
+SCORES = {0: [0.9, 0.4], 7: [0.8]}
+N_FRAMES = 12
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setenv("LEKTRACK_STATE", str(tmp_path / "state"))
+    return make_run(tmp_path / "run", BOXES, N_FRAMES, scores=SCORES, chunk_frames=5)
+
+
+@pytest.fixture
+def video(tmp_path, run):
+    """The video that the run says it is of."""
+    path = write_video(tmp_path / "lek.mp4", N_FRAMES)
+    run.manifest.inputs.update(video_path=str(path), video_identity=load_index(path).identity)
+    run.manifest.write(run.folder)
+    return path
+
+
+def visualize(run, *more):
+    main(["--detections", str(run.folder), *more])
+    return run.folder / "visualize"
+
+
+def test_coco_results_hold_every_detection_above_the_threshold_with_boxes_masks_and_ids_from_1(run):
+    out = visualize(run, "--to", "coco", "--score-threshold", "0.3")
+    rows = json.loads((out / "coco_results.json").read_text())
+    assert [(row["image_id"], row["category_id"], row["bbox"]) for row in rows] == [
+        (1, 1, [10, 10, 20, 30]),
+        (1, 1, [50, 20, 10, 10]),
+        (8, 1, [100, 50, 40, 40]),
+    ]
+    assert [coco.area(row["segmentation"]) for row in rows] == [600, 100, 1600]
+    assert verify(out).counts["frames"] == N_FRAMES
+
+
+def test_coco_results_without_a_bird_are_an_empty_list(run):
+    out = visualize(run, "--to", "coco", "--from-frame", "1", "--to-frame", "5")
+    assert json.loads((out / "coco_results.json").read_text()) == []
+
+
+def test_mot_text_counts_frames_from_1_and_has_id_minus_1_without_tracks(run):
+    out = visualize(run, "--to", "mot")
+    assert (out / "mot.txt").read_text().splitlines() == [
+        "1,-1,10.00,10.00,20.00,30.00,0.9000,-1,-1,-1",
+        "8,-1,100.00,50.00,40.00,40.00,0.8000,-1,-1,-1",
+    ]
+
+
+def test_csv_can_be_read_back(run):
+    with open(visualize(run, "--to", "csv") / "detections.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["frame"], row["time_s"], row["class"], row["x2"], row["area_px2"]) for row in rows] == [
+        ("0", "0.000000", "bird", "30.00", "600"),
+        ("7", "0.280000", "bird", "140.00", "1600"),
+    ]
+
+
+def test_yolo_has_a_file_for_every_frame_and_shares_of_the_frame(run):
+    out = visualize(run, "--to", "yolo")
+    assert len(list((out / "labels").iterdir())) == N_FRAMES
+    assert (out / "labels" / "000001.txt").read_text() == ""
+    number, *values = (out / "labels" / "000007.txt").read_text().split()
+    assert number == "0"
+    assert [float(value) for value in values] == pytest.approx([120 / 160, 70 / 96, 40 / 160, 40 / 96, 0.8], abs=1e-6)
+    assert (out / "classes.txt").read_text() == "bird\n"
+
+
+def test_masks_are_16_bit_and_hold_the_number_of_the_detection_plus_1(run):
+    out = visualize(run, "--to", "masks", "--score-threshold", "0")
+    picture = cv2.imread(str(out / "masks" / "000000.png"), cv2.IMREAD_UNCHANGED)
+    assert (picture.dtype, picture.shape) == (np.uint16, (96, 160))
+    birds = run.at(0)
+    for k in range(2):
+        assert ((picture == k + 1) == decode(birds.counts(k), 96, 160)).all()
+
+
+def test_the_video_has_every_frame_at_its_time_with_the_birds_in_it(run, video):
+    out = visualize(run, "--to", "mp4", "--width", "320")
+    with VideoReader(video) as before, VideoReader(out / "birds.mp4") as drawn:
+        assert len(drawn) == N_FRAMES
+        assert drawn.size == (320, 192)
+        assert np.allclose(drawn.times, before.times, atol=1e-4)
+        plain = cv2.resize(before.read([7])[0], (320, 192)).astype(int)
+        changed = np.abs(drawn.read([7])[0].astype(int) - plain).max(-1) > 40
+    assert changed[110:170, 210:270].mean() > 0.8
+    assert changed[:60, :150].mean() < 0.1
+
+
+def test_tracks_give_their_numbers_names_and_interpolated_birds(run, tmp_path):
+    folder = tmp_path / "tracks"
+    folder.mkdir()
+    write_tracks(folder, tracks())
+    (folder / "manifest.json").write_text(
+        json.dumps(
+            {
+                **{"script": "track", "complete": True, "inputs": {"detections_run": "run"}, "settings": {}},
+                **{"versions": {}, "hardware": {}, "started": "2026-01-01T00:00:00Z"},
+            }
+        )
+    )
+    main(["--detections", str(run.folder), "--tracks", str(folder), "--to", "mot", "csv"])
+    out = run.folder / "visualize-tracks"
+    assert (out / "mot.txt").read_text().splitlines() == [
+        "1,3,50.00,20.00,10.00,10.00,0.4000,-1,-1,-1",
+        "2,3,51.00,20.00,10.00,10.00,0.0000,-1,-1,-1",
+    ]
+    with open(out / "detections.csv", newline="") as file:
+        assert [(row["identity"], row["score"]) for row in csv.DictReader(file)] == [("Rosa", "0.400000"), ("Rosa", "")]
+
+
+def test_the_same_again_replaces_and_something_else_is_refused(run):
+    visualize(run, "--to", "csv")
+    verify(visualize(run, "--to", "csv", "mot"))
+    with pytest.raises(InputError, match="score_threshold"):
+        visualize(run, "--to", "csv", "--score-threshold", "0.9")
+
+
+def test_what_cannot_be_shown_is_refused(run, video, tmp_path):
+    zones = tmp_path / "zones.json"
+    zones.write_text('{"image_size": [10, 10], "zones": []}')
+    other = write_video(tmp_path / "other.mp4", N_FRAMES, gop=3)
+    refusals = {
+        "looked at 0 to 12": ["--to", "csv", "--from-frame", "12", "--to-frame", "20"],
+        "10x10": ["--to", "mp4", "--zones", str(zones)],
+        "is no zone file": ["--to", "mp4", "--zones", str(other)],
+        "its content differs": ["--to", "mp4", "--video-path", str(other)],
+        "is not there": ["--to", "mp4", "--video-path", str(tmp_path / "none.mp4")],
+        "holds no tracks": ["--to", "csv", "--tracks", str(tmp_path)],
+        "'mp4', 'masks'": ["--to", "gif"],
+    }
+    for number, (words, more) in enumerate(refusals.items()):
+        with pytest.raises(InputError) as refusal:
+            visualize(run, *more, "--out-dir", str(tmp_path / f"out-{number}"))
+        assert words in str(refusal.value)
