@@ -30,7 +30,7 @@ FLAG_TEXTS = {
     Flag.BORDER: "touches the border of the image",
     Flag.TWIN: "in the same place as another object",
     Flag.PARTS: "in many parts",
-    Flag.JUMP: "much larger or smaller than in the neighbouring frame",
+    Flag.JUMP: "suddenly larger or smaller than a moment before",
 }
 
 

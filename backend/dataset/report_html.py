@@ -1,5 +1,7 @@
 """The report drawn as one HTML file that needs nothing else: no script, no picture, no network."""
 
+import base64
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 from backend.dataset.svg import heat_map, level_bars, stacked_bars, strips
 
 CSS = (Path(__file__).parent / "report.css").read_text()
+SVG = re.compile(r'<svg [^>]*aria-label="([^"]*)">.*?</svg>', re.DOTALL)
 TRAIN, VAL, LEFT_OUT = "var(--series-1)", "var(--series-2)", "var(--series-3)"
 BOTH = (TRAIN, VAL)
 KEY = (
@@ -18,27 +21,46 @@ KEY_3 = KEY + f'<span class="key" style="background:{LEFT_OUT}"></span>left out 
 
 
 def as_html(report: Mapping[str, Any]) -> str:
-    """Return the report page."""
+    """Return the report as a page of its own, in the light or dark of the reader's system."""
+    name = escape(report["name"])
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<title>{name}: data set</title><style>{CSS}</style></head><body class="report">'
+        f'<h1>Data set {name}</h1><p class="when">made {escape(report["made"])} with mask2coco</p>'
+        f"{_figures(report)}</body></html>\n"
+    )
+
+
+def as_part(report: Mapping[str, Any], theme: str) -> str:
+    """Return the report as a part of another page, whose ``theme`` is ``light`` or ``dark``.
+
+    Drawings become pictures of their own there, because pages that clean foreign HTML remove SVG elements.
+    """
+    kind = "dark" if theme == "dark" else "light"
+
+    def as_picture(match: re.Match[str]) -> str:
+        svg = match[0].replace(">", f' class="report {kind}"><style>{escape(CSS, quote=False)}</style>', 1)
+        return f'<img src="data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}" alt="{match[1]}">'
+
+    figures = SVG.sub(as_picture, _figures(report))
+    return f'<style>{CSS}</style><div class="report {kind}">{figures}</div>'
+
+
+def _figures(report: Mapping[str, Any]) -> str:
     sections = [
         _remarks(report["remarks"]),
         _figure("Where the frames went", _strips(report["videos"]), KEY_3, wide=True),
         _figure("Birds in an image", _cardinality(report), KEY + _density(report)),
         _figure("Size of the masks", _sizes(report["mask_sizes"]), KEY + _size_note(report["mask_sizes"])),
         _figure("Where the birds are", _heat(report), "Centres of the boxes, all images laid over each other."),
+        _figure("Labels worth a second look", _flags(report["suspicious"]), "Nothing was dropped for these."),
         _figure("Classes", _classes(report["classes"]), KEY + _shares(report["classes"])),
         _figure("Videos", _videos(report["videos"]), f"Instances. {KEY}"),
-        _figure("Labels worth a second look", _flags(report["suspicious"]), "Nothing was dropped for these."),
         _duplicates(report["duplicates"]),
         _tables(report),
     ]
-    name = escape(report["name"])
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{name}: data set</title><style>{CSS}</style></head><body>"
-        f'<h1>Data set {name}</h1><p class="when">made {escape(report["made"])} with mask2coco</p>'
-        f'{_numbers(report)}<div class="cards">{"".join(sections)}</div></body></html>\n'
-    )
+    return f'{_numbers(report)}<div class="cards">{"".join(sections)}</div>'
 
 
 def _numbers(report: Mapping[str, Any]) -> str:

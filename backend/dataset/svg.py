@@ -137,4 +137,5 @@ def _text(x: float, y: float, text: str, anchor: str, kind: str = "label") -> st
 
 def _svg(width: float, height: float, parts: Sequence[str], name: str) -> str:
     body = "".join(parts)
-    return f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(name)}">{body}</svg>'
+    frame = f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(name)}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {frame}>{body}</svg>'
