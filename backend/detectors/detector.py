@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from backend.dataset.exposure import auto_gamma
 from backend.detectors.precision import FORMATS
 from backend.detectors.settings import MASK_SIDE, DetectorSettings
 
@@ -164,6 +165,10 @@ class Detector(nn.Module, abc.ABC):
     def _normalise(self, batch: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
         """Return (N, 3, H', W') float32: normalised, zero where padded, H' and W' multiples of 32."""
         height, width = batch.shape[2:]
+        if self.settings.auto_gamma:
+            batch = batch.clone()
+            for picture, (own_width, own_height) in zip(batch, sizes, strict=True):
+                picture[:, :own_height, :own_width] = auto_gamma(picture[:, :own_height, :own_width])
         pictures = (batch.float() - self.mean) / self.std
         for picture, (own_width, own_height) in zip(pictures, sizes, strict=True):
             picture[:, own_height:, :] = 0

@@ -25,7 +25,7 @@ class DetectorSettings(BaseModel):
     to the mask from ``mask_threshold`` on. ``stride_in_1x1`` is how Detectron2's zoo weights were made.
     ``channels`` is the width of pyramid and mask head, ``rois_in_training`` how many boxes of a picture the
     heads learn from in a step: with fewer of both, small machines train several times faster. ``pixel_mean`` and
-    ``pixel_std`` are RGB on the scale of 0 to 255.
+    ``pixel_std`` are RGB on the scale of 0 to 255. ``auto_gamma`` darkens over-exposed pictures before all else.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,6 +54,7 @@ class DetectorSettings(BaseModel):
     norm_eps: float = Field(default=1e-5, ge=0, le=0.1)
     stride_in_1x1: bool = False
     frozen_stages: int = Field(default=0, ge=0, le=5)
+    auto_gamma: bool = False
     pixel_mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     pixel_std: tuple[float, float, float] = (58.395, 57.12, 57.375)
 

@@ -3,23 +3,24 @@
 What a step sees is a function of (seed, step, process): a training can begin anywhere.
 """
 
-import signal
-from collections.abc import Callable, Iterator
+import multiprocessing
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
-from pycocotools import mask as coco_mask
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from backend.dataset.augment import AugmentSettings, augment
 from backend.detectors.detector import Target
 from backend.detectors.settings import DetectorSettings
 from backend.masks import rle
+from backend.masks.polygons import to_counts
 from backend.project.errors import InputError
 from backend.training.coco import Instance, Picture, PictureSet
-from backend.training.randomness import AUGMENT, ORDER, seed_of, torch_seeded
+from backend.training.randomness import AUGMENT, ORDER, seed_of
 from backend.video.resize import resize
 
 MIN_SIDE_PX = 1.0  # a box thinner than a pixel of the network's input teaches nothing and makes losses explode
@@ -34,14 +35,19 @@ class Sample(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Pictures side by side, padded right and below. ``sizes`` are (width, height) px of each.
+    """Pictures side by side, padded right and below, with all truth in three tensors: few things to hand over.
 
-    ``problem`` is the reason in words where a picture could not be read; the rest is then empty.
+    ``pictures`` (N, 3, H, W) uint8 RGB; ``sizes`` (width, height) px and ``counts`` M of each; ``boxes`` (sum of M, 4)
+    and ``class_ids`` (sum of M,) as in `Target`; ``masks`` (B,) uint8, all masks one after the other; ``places`` in the
+    set. ``problem`` is the reason in words where a picture could not be read; the rest is then empty.
     """
 
     pictures: Tensor
     sizes: list[tuple[int, int]]
-    targets: list[Target]
+    counts: list[int]
+    boxes: Tensor
+    class_ids: Tensor
+    masks: Tensor
     places: list[int]
     problem: str = ""
 
@@ -49,21 +55,31 @@ class Batch(NamedTuple):
         """Return the same on ``device``, asking the host not to wait; InputError for a batch with a problem."""
         if self.problem:
             raise InputError(self.problem)
-        targets = [Target(*(part.to(device, non_blocking=True) for part in target)) for target in self.targets]
-        return self._replace(pictures=self.pictures.to(device, non_blocking=True), targets=targets)
+        names = ("pictures", "boxes", "class_ids", "masks")
+        return self._replace(**{name: getattr(self, name).to(device, non_blocking=True) for name in names})
 
-
-Augment = Callable[[Sample], Sample]
+    @property
+    def targets(self) -> list[Target]:
+        """The truth of each picture."""
+        areas = [count * width * height for count, (width, height) in zip(self.counts, self.sizes, strict=True)]
+        masks = [
+            flat.view(count, height, width)
+            for flat, count, (width, height) in zip(self.masks.split(areas), self.counts, self.sizes, strict=True)
+        ]
+        parts = (self.boxes.split(self.counts), self.class_ids.split(self.counts), masks)
+        return [Target(*each) for each in zip(*parts, strict=True)]
 
 
 class Pictures(Dataset):
-    """Reads samples; a key is (epoch, place in the set). ``augment`` changes a sample with torch's random numbers."""
+    """Reads samples; a key is (epoch, place in the set). ``changes`` says how strongly pictures are augmented."""
 
-    def __init__(self, found: PictureSet, settings: DetectorSettings, seed: int = 0, augment: Augment | None = None):
+    def __init__(
+        self, found: PictureSet, settings: DetectorSettings, seed: int = 0, changes: AugmentSettings | None = None
+    ):
         self._pictures = found.pictures
         self._settings = settings
         self._seed = seed
-        self._augment = augment
+        self._changes = changes
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -72,17 +88,22 @@ class Pictures(Dataset):
         """Return a sample, or in words why there is none: an exception would lose its type between processes."""
         epoch, place = key
         try:
-            sample = read_sample(self._pictures[place], self._settings, place)
-            if self._augment is None:
-                return sample
-            with torch_seeded(AUGMENT, self._seed, epoch, place):
-                return self._augment(sample)
+            if self._changes is None:
+                return read_sample(self._pictures[place], self._settings, place)
+            rng = np.random.default_rng(seed_of(AUGMENT, self._seed, epoch, place))
+            return read_sample(self._pictures[place], self._settings, place, self._changes, rng)
         except (InputError, OSError) as error:
             return str(error)
 
 
-def read_sample(picture: Picture, settings: DetectorSettings, place: int = 0) -> Sample:
-    """Read one picture with its instances, crowds left out, at the network's size.
+def read_sample(
+    picture: Picture,
+    settings: DetectorSettings,
+    place: int = 0,
+    changes: AugmentSettings | None = None,
+    rng: np.random.Generator | None = None,
+) -> Sample:
+    """Read one picture with its instances, crowds left out, at the network's size, augmented if ``rng`` is given.
 
     Raises
     ------
@@ -96,12 +117,19 @@ def read_sample(picture: Picture, settings: DetectorSettings, place: int = 0) ->
     if (width, height) != (picture.width, picture.height):
         raise InputError(f"{picture.path} is {width}x{height}, its JSON says {picture.width}x{picture.height}")
     size = settings.input_size((width, height))
-    pixels = torch.from_numpy(np.ascontiguousarray(resize(image, size).transpose(2, 0, 1)))
-    instances = [instance for instance in picture.instances if not instance.crowd]
-    return Sample(pixels, _target(instances, picture, size), place)
+    image = resize(image, size)
+    boxes, class_ids, masks = _truth([each for each in picture.instances if not each.crowd], picture, size)
+    if changes is not None and rng is not None:
+        image, masks, boxes, kept = augment(image, masks, boxes, rng, changes)
+        class_ids = class_ids[kept]
+    target = Target(torch.from_numpy(boxes), torch.from_numpy(class_ids), torch.from_numpy(masks))
+    return Sample(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), target, place)
 
 
-def _target(instances: list[Instance], picture: Picture, size: tuple[int, int]) -> Target:
+def _truth(
+    instances: list[Instance], picture: Picture, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return boxes (M, 4) float32, class ids (M,) int64 and masks (M, H, W) uint8 at the network's ``size``."""
     scale = np.array(size, np.float32) / (picture.width, picture.height)
     boxes = (
         np.stack([_box(instance, picture.height) for instance in instances])
@@ -111,11 +139,9 @@ def _target(instances: list[Instance], picture: Picture, size: tuple[int, int]) 
     boxes = np.clip(boxes * np.tile(scale, 2), 0, np.tile(np.array(size, np.float32), 2))
     keep = np.flatnonzero((boxes[:, 2:] - boxes[:, :2]).min(1, initial=np.inf) >= MIN_SIDE_PX)
     masks = [_mask(instances[k], picture, size, scale) for k in keep]
-    return Target(
-        torch.from_numpy(boxes[keep].astype(np.float32)),
-        torch.tensor([instances[k].class_id for k in keep], dtype=torch.int64),
-        torch.from_numpy(np.stack(masks) if masks else np.zeros((0, size[1], size[0]), np.uint8)),
-    )
+    class_ids = np.array([instances[k].class_id for k in keep], np.int64)
+    none = np.zeros((0, size[1], size[0]), np.uint8)
+    return boxes[keep].astype(np.float32), class_ids, np.stack(masks) if masks else none
 
 
 def _box(instance: Instance, height: int) -> np.ndarray:
@@ -137,20 +163,30 @@ def _mask(instance: Instance, picture: Picture, size: tuple[int, int], scale: np
         return (smaller >= 128).astype(np.uint8)
     scaled = [(polygon * scale).astype(float).ravel().tolist() for polygon in instance.polygons]
     width, height = size
-    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(scaled, height, width)))
+    return rle.decode(to_counts(scaled, height, width), height, width).astype(np.uint8)
 
 
 def collate(samples: list[Sample | str]) -> Batch:
     """Pad samples to one size and put them side by side."""
     problems = [sample for sample in samples if isinstance(sample, str)]
     if problems:
-        return Batch(torch.zeros(0), [], [], [], problems[0])
+        none = torch.zeros(0)
+        return Batch(none, [], [], none, none, none, [], problems[0])
     sizes = [(sample.picture.shape[2], sample.picture.shape[1]) for sample in samples]
     width, height = (max(lengths) for lengths in zip(*sizes, strict=True))
     pictures = torch.zeros((len(samples), 3, height, width), dtype=torch.uint8)
     for picture, sample, (own_width, own_height) in zip(pictures, samples, sizes, strict=True):
         picture[:, :own_height, :own_width] = sample.picture
-    return Batch(pictures, sizes, [sample.target for sample in samples], [sample.place for sample in samples])
+    targets = [sample.target for sample in samples]
+    return Batch(
+        pictures,
+        sizes,
+        [len(target.boxes) for target in targets],
+        torch.cat([target.boxes for target in targets]),
+        torch.cat([target.class_ids for target in targets]),
+        torch.cat([target.masks.flatten() for target in targets]),
+        [sample.place for sample in samples],
+    )
 
 
 class TrainingOrder(Sampler):
@@ -191,20 +227,26 @@ def evaluation_batches(n: int, batch_size: int, process: int, n_processes: int) 
 
 
 def loader(pictures: Pictures, batches: TrainingOrder | list, n_workers: int, pin: bool) -> DataLoader:
-    """Return a loader that reads ``batches`` in ``n_workers`` processes (0: in this one)."""
+    """Return a loader that reads ``batches`` in ``n_workers`` processes (0: in this one).
+
+    Readers are forked from a process that has imported what they need and done nothing else: forked from this one, with
+    its threads, they could wait for ever for a lock that nobody holds.
+    """
+    context = None
+    if n_workers:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["backend.training.deaf", __name__])
     return DataLoader(
         pictures,
         batch_sampler=batches,
         num_workers=n_workers,
         collate_fn=collate,
         pin_memory=pin,
-        worker_init_fn=_begin_worker,
+        worker_init_fn=_begin_reader,
+        multiprocessing_context=context,
         prefetch_factor=4 if n_workers else None,
     )
 
 
-def _begin_worker(number: int) -> None:
-    """Leave stopping to the main process, which ends its workers after it has saved a checkpoint."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(0)
+def _begin_reader(number: int) -> None:
+    cv2.setNumThreads(1)

@@ -17,11 +17,12 @@ from backend.masks.polygons import to_counts
 from backend.project.errors import InputError
 
 EXAMPLES = 3
+FARTHEST_PX = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One labelled animal. ``polygons`` (V, 2) float32 each, px; or ``counts``, compressed COCO RLE; never both.
+    """One labelled animal: ``polygons``, (V, 2) float32 or float64 each, px; or ``counts``, compressed COCO RLE.
 
     ``class_id`` is 1-based. A ``crowd`` is ignored in training and counts neither way in evaluation.
     """
@@ -146,10 +147,16 @@ def _instance(annotation: dict, class_id: int, height: int, width: int) -> Insta
         return Instance(class_id, (), to_counts(segmentation, height, width), crowd)
     if not segmentation or any(len(polygon) < 6 or len(polygon) % 2 for polygon in segmentation):
         raise ValueError("a polygon needs at least three points, x and y each")
-    polygons = tuple(np.array(polygon, np.float32).reshape(-1, 2) for polygon in segmentation)
-    if not all(np.isfinite(polygon).all() for polygon in polygons):
-        raise ValueError("a coordinate of a polygon is no number")
-    return Instance(class_id, polygons, b"", crowd)
+    return Instance(class_id, tuple(_polygon(polygon) for polygon in segmentation), b"", crowd)
+
+
+def _polygon(coordinates: list[float]) -> np.ndarray:
+    """Return (V, 2), as float32 where nothing is lost by it: whole and half pixels, as our own files have them."""
+    points = np.array(coordinates, np.float64).reshape(-1, 2)
+    if not (np.abs(points) < FARTHEST_PX).all():
+        raise ValueError("a coordinate of a polygon is no number, or far outside of the image")
+    small = points.astype(np.float32)
+    return small if (small == points).all() else points
 
 
 def _picture(folder: Path, image: dict, grouped: dict[int, list[Instance]]) -> Picture:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from backend.dataset.augment import AugmentSettings
 from backend.detectors.detector import Detector
 from backend.detectors.load import build_detector, load_weights_file, model_identity
 from backend.detectors.precision import number_format
@@ -16,6 +17,7 @@ from backend.detectors.settings import DetectorSettings
 from backend.detectors.weights import WeightsFile, start_from
 from backend.project.errors import InputError
 from backend.project.settings import first_problem
+from backend.training.augmentation import augmentation
 from backend.training.coco import PictureSet, check_classes, read_pictures
 from backend.training.randomness import seed_of
 from backend.training.settings import TrainSettings
@@ -30,6 +32,7 @@ class Plan:
     detector_settings: DetectorSettings
     start: WeightsFile | None
     inputs: dict[str, Any]
+    changes: AugmentSettings | None
 
     def build(self, device: torch.device, settings: TrainSettings) -> Detector:
         """Return the detector on ``device`` with its start weights; what these do not give is random by the seed."""
@@ -50,6 +53,7 @@ def make_plan(settings: TrainSettings) -> Plan:
         For anything about data, classes, engine, start weights or folder that cannot work; nothing was written.
     """
     check_folder(settings.out_dir)
+    changes = augmentation(settings.augment)
     training_set = read_pictures(settings.train_annot)
     check_classes(training_set, settings.n_classes)
     validation_set = None
@@ -62,7 +66,7 @@ def make_plan(settings: TrainSettings) -> Plan:
         "start": model_identity(settings.model_dir, settings.model_ckpt) if settings.model_dir else None,
     }
     chosen = choose_detector(settings, training_set.class_names, start.settings if start else None)
-    return Plan(training_set, validation_set, chosen, start, inputs)
+    return Plan(training_set, validation_set, chosen, start, inputs, changes)
 
 
 def choose_detector(
@@ -85,6 +89,7 @@ def choose_detector(
         "anchor_sizes_px": settings.anchor_sizes or None,
         "channels": settings.channels,
         "rois_in_training": settings.rois,
+        "auto_gamma": settings.auto_gamma or None,
     }
     if settings.image_size:
         asked["short_side_px"], asked["long_side_px"] = _sides(settings.image_size)

@@ -9,7 +9,6 @@ from backend.project.disk import check_space
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import Manifest, begin_manifest, finished_file, now
-from backend.training.augmentation import augmentation
 from backend.training.batches import Pictures, TrainingOrder, loader
 from backend.training.card import write_card
 from backend.training.checkpoints import TrainingState, load_checkpoint
@@ -68,7 +67,7 @@ def _train(
     stepper = Stepper(detector, settings, ranks, order.n_steps, folder)
     state = load_checkpoint(folder.last, stepper) if folder.last.exists() else TrainingState()
     order.first_step = state.step
-    pictures = Pictures(plan.training_set, detector.settings, settings.seed, augmentation(settings.augment))
+    pictures = Pictures(plan.training_set, detector.settings, settings.seed, plan.changes)
     batches = iter(loader(pictures, order, settings.n_workers, ranks.device.type == "cuda"))
     record = progress = None
     if manifest is not None:
@@ -86,7 +85,7 @@ def _train(
 def _begin(folder: ModelFolder, settings: TrainSettings, plan: Plan, ranks: Ranks) -> Manifest:
     """Return the manifest, of this training's first or of a resumed run; see `begin_manifest` for what is refused."""
     decisive = {**settings.decisive(), "detector": plan.detector_settings.model_dump(mode="json")}
-    decisive["processes"] = ranks.size
+    decisive |= {"processes": ranks.size, "augment": plan.changes.model_dump() if plan.changes else None}
     manifest = begin_manifest(folder.root, SCRIPT, plan.inputs, decisive)
     if folder.last.exists() and not settings.resume:
         raise InputError(f"{folder.root} holds this training already; go on with --resume or choose another folder")

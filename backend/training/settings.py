@@ -69,6 +69,7 @@ class TrainSettings(ScriptSettings):
     rois: int | None = Field(default=None, ge=4, le=4096)
     frozen_stages: int | None = Field(default=None, ge=0, le=5)
     detections_per_image: int | None = Field(default=None, ge=1, le=300)
+    auto_gamma: bool = False
     score_threshold: float | None = Field(default=None, ge=0, le=1)
     amp: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     seed: int = Field(default=0, ge=0, lt=2**31)
