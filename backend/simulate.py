@@ -16,6 +16,7 @@ from pydantic import Field
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
 from backend.lek.recording import record
 from backend.lek.settings import MAX_BIRDS, PRESETS, LekSettings, difficulty, parse_size
+from backend.project.errors import InputError
 
 
 class SimulateSettings(ScriptSettings):
@@ -54,10 +55,12 @@ def main(argv: list[str]) -> None:
     """Render one lek, or the sample project."""
     settings = parse(argv)
     if settings.sample:
-        from backend.lek.sample import sample
+        from backend.lek.sample import sample  # brings the video library with it
 
         sample(settings.out)
         return
+    if settings.no_video and settings.mask_every:
+        raise InputError("--mask-every needs the video; with --no-video the masks are run lengths in truth.parquet")
     made = record(settings.out, settings.lek(), not settings.no_video, not settings.no_masks, settings.mask_every)
     print(f"{settings.out}: {'done' if made else 'was there already, nothing to do'}")
 

@@ -77,9 +77,9 @@ class Studio:
         width, height = lek.settings.size
         self._lek = lek
         self.weather = Weather(lek)
-        self.scene = build_scene(lek, self.weather)
-        self._albedo, self._sunlit = _to_pixels(self.scene.albedo), _to_pixels(self.scene.sunlit)
-        grows = _to_pixels((self.scene.grown & (self.scene.near > 0)).astype(np.float32))
+        scene = build_scene(lek, self.weather)
+        self._albedo, self._sunlit, self._scene_near = _to_pixels(scene.albedo), _to_pixels(scene.sunlit), scene.near
+        grows = _to_pixels((scene.grown & (scene.near > 0)).astype(np.float32))
         nearness = np.linspace(0.25, 1.0, height, dtype=np.float32)[:, None]
         self._wind = Wind(grows, nearness, lek.settings.difficulty.wind_px, stream(lek.settings, "wind"))
         self._plumages = plumages(lek)
@@ -197,9 +197,9 @@ class Studio:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         dx, dy = shake
         if dx == 0 and dy == 0:
-            return albedo, self._sunlit, self.scene.near
+            return albedo, self._sunlit, self._scene_near
         moved = [_shift(image, dx, dy, cv2.INTER_LINEAR) for image in (albedo, self._sunlit)]
-        return *moved, _shift(self.scene.near, round(SAMPLES * dx), round(SAMPLES * dy), cv2.INTER_NEAREST)
+        return *moved, _shift(self._scene_near, round(SAMPLES * dx), round(SAMPLES * dy), cv2.INTER_NEAREST)
 
     def _develop(self, light: Light) -> np.ndarray:
         height, width = self._shadow.shape
@@ -213,8 +213,8 @@ class Studio:
 
 def build_scene(lek: Lek, weather: Weather) -> Scene:
     """Paint what does not move: ground, grass, nest box."""
-    scene = paint_ground(lek.camera, lek.arena, stream(lek.settings, "ground"))
-    grow_grass(scene, lek.camera, lek.arena, lek.settings.difficulty.grass, stream(lek.settings, "grass"))
+    scene, tall = paint_ground(lek.camera, lek.arena, stream(lek.settings, "ground"))
+    grow_grass(scene, tall, lek.camera, lek.arena, lek.settings.difficulty.grass, stream(lek.settings, "grass"))
     build_box(scene, lek.camera, lek.arena, weather.to_sun, stream(lek.settings, "box"))
     return scene
 

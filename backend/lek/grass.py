@@ -31,9 +31,11 @@ class Blades(NamedTuple):
     colour: np.ndarray
 
 
-def grow_grass(scene: Scene, camera: Camera, arena: Arena, density: float, rng: np.random.Generator) -> None:
-    """Let grass grow on painted ground; ``density`` is 1 for a meadow."""
-    turf, tussocks = _turf(scene, camera, density, rng), _tussocks(arena, density, rng)
+def grow_grass(
+    scene: Scene, tall: np.ndarray, camera: Camera, arena: Arena, density: float, rng: np.random.Generator
+) -> None:
+    """Let grass grow on ground from `paint_ground`; ``density`` is 1 for a meadow."""
+    turf, tussocks = _turf(tall, camera, density, rng), _tussocks(arena, density, rng)
     blades = Blades(*(np.concatenate(pair) for pair in zip(turf, tussocks, strict=True)))
     clear = np.hypot(*(blades.root - box_point(arena, 0.12)).T) > TRODDEN_M
     row = apply_homography(ground_to_image(camera), blades.root)[:, 1]
@@ -41,17 +43,17 @@ def grow_grass(scene: Scene, camera: Camera, arena: Arena, density: float, rng: 
     _draw(scene.albedo, scene.near, camera, Blades(*(part[order[clear[order]]] for part in blades)))
 
 
-def _turf(scene: Scene, camera: Camera, density: float, rng: np.random.Generator) -> Blades:
-    h, w = scene.tall.shape
+def _turf(tall: np.ndarray, camera: Camera, density: float, rng: np.random.Generator) -> Blades:
+    h, w = tall.shape
     below = int(0.12 * h)  # roots below the picture whose tips reach into it
     count = int(BLADES_PER_SAMPLE * (h + below) * w)
     row, column = rng.random(count) * (h + below), rng.random(count) * w
-    seen = np.minimum(row, h - 1).astype(int), column.astype(int)
-    clump = look_up(fractal(rng, 256, 256, 0.9), scene.place[seen], 1.1)
-    chance = (0.03 + 0.97 * scene.tall[seen]) * np.clip(0.55 + 0.4 * clump, 0.05, 1) * (0.4 + 0.6 * density)
+    roots = apply_homography(image_to_ground(camera), np.column_stack([column, row]) / SAMPLES)
+    clump = look_up(fractal(rng, 256, 256, 0.9), roots, 1.1)
+    tall = tall[np.minimum(row, h - 1).astype(int), column.astype(int)]
+    chance = (0.03 + 0.97 * tall) * np.clip(0.55 + 0.4 * clump, 0.05, 1) * (0.4 + 0.6 * density)
     grows = rng.random(count) < chance
-    tall, clump, count = scene.tall[seen][grows], clump[grows], int(grows.sum())
-    roots = apply_homography(image_to_ground(camera), np.column_stack([column, row])[grows] / SAMPLES)
+    roots, tall, clump, count = roots[grows], tall[grows], clump[grows], int(grows.sum())
     length = (SHORT_M + (TALL_M - SHORT_M) * tall**1.5) * (0.45 + 0.8 * rng.random(count) ** 1.5)
     dry = smooth_step(rng.random(count) + 0.12 * clump - 0.25 * tall, 0.62, 0.9)
     green = mix(TURF[0], TURF[1] * 1.25, rng.random(count))

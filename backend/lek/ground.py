@@ -14,10 +14,11 @@ from backend.lek.noise import fractal, mix, smooth_step
 from backend.lek.raster import SAMPLES
 from backend.project.kernels import kernel
 
-EARTH = np.array([[0.21, 0.155, 0.105], [0.33, 0.25, 0.17], [0.42, 0.34, 0.245]])
-MUD = np.array([[0.17, 0.165, 0.165], [0.43, 0.425, 0.42]])
-TURF = np.array([[0.14, 0.17, 0.06], [0.24, 0.27, 0.10], [0.36, 0.35, 0.17]])
+EARTH = np.array([[0.21, 0.155, 0.105], [0.33, 0.25, 0.17], [0.42, 0.34, 0.245]], np.float32)
+MUD = np.array([[0.17, 0.165, 0.165], [0.43, 0.425, 0.42]], np.float32)
+TURF = np.array([[0.14, 0.17, 0.06], [0.24, 0.27, 0.10], [0.36, 0.35, 0.17]], np.float32)
 STONES = 420
+TEXTURE, STRIP = 512, 128  # texels; sample rows
 
 
 @dataclass
@@ -28,27 +29,29 @@ class Scene:
     near: np.ndarray  # (h, w) float32, 1 / distance of what stands there; 0 for the ground itself
     sunlit: np.ndarray  # (h, w) float32, share of the sun that reaches it
     grown: np.ndarray  # (h, w) bool, where what is seen is grass
-    place: np.ndarray  # (h, w, 2) float32, the ground point of the sample, m
-    tall: np.ndarray  # (h, w) float32: 0 on bare trampled earth, 1 in the meadow
 
 
-def paint_ground(camera: Camera, arena: Arena, rng: np.random.Generator) -> Scene:
-    """Paint earth, turf and stones."""
-    place = ground_points(camera)
-    tall = _tallness(place, arena, rng)
-    albedo = _earth_and_turf(camera, place, tall, rng)
-    near, sunlit = np.zeros(tall.shape, np.float32), np.ones(tall.shape, np.float32)
-    scene = Scene(albedo, near, sunlit, tall > 0.3, place, tall)
-    _scatter_stones(scene, camera, arena, rng)
-    return scene
+def paint_ground(camera: Camera, arena: Arena, rng: np.random.Generator) -> tuple[Scene, np.ndarray]:
+    """Paint earth, turf and stones.
 
-
-def ground_points(camera: Camera) -> np.ndarray:
-    """Return (h, w, 2) float32, the ground point of each sample, m."""
+    Returns
+    -------
+    scene
+        Without grass.
+    tall
+        (h, w) float32, how high grass grows: 0 on bare trampled earth, 1 in the meadow.
+    """
     h, w = int(camera.height) * SAMPLES, int(camera.width) * SAMPLES
-    column, row = np.meshgrid((np.arange(w) + 0.5) / SAMPLES, (np.arange(h) + 0.5) / SAMPLES)
-    points = np.column_stack([column.ravel(), row.ravel()])
-    return apply_homography(image_to_ground(camera), points).reshape(h, w, 2).astype(np.float32)
+    textures = [fractal(rng, TEXTURE, TEXTURE, slope) for slope in (1.5, 1.3, 1.0, 0.6, 1.4)]
+    albedo, tall = np.empty((h, w, 3), np.float32), np.empty((h, w), np.float32)
+    for top in range(0, h, STRIP):  # a few rows at a time, for the memory that large pictures would take
+        rows = slice(top, min(h, top + STRIP))
+        place = _ground_points(camera, rows, w)
+        tall[rows] = _tallness(place, arena, textures[0])
+        albedo[rows] = _earth_and_turf(camera, place, tall[rows], textures[1:])
+    scene = Scene(albedo, np.zeros((h, w), np.float32), np.ones((h, w), np.float32), tall > 0.3)
+    _scatter_stones(scene, camera, arena, rng)
+    return scene, tall
 
 
 def look_up(texture: np.ndarray, place: np.ndarray, metres: float) -> np.ndarray:
@@ -59,18 +62,22 @@ def look_up(texture: np.ndarray, place: np.ndarray, metres: float) -> np.ndarray
     return texture[row, column]
 
 
-def _tallness(place: np.ndarray, arena: Arena, rng: np.random.Generator) -> np.ndarray:
+def _ground_points(camera: Camera, rows: slice, w: int) -> np.ndarray:
+    column, row = np.meshgrid((np.arange(w) + 0.5) / SAMPLES, (np.arange(rows.start, rows.stop) + 0.5) / SAMPLES)
+    points = apply_homography(image_to_ground(camera), np.column_stack([column.ravel(), row.ravel()]))
+    return points.reshape(-1, w, 2).astype(np.float32)
+
+
+def _tallness(place: np.ndarray, arena: Arena, patches: np.ndarray) -> np.ndarray:
     far_out = np.hypot((place[..., 0] - arena.x) / arena.half_x, (place[..., 1] - arena.y) / arena.half_y)
-    patches = look_up(fractal(rng, 512, 512, 1.5), place, 5.0)
-    return smooth_step(far_out + 0.24 * patches, 0.62, 1.25)
+    return smooth_step(far_out + 0.24 * look_up(patches, place, 5.0), 0.62, 1.25)
 
 
-def _earth_and_turf(camera: Camera, place: np.ndarray, tall: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    depth = camera.focal / np.hypot(place[..., 1], camera.lens_z)  # px a metre
-    coarse = look_up(fractal(rng, 512, 512, 1.3), place, 3.7)
-    middle = look_up(fractal(rng, 512, 512, 1.0), place, 0.9)
-    fine = look_up(fractal(rng, 512, 512, 0.6), place, 0.31) * smooth_step(depth, 90, 260)
-    wet = look_up(fractal(rng, 512, 512, 1.4), place, 2.9) + 0.35 * middle
+def _earth_and_turf(camera: Camera, place: np.ndarray, tall: np.ndarray, textures: list[np.ndarray]) -> np.ndarray:
+    depth = camera.focal / np.hypot(place[..., 1], np.float32(camera.lens_z))  # px a metre
+    coarse, middle = look_up(textures[0], place, 3.7), look_up(textures[1], place, 0.9)
+    fine = look_up(textures[2], place, 0.31) * smooth_step(depth, 90, 260)
+    wet = look_up(textures[3], place, 2.9) + 0.35 * middle
     value = 0.5 + 0.16 * coarse + 0.13 * middle
     earth = mix(mix(EARTH[0], EARTH[1], smooth_step(value, 0.2, 0.55)), EARTH[2], smooth_step(value, 0.5, 0.95))
     earth = mix(earth, mix(MUD[0], MUD[1], smooth_step(value, 0.25, 0.75)), 0.85 * smooth_step(wet, 0.35, 1.0))
@@ -78,7 +85,7 @@ def _earth_and_turf(camera: Camera, place: np.ndarray, tall: np.ndarray, rng: np
     ground = mix(earth, turf, smooth_step(tall + 0.12 * middle, 0.25, 0.6))
     crumbs = smooth_step(fine + 0.5 * middle, 1.5, 2.2)
     ground = mix(ground * (1 + 0.10 * fine)[..., None], EARTH[2] * 1.25, 0.55 * crumbs * (1 - tall))
-    return (np.clip(ground, 0.01, 1) ** 2.2).astype(np.float32)
+    return np.clip(ground, 0.01, 1) ** 2.2
 
 
 def _scatter_stones(scene: Scene, camera: Camera, arena: Arena, rng: np.random.Generator) -> None:

@@ -80,8 +80,9 @@ def _film(out: Path, lek: Lek, video: bool, masks: bool, mask_every: int, progre
         truth = stack.enter_context(TruthWriter(stack.enter_context(atomic_file(out / TRUTH)), lek))
         appearance = None
         if video:
-            from backend.lek.film import Renderer  # noqa: PLC0415 - rendering is compiled only where it is asked for
+            from backend.lek.film import Renderer  # encoder and renderer take seconds to load
 
+            progress.stage("painting the ground")
             masks_to = (out / MASKS, mask_every) if mask_every else None
             filmer: Filmer = stack.enter_context(Renderer(lek, out / VIDEO, masks, masks_to, progress))
         else:
