@@ -19,13 +19,19 @@ def general_model(project_folder: Path) -> Path:
         If there is none, with how to get one.
     """
     folder = project_folder / "weights"
-    for path in sorted(folder.glob("*.safetensors")):
-        if BIRD in _classes(path):
+    for path, classes in detector_weights(folder).items():
+        if BIRD in classes:
             return path
     raise InputError(
         f"no model was chosen, and {folder} holds no weights that know the class {BIRD}; choose --model-dir, "
         "or get general weights with: python -m backend.admin weights"
     )
+
+
+def detector_weights(folder: Path) -> dict[Path, list[str]]:
+    """Return the weights files in ``folder`` that hold a whole network, each with its class names."""
+    found = {path: _classes(path) for path in sorted(folder.glob("*.safetensors"))}
+    return {path: classes for path, classes in found.items() if classes}
 
 
 def _classes(path: Path) -> list[str]:

@@ -56,6 +56,27 @@ def draw_birds(
     return drawn
 
 
+def draw_crop(picture: np.ndarray, size: tuple[int, int], crop: tuple[int, int, int, int]) -> np.ndarray:
+    """Return ``picture`` (H, W, 3) uint8 RGB with everything outside a crop darkened.
+
+    Parameters
+    ----------
+    picture
+        The frame at any size.
+    size
+        Width and height of the frame itself, px.
+    crop
+        ``x1 y1 x2 y2``, px of the frame.
+    """
+    height, width = picture.shape[:2]
+    x1, x2 = (round(x * width / size[0]) for x in (crop[0], crop[2]))
+    y1, y2 = (round(y * height / size[1]) for y in (crop[1], crop[3]))
+    drawn = picture // 3
+    drawn[y1:y2, x1:x2] = picture[y1:y2, x1:x2]
+    cv2.rectangle(drawn, (x1, y1), (x2 - 1, y2 - 1), ZONE_COLOUR, 2)
+    return drawn
+
+
 def label_map(masks: Sequence[bytes | None], size: tuple[int, int], dtype: type = np.uint8) -> np.ndarray:
     """Return (H, W): pixel value ``k + 1`` for mask ``k``, 0 for background; the first mask lies on top."""
     width, height = size

@@ -1,0 +1,114 @@
+"""Inference: find the birds in whole videos, over night; see what was found."""
+
+import streamlit as st
+
+from backend.jobs import JobState
+from backend.pipeline.detections import open_detections
+from backend.pipeline.run import BIRDS_A_FRAME, estimate_bytes
+from backend.project.disk import as_bytes, check_space
+from backend.video.library import VideoRecord
+from gui.widgets.context import active_jobs, job_store, project, refusals, title
+from gui.widgets.detections_view import show_results
+from gui.widgets.inference_form import (
+    Choice,
+    choose_gpus,
+    choose_model,
+    choose_options,
+    choose_videos,
+    submit_night,
+    submit_trial,
+)
+from gui.widgets.inference_night import picture, show_night
+from gui.widgets.job_view import show_job
+from gui.widgets.live import live
+from gui.widgets.video_choice import choose_video
+from gui.widgets.words import duration
+
+NEW, NIGHT, RESULTS = "New run", "The night", "Results"
+TRIAL, VIEW = "inference_trial", "inference-view"
+
+
+def newest_trial(record: VideoRecord):
+    """Return the newest trial job on a video, if any."""
+    return next(iter(job_store().list(kind=TRIAL, video=record.slug, limit=1)), None)
+
+
+def draw_trial(record: VideoRecord) -> bool:
+    """Draw the newest trial and, once it is done, its frames; return whether it is at work."""
+    job = newest_trial(record)
+    if job is None:
+        st.caption("Try it on ten frames before you spend the night.")
+        return False
+    show_job(job, "trial", log=False)
+    if job.state is JobState.SUCCEEDED and job.output is not None and job.output.is_dir():
+        with refusals():
+            frames = open_detections(job.output).frames().frame.tolist()
+            for row in range(0, len(frames), 2):
+                for column, frame in zip(st.columns(2), frames[row : row + 2], strict=False):
+                    column.image(picture(str(job.output), record.slug, frame, 0.5, 480), caption=f"frame {frame}")
+    return not job.state.is_over
+
+
+def measured(record: VideoRecord) -> tuple[float | None, float]:
+    """Return seconds a frame and birds a frame of the newest trial; None and the usual where there is none."""
+    job = newest_trial(record)
+    if job is None or job.state is not JobState.SUCCEEDED or job.output is None or not job.output.is_dir():
+        return None, BIRDS_A_FRAME
+    manifest = open_detections(job.output).manifest
+    frames = max(1, manifest.counts.get("frames", 0))
+    seconds = (manifest.finished - manifest.started).total_seconds() if manifest.finished else 0.0
+    return seconds / frames or None, manifest.counts.get("detections", 0) / frames
+
+
+def estimate(records: list[VideoRecord], choice: Choice) -> bool:
+    """Say what the night will cost; return whether it fits on the disk."""
+    frames = sum(-(-record.info.n_frames // choice.stride) for record in records)
+    with refusals():
+        seconds, birds = measured(records[0])
+        size = estimate_bytes(frames, birds)
+        time = f"about {duration(seconds * frames)}" if seconds else "a time that a trial can tell"
+        st.markdown(f"**{len(records)} videos, {frames} frames**: {time}, at most about {as_bytes(size)}.")
+        check_space(project().root, size)
+        return True
+    return False
+
+
+def new_run() -> None:
+    """Draw the form on the left, the trial on the right."""
+    left, right = st.columns([0.55, 0.45], gap="large")
+    with left:
+        records = choose_videos()
+        model = choose_model() if records else None
+        if model is None:
+            return
+        st.caption(f"It looks for: {', '.join(model.classes)}")
+        options, stride = choose_options(records[0])
+        choice = Choice(model, options, stride, choose_gpus())
+        fits = estimate(records, choice)
+        start, attempt = st.columns(2)
+        if start.button("Start", type="primary", icon=":material/bedtime:", disabled=not fits, width="stretch"):
+            with refusals():
+                submit_night(records, choice)
+                st.session_state["asked-view"] = NIGHT
+                st.rerun()
+        if attempt.button("Try it on 10 frames", icon=":material/science:", width="stretch"):
+            with refusals():
+                submit_trial(records[0], choice)
+                st.rerun()
+    with right:
+        st.subheader("Trial")
+        live(lambda: draw_trial(records[0]), busy=bool(active_jobs(TRIAL, records[0].slug)))
+
+
+title("inference")
+if asked := st.session_state.pop("asked-view", None):
+    st.session_state[VIEW] = asked
+view = st.segmented_control("View", [NEW, NIGHT, RESULTS], key=VIEW, label_visibility="collapsed") or NEW
+if view == NEW:
+    new_run()
+elif view == NIGHT:
+    live(show_night, busy=bool(active_jobs("inference")))
+else:
+    chosen = choose_video()
+    if chosen is not None:
+        show_results(chosen)

@@ -1,0 +1,74 @@
+"""The results of a run: any frame with its birds, counts over time, and the moments where the count is odd."""
+
+import pandas as pd
+import streamlit as st
+
+from backend.pipeline.detections import open_detections
+from backend.pipeline.runs import RunRecord, counts_over_time, list_runs, unusual_frames
+from backend.video.library import VideoRecord
+from gui.widgets.context import project, refusals
+from gui.widgets.inference_night import picture
+
+WIDTHS = {"small": 720, "full": 4096}
+POINTS = 2000  # of the curve: more cannot be told apart
+BUTTONS = 10
+
+
+def show_results(record: VideoRecord) -> None:
+    """Draw the viewer for one of the runs on a video."""
+    runs = [run for run in list_runs(project(), record.slug) if not run.problem]
+    if not runs:
+        st.info("Nothing was looked for in this video yet.", icon=":material/frame_inspect:")
+        return
+    run = st.selectbox("Run", runs, format_func=lambda run: run.name + ("" if run.complete else " (not finished)"))
+    score = st.slider("Show scores from", 0.0, 1.0, 0.5, 0.05, key=f"score-{run.folder}")
+    with refusals():
+        table = counts(str(run.folder), score, _age(run))
+        if table.empty:
+            st.caption("No chunk is finished yet.")
+            return
+        frame = choose_frame(run, score, table)
+        size = st.segmented_control("Picture", list(WIDTHS), default="small")
+        st.image(picture(str(run.folder), record.slug, frame, score, WIDTHS[size or "small"]), caption=f"frame {frame}")
+
+
+def choose_frame(run: RunRecord, score: float, table: pd.DataFrame) -> int:
+    """Draw the curve and let the user go to a frame by number, or to one with an unusual count."""
+    thin = table.iloc[:: -(-len(table) // POINTS)]
+    st.line_chart(thin, x="time, s", y="birds", height=220)
+    key = f"frame-{run.folder}"
+    st.session_state.setdefault(key, int(table["frame"].iloc[0]))
+    odd = unusual(str(run.folder), score, _age(run))
+    if odd:
+        st.caption("Frames with an unusual count:")
+        with st.container(horizontal=True):
+            for number in odd[:BUTTONS]:
+                if st.button(str(number), key=f"odd-{number}-{run.folder}"):
+                    st.session_state[key] = number
+    first, last = int(table["frame"].iloc[0]), int(table["frame"].iloc[-1])
+    asked = int(st.number_input(f"Frame, {first} to {last}", first, last, key=key))
+    places = table["frame"].searchsorted(asked, side="right") - 1
+    row = table.iloc[max(0, int(places))]
+    st.caption(f"{int(row['birds'])} birds at {row['time, s']:.2f} s")
+    return int(row["frame"])
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def counts(folder: str, score: float, age: int) -> pd.DataFrame:
+    """Return frame, time and number of birds; ``age`` keeps the cache true while the run goes on."""
+    from pathlib import Path
+
+    seen = counts_over_time(open_detections(Path(folder)), score)
+    return pd.DataFrame({"frame": seen.frame, "time, s": seen.time_s, "birds": seen.n})
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def unusual(folder: str, score: float, age: int) -> list[int]:
+    """Return the frames with unusual counts; see `counts`."""
+    from pathlib import Path
+
+    return unusual_frames(counts_over_time(open_detections(Path(folder)), score))
+
+
+def _age(run: RunRecord) -> int:
+    return len(open_detections(run.folder).chunks)

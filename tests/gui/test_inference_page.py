@@ -1,0 +1,139 @@
+"""The page of inference: what it submits, what it shows of a run, and what it says where something is missing."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from backend.detectors.load import build_detector
+from backend.detectors.settings import DetectorSettings
+from backend.detectors.weights import write_weights
+from backend.jobs import JobStore, Slot
+from backend.project.paths import Project
+from backend.project.settings import Settings, save_settings
+from backend.video import load_index
+from backend.video.library import add_video
+from gui.widgets.context import job_store
+from tests.detection_runs import make_run
+from tests.videos import write_video
+
+APP = Path(__file__).parents[2] / "gui" / "app.py"
+BOXES = {0: [(10, 10, 30, 40), (50, 20, 60, 30)], 30: [(100, 50, 140, 90)] * 3}
+SCORES = {0: [0.9, 0.4], 30: [0.8, 0.7, 0.6]}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """General weights of a small network, untrained."""
+    settings = DetectorSettings(class_names=("bird", "cat"), backbone="mobilenet_v3_large", short_side_px=64)
+    path = tmp_path_factory.mktemp("weights") / "general.safetensors"
+    torch.manual_seed(0)
+    write_weights(path, build_detector(settings).network.state_dict(), settings)
+    return path
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with two videos, and one run on the first of them; nothing runs on a GPU."""
+    monkeypatch.setenv("LEKTRACK_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr("backend.jobs.slots._gpus", lambda: ())
+    (tmp_path / "state").mkdir()
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    project = Project(tmp_path / "project")
+    save_settings(Settings(project_folder=project.root, allowed_roots=(videos,)), tmp_path / "state")
+    for name, camera in (("north", "a"), ("south", "b")):
+        add_video(project, write_video(videos / f"{name}.mp4", 60, gop=len(name) * 2), [videos], camera=camera)
+    run = make_run(project.inference_output("north", "ruffs-1"), BOXES, 60, scores=SCORES, video="north")
+    run.manifest.inputs["video_identity"] = load_index(videos / "north.mp4").identity
+    run.manifest.write(run.folder)
+    job_store.clear()
+    yield project
+    job_store.clear()
+
+
+@pytest.fixture
+def general(project, weights):
+    folder = project.root / "weights"
+    folder.mkdir()
+    (folder / weights.name).symlink_to(weights)
+    return folder / weights.name
+
+
+def opened(view: str | None = None) -> AppTest:
+    app = AppTest.from_file(str(APP), default_timeout=60).run()
+    app.switch_page("app_pages/inference.py").run()
+    if view is not None:
+        app.session_state["inference-view"] = view
+        app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(each.value for each in (*app.markdown, *app.caption, *app.info)).replace("\\", "")
+
+
+def button(app: AppTest, label: str):
+    return next(each for each in app.button if each.label == label)
+
+
+def test_without_a_model_the_page_says_how_to_get_one(project):
+    app = opened()
+    assert "python -m backend.admin weights" in said(app)
+    assert "Start" not in [each.label for each in app.button]
+
+
+def test_start_queues_one_job_a_video_in_order_with_what_was_chosen(project, general):
+    app = opened()
+    next(box for box in app.checkbox if box.label == "All 2 videos").check().run()
+    next(field for field in app.number_input if field.label.startswith("Look at every")).set_value(5).run()
+    next(slider for slider in app.slider if slider.label.startswith("Crop, from left")).set_value((40, 120)).run()
+    assert "2 videos, 24 frames" in said(app)
+    button(app, "Start").click().run()
+    assert not app.exception
+    jobs = list(reversed(JobStore().list(kind="inference")))
+    assert [job.videos for job in jobs] == [("north",), ("south",)]
+    command = list(jobs[0].command)
+    assert command[:2] == ["-m", "backend.inference"]
+    for name, value in (("--stride", "5"), ("--class-names", "bird"), ("--crop-from-x", "40"), ("--crop-to-x", "120")):
+        assert command[command.index(name) + 1] == value
+    assert "--resume" in command
+    assert jobs[0].output.parent == project.root / "inference_output" / "north"
+    assert (jobs[0].slot, jobs[0].resumable) == (Slot.CPU, True)
+    assert "Waiting, in this order (2)" in "\n".join(each.value for each in app.subheader)
+    for job in jobs:
+        JobStore().stop(job.id)
+
+
+def test_the_trial_looks_at_ten_frames_spread_over_the_video(project, general):
+    app = opened()
+    button(app, "Try it on 10 frames").click().run()
+    (job,) = JobStore().list(kind="inference_trial")
+    command = list(job.command)
+    last = {name: command[len(command) - command[::-1].index(name)] for name in ("--stride", "--frame-end")}
+    assert last == {"--stride": "6", "--frame-end": "60"}
+    assert job.output.is_relative_to(project.cache)
+    JobStore().stop(job.id)
+
+
+def test_the_viewer_shows_counts_odd_moments_and_any_frame(project):
+    app = opened("Results")
+    assert "2 birds" not in said(app)  # the threshold hides the second one
+    assert "1 birds at 0.00 s" in said(app)
+    button(app, "30").click().run()
+    assert "3 birds at 1.20 s" in said(app)
+    next(slider for slider in app.slider if slider.label.startswith("Show scores")).set_value(0.75).run()
+    assert "1 birds at 1.20 s" in said(app)
+    assert not app.exception
+
+
+def test_a_video_without_a_run_says_so(project):
+    app = opened("Results")
+    next(box for box in app.selectbox if box.label == "Video").select_index(1).run()
+    assert "Nothing was looked for in this video yet." in said(app)
+
+
+def test_the_night_is_empty_at_first(project):
+    assert "Nothing was started in the last 24 hours." in said(opened("The night"))
