@@ -47,7 +47,7 @@ class Weather:
         sun = SUN * (1.9 * (1 + drift * power) * (1 - 0.88 * cover))
         sky = SKY * (0.62 * (1 + 0.5 * drift * haze) * (1 + 0.35 * cover))
         balance = 1 + 0.6 * drift * np.array([warmth, 0.25 * tint, -warmth])
-        eye = 1.45 + 0.95 * cover + 0.5 * drift * lag  # the camera's exposure follows the clouds, but not quite
+        eye = 1.45 + 1.25 * cover + 0.5 * drift * lag  # the camera's exposure follows the clouds, but not quite
         shake = self._hardness.shake_px * self._zoom * 0.6
         dx, dy = _values(self._shakes, seconds)
         return Light(sun, sky, GROUND_BOUNCE * (0.16 + 0.16 * (1 - cover)), balance * eye, (shake * dx, shake * dy))
