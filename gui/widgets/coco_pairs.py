@@ -49,7 +49,7 @@ def choose_pair(number: int, images: Path, masks: list[Path], proposed: Path | N
     with st.container(border=True):
         tick, names, facts_column, picture = st.columns([0.06, 0.34, 0.36, 0.24], vertical_alignment="center")
         ticked = tick.checkbox(
-            f"Use {images.name}", proposed is not None, key=f"use-{images}", label_visibility="collapsed"
+            f"Use {images.name}", proposed is not None, key=f"use-{images}-{proposed}", label_visibility="collapsed"
         )
         tick.markdown(f"**{number}**" if ticked else "")
         names.markdown(f"**{escape(images.name)}**", help=str(images))
@@ -59,7 +59,7 @@ def choose_pair(number: int, images: Path, masks: list[Path], proposed: Path | N
             options,
             options.index(str(proposed)) if proposed else 0,
             format_func=lambda path: path if path == NONE else f"{Path(path).parent.name}/{Path(path).name}",
-            key=f"masks-{images}",
+            key=f"masks-{images}-{proposed}",
         )
         if wanted == NONE:
             facts_column.caption("No masks chosen: label frames of this video under Annotation.")
@@ -94,7 +94,8 @@ def show_example(column: st.delta_generator.DeltaGenerator, image: str, mask: st
 
 def add_folders() -> None:
     """Let the user add folders that lie elsewhere under the allowed roots."""
-    with st.expander("Folders from elsewhere", icon=":material/create_new_folder:"):
+    some = any(st.session_state[EXTRA])  # a row more above closes it otherwise, between image and mask folders
+    with st.expander("Folders from elsewhere", expanded=some, icon=":material/create_new_folder:"):
         st.caption("Add image folders and mask folders; those with the same name are put together.")
         for place, (column, what) in enumerate(zip(st.columns(2), ("image", "mask"), strict=True)):
             with column:

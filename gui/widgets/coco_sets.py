@@ -77,14 +77,14 @@ def browse(chosen: FinishedSet) -> None:
     file = choose_file(chosen)
     videos = sorted({image.video for image in file.images})
     columns = st.columns(3)
-    video = columns[0].selectbox("Video", [None, *videos], format_func=lambda name: name or "all videos")
+    video = columns[0].selectbox("Video", ["", *videos], format_func=lambda name: name or "all videos")
     category = columns[1].selectbox(
-        "Class", [None, *file.classes], format_func=lambda key: file.classes.get(key, "all classes")
+        "Class", [0, *file.classes], format_func=lambda key: file.classes.get(key, "all classes")
     )
     flag = columns[2].selectbox(
-        "Worth a second look", [None, *Flag], format_func=lambda key: FLAG_TEXTS.get(key, "all images")
+        "Worth a second look", ["", *Flag], format_func=lambda key: FLAG_TEXTS.get(key, "all images")
     )
-    images = file.select(video, category, flag)
+    images = file.select(video or None, category or None, flag or None)
     if not images:
         st.info("No image is like that.", icon=":material/filter_alt_off:")
         return

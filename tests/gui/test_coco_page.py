@@ -1,0 +1,130 @@
+"""The page that makes data sets: pairs, counts, names, the job it submits, and a set looked at."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from backend.dataset.records import Flag
+from backend.jobs import JobStore
+from backend.mask2coco import main
+from backend.project.settings import Settings, save_settings
+from gui.widgets.context import job_store
+from tests.label_folders import make_pair
+
+APP = Path(__file__).parents[2] / "gui" / "app.py"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with two labelled videos and one without labels, of an installation of its own."""
+    state = tmp_path / "state"
+    state.mkdir()
+    monkeypatch.setenv("LEKTRACK_STATE", str(state))
+    root = tmp_path / "project"
+    for video, bird in (("north", "ruff"), ("south", "reeve")):
+        make_pair(root, video, range(0, 500, 50), 2, classes=(bird,))
+    make_pair(root, "unlabelled", range(2), classes=())
+    for path in (root / "segannot" / "unlabelled").iterdir():
+        path.unlink()
+    (root / "segannot" / "unlabelled").rmdir()
+    save_settings(Settings(project_folder=root), state)
+    job_store.clear()
+    yield root
+    job_store.clear()
+
+
+def opened() -> AppTest:
+    app = AppTest.from_file(str(APP), default_timeout=60).run()
+    app.switch_page("app_pages/coco.py").run()
+    assert not app.exception, app.exception
+    return app
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(element.value for element in (*app.markdown, *app.caption)).replace("\\", "")
+
+
+def button(app: AppTest, label: str):
+    return next(each for each in app.button if each.label == label)
+
+
+def test_pairs_are_proposed_with_classes_and_resulting_counts(project):
+    app = opened()
+    assert [box.label for box in app.checkbox if box.value] == ["Use north", "Use south"]
+    assert "10 images with a mask · classes: ruff" in said(app)
+    assert next(field.value for field in app.text_input if "Class" in field.label) == "ruff, reeve"
+    assert "About **16 images for training**, **4 for validation**, 0 left out" in said(app)
+    assert "label frames of this video under Annotation" in said(app)
+    app.slider[0].set_value(1.0).run()
+    assert "**20 images for training**, **0 for validation**" in said(app)
+
+
+def test_start_hands_the_pairs_in_order_to_the_queue(project):
+    app = opened()
+    next(box for box in app.checkbox if box.label == "Use north").uncheck().run()
+    next(box for box in app.checkbox if box.label == "Use north").check().run()
+    button(app, "Start").click().run()
+    assert not app.exception
+    (job,) = JobStore().list()
+    command = list(job.command)
+    assert command[:2] == ["-m", "backend.mask2coco"]
+    start = command.index("--img-folder-path")
+    assert command[start + 1 : start + 3] == [str(project / "exported_frames" / name) for name in ("north", "south")]
+    assert command[start + 4 : start + 6] == [str(project / "segannot" / name) for name in ("north", "south")]
+    assert (job.output.name, job.videos) == ("lek.manifest.json", ("north", "south"))
+    assert button(app, "Start").disabled
+    JobStore().stop(job.id)
+
+
+def test_a_name_that_is_taken_or_not_allowed_cannot_be_started(project):
+    (project / "COCO_jsons").mkdir()
+    (project / "COCO_jsons" / "mine_val.json").write_text("{}")
+    app = opened()
+    for name, complaint in (
+        ("mine", "mine_val.json is there already"),
+        ("../x", "name of the set '../x' is not allowed"),
+    ):
+        next(field for field in app.text_input if "Name" in field.label).set_value(name).run()
+        assert [error.value for error in app.error if complaint in error.value]
+        assert not [each for each in app.button if each.label == "Start"]
+
+
+def test_problems_of_a_pair_are_told_before_the_start(project):
+    (project / "segannot" / "south" / "000050.png").unlink()
+    app = opened()
+    assert any("images without a mask" in warning.value for warning in app.warning)
+
+
+def test_a_finished_set_is_shown_with_report_filters_and_augmentation(project):
+    folder = project / "COCO_jsons"
+    given = ["--img-folder-path", str(project / "exported_frames" / "north")]
+    given += ["--mask-folder-paths", str(project / "segannot" / "north"), "--workers", "1"]
+    main([*given, "--json-path-train", str(folder / "lek_train.json"), "--json-path-val", str(folder / "lek_val.json")])
+    app = opened()
+    assert next(field.value for field in app.text_input if "Name" in field.label) == "lek-2"
+    mode = next(each for each in app.segmented_control if "Look at a set" in each.options)
+    mode.set_value("Look at a set").run()
+    assert not app.exception, app.exception
+    assert [box.label for box in app.selectbox] == ["Data set", "Video", "Class", "Worth a second look"]
+    assert app.number_input[0].max == 8
+    app.selectbox[3].select(Flag.PARTS).run()
+    assert any("No image is like that" in info.value for info in app.info)
+    mode = next(each for each in app.segmented_control if "What training sees" in each.options)
+    mode.set_value("What training sees").run()
+    assert not app.exception, app.exception
+    button(app, "Draw again").click().run()
+    assert not app.exception, app.exception
+
+
+def test_a_set_whose_pictures_are_gone_says_so(project):
+    folder = project / "COCO_jsons"
+    given = ["--img-folder-path", str(project / "exported_frames" / "north")]
+    given += ["--mask-folder-paths", str(project / "segannot" / "north"), "--workers", "1", "--train-ratio", "1"]
+    main([*given, "--json-path-train", str(folder / "lek_train.json")])
+    for path in (project / "exported_frames" / "north").iterdir():
+        path.unlink()
+    app = opened()
+    next(each for each in app.segmented_control if "Look at a set" in each.options).set_value("Look at a set").run()
+    assert not app.exception, app.exception
+    assert any("cannot be read" in error.value for error in app.error)
