@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from backend.dataset.exposure import auto_gamma
 from backend.detectors.precision import FORMATS
 from backend.detectors.settings import MASK_SIDE, DetectorSettings
+from backend.project.errors import InputError
 
 LOSSES = ("loss_class", "loss_box", "loss_mask", "loss_objectness", "loss_proposal_box")
 COLUMNS = 7  # of a packed detection, before its mask: image, class id, score, x1, y1, x2, y2
@@ -89,6 +90,7 @@ class Detector(nn.Module, abc.ABC):
         self.settings = settings
         self.network = network
         self.number_format = "fp32"
+        self._own_ids: Tensor | None = None
         self.register_buffer("mean", torch.tensor(settings.pixel_mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(settings.pixel_std).view(3, 1, 1), persistent=False)
 
@@ -104,6 +106,27 @@ class Detector(nn.Module, abc.ABC):
         if device.type == "cuda":
             self.to(memory_format=torch.channels_last)
         return self
+
+    def restrict(self, class_names: tuple[str, ...]) -> None:
+        """Report these classes only from now on; ids count from 1 in their order.
+
+        The network still tells all its classes apart: what it takes for a sheep does not become a bird.
+        """
+        known = self.settings.class_names
+        unknown = [name for name in class_names if name not in known]
+        if unknown:
+            raise InputError(f"class {unknown[0]!r} is not one of the model's: {', '.join(known)}")
+        ids = [class_names.index(name) + 1 if name in class_names else 0 for name in known]
+        self._own_ids = torch.tensor([0, *ids], device=self.device)
+        self.settings = self.settings.model_copy(update={"class_names": tuple(class_names)})
+
+    def _restricted(self, found: Detections) -> Detections:
+        if self._own_ids is None:
+            return found
+        ids = self._own_ids.to(found.class_ids.device)[found.class_ids]
+        keep = ids > 0
+        parts = (found.image, ids, found.scores, found.boxes, found.masks)
+        return Detections(*(part[keep] for part in parts))
 
     def input_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
         """See `DetectorSettings.input_size`."""
@@ -135,7 +158,7 @@ class Detector(nn.Module, abc.ABC):
             pictures = self._normalise(batch, sizes)
             if targets is not None:
                 return self._losses(self._features(pictures), pictures, sizes, targets)
-            return self._detect(self._features(pictures), pictures, sizes)
+            return self._restricted(self._detect(self._features(pictures), pictures, sizes))
 
     def judge(
         self, batch: Tensor, sizes: list[tuple[int, int]], targets: list[Target]
@@ -144,7 +167,8 @@ class Detector(nn.Module, abc.ABC):
         with torch.autocast(self.device.type, FORMATS[self.number_format], enabled=self.number_format != "fp32"):
             pictures = self._normalise(batch, sizes)
             features = self._features(pictures)
-            return self._losses(features, pictures, sizes, targets), self._detect(features, pictures, sizes)
+            found = self._restricted(self._detect(features, pictures, sizes))
+            return self._losses(features, pictures, sizes, targets), found
 
     @abc.abstractmethod
     def activations(self) -> dict[str, list[nn.Module]]:

@@ -12,7 +12,7 @@ from backend.detectors.detector import Detector
 from backend.detectors.precision import number_format, pick_device
 from backend.detectors.registry import check_backbone, engine
 from backend.detectors.settings import DetectorSettings, read_detector_settings
-from backend.detectors.weights import Weights, WeightsFile, load_exactly, read_weights, start_from
+from backend.detectors.weights import Weights, WeightsFile, load_exactly, read_weights
 from backend.project.errors import InputError
 from backend.project.manifest import sha256
 from backend.project.settings import first_problem
@@ -64,7 +64,7 @@ def load_detector(
     checkpoint
         With a folder: "best", "last", or a file in it.
     classes
-        Keep these of the model's classes only (a COCO model cut down to "bird"); class ids count from 1 in this order.
+        Report these of the model's classes only ("bird" of a COCO model); see `Detector.restrict`.
     changes
         Settings that may change when a model is run; see `CHANGEABLE`.
 
@@ -80,7 +80,7 @@ def load_detector(
     detector = build_detector(changed_settings(file.settings, changes or {}))
     load_exactly(detector, file.weights, str(model))
     if classes:
-        detector = _with_classes(detector, classes)
+        detector.restrict(classes)
     return detector.place(place, number_format(place, amp)).eval().requires_grad_(False)
 
 
@@ -131,17 +131,6 @@ def _checked_suffix(path: Path) -> Path:
             f"python -m backend.models convert {path} weights/NAME.safetensors makes one that is"
         )
     return path
-
-
-def _with_classes(detector: Detector, classes: tuple[str, ...]) -> Detector:
-    known = detector.settings.class_names
-    unknown = [name for name in classes if name not in known]
-    if unknown:
-        raise InputError(f"class {unknown[0]!r} is not one of the model's: {', '.join(known)}")
-    settings = DetectorSettings.model_validate({**detector.settings.model_dump(), "class_names": classes})
-    smaller = build_detector(settings)
-    start_from(smaller, WeightsFile(detector.network.state_dict(), detector.settings, False))
-    return smaller
 
 
 def _checkpoint_weights(path: Path) -> Weights:

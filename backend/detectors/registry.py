@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import warnings
 from dataclasses import dataclass
 from functools import cache
 
@@ -98,7 +99,9 @@ def _with_reason(info: EngineInfo, package: str, needed: str, remedy: str) -> En
         reason = f"{package} is not installed ({remedy} installs it)"
     else:
         try:
-            importlib.import_module(needed)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # old packages warn of what is old in them; nobody here can change it
+                importlib.import_module(needed)
         except (ImportError, OSError, AttributeError, RuntimeError) as error:  # built for another torch, for instance
             reason = f"{package} is installed but does not import: {error}"
         else:

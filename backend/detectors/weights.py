@@ -85,11 +85,12 @@ def start_from(detector: Detector, file: WeightsFile) -> Started:
     shared = tuple(name for name in own.class_names if name in file.settings.class_names and not file.backbone_only)
     fresh = detector.network.state_dict()
     weights = dict(file.weights)
-    for name in [name for name in weights if name in fresh]:
-        rows = next((rows for start, rows in detector.class_rows.items() if name.startswith(start)), None)
-        if rows is not None:
-            weights[name] = _class_rows(fresh[name], weights[name], rows, own.class_names, file.settings.class_names)
     try:
+        for name in [name for name in weights if name in fresh]:
+            rows = next((rows for start, rows in detector.class_rows.items() if name.startswith(start)), None)
+            if rows is not None:
+                names = (own.class_names, file.settings.class_names)
+                weights[name] = _class_rows(fresh[name], weights[name], rows, *names)
         result = detector.network.load_state_dict(weights, strict=False)
     except RuntimeError as error:
         raise InputError(f"start weights do not fit {own.engine} {own.backbone}: {error}") from error

@@ -40,7 +40,9 @@ RECONSTRUCT = {_Name(module, "_reconstruct") for module in ("numpy.core.multiarr
 SCALAR = {_Name(module, "scalar") for module in ("numpy.core.multiarray", "numpy._core.multiarray")}
 DTYPE, NDARRAY, ORDERED = _Name("numpy", "dtype"), _Name("numpy", "ndarray"), _Name("collections", "OrderedDict")
 ENCODE = _Name("_codecs", "encode")
-ALLOWED = RECONSTRUCT | SCALAR | {DTYPE, NDARRAY, ORDERED, ENCODE}
+FROM_BUFFER = {_Name(module, "_frombuffer") for module in ("numpy.core.numeric", "numpy._core.numeric")}
+BYTES = {_Name(module, "bytes") for module in ("__builtin__", "builtins")}  # no bytes, as old protocols write them
+ALLOWED = RECONSTRUCT | SCALAR | FROM_BUFFER | BYTES | {DTYPE, NDARRAY, ORDERED, ENCODE}
 
 
 def read_zoo_file(path: Path) -> dict[str, Any]:
@@ -89,7 +91,7 @@ class _Reader:
 
     def pop_to_mark(self) -> list[Any]:
         """Take everything from the last mark on."""
-        place = len(self._stack) - 1 - self._stack[::-1].index(MARK)
+        place = max(place for place, value in enumerate(self._stack) if value is MARK)
         values = self._stack[place + 1 :]
         del self._stack[place:]
         return values
@@ -136,6 +138,11 @@ class _Reader:
             self.push(dict(*arguments))
         elif function == ENCODE:
             self.push(arguments[0].encode(arguments[1]))
+        elif function in BYTES and arguments == ():
+            self.push(b"")
+        elif function in FROM_BUFFER:
+            content, dtype, shape, order = arguments
+            self.push(np.frombuffer(content, dtype).reshape(shape, order=order).copy())
         elif function in SCALAR:
             self.push(np.frombuffer(arguments[1], arguments[0])[0])
         else:
@@ -193,7 +200,7 @@ ACTIONS: dict[str, Action] = {
         (
             *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
             *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
-            *("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+            *("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
         ),
         _Reader.push,
     ),
