@@ -67,7 +67,8 @@ def estimate(records: list[VideoRecord], choice: Choice) -> bool:
         seconds, birds = measured(records[0])
         size = estimate_bytes(frames, birds)
         time = f"about {duration(seconds * frames)}" if seconds else "a time that a trial can tell"
-        st.markdown(f"**{len(records)} videos, {frames} frames**: {time}, at most about {as_bytes(size)}.")
+        words = f"{len(records)} video{'s' if len(records) > 1 else ''}, {frames} frames"
+        st.markdown(f"**{words}**: {time}, at most about {as_bytes(size)}.")
         check_space(project().root, size)
         return True
     return False
@@ -101,9 +102,8 @@ def new_run() -> None:
 
 
 title("inference")
-if asked := st.session_state.pop("asked-view", None):
-    st.session_state[VIEW] = asked
-view = st.segmented_control("View", [NEW, NIGHT, RESULTS], key=VIEW, label_visibility="collapsed") or NEW
+st.session_state[VIEW] = st.session_state.pop("asked-view", None) or st.session_state.get(VIEW) or NEW
+view = st.segmented_control("View", [NEW, NIGHT, RESULTS], key=VIEW, label_visibility="collapsed")
 if view == NEW:
     new_run()
 elif view == NIGHT:

@@ -1,5 +1,7 @@
 """The results of a run: any frame with its birds, counts over time, and the moments where the count is odd."""
 
+from pathlib import Path
+
 import pandas as pd
 import streamlit as st
 
@@ -9,7 +11,7 @@ from backend.video.library import VideoRecord
 from gui.widgets.context import project, refusals
 from gui.widgets.inference_night import picture
 
-WIDTHS = {"small": 720, "full": 4096}
+WIDTHS = {"small": 1280, "full": 8192}
 POINTS = 2000  # of the curve: more cannot be told apart
 BUTTONS = 10
 
@@ -21,15 +23,17 @@ def show_results(record: VideoRecord) -> None:
         st.info("Nothing was looked for in this video yet.", icon=":material/frame_inspect:")
         return
     run = st.selectbox("Run", runs, format_func=lambda run: run.name + ("" if run.complete else " (not finished)"))
-    score = st.slider("Show scores from", 0.0, 1.0, 0.5, 0.05, key=f"score-{run.folder}")
+    shown, controls = st.columns([0.62, 0.38], gap="large")
     with refusals():
-        table = counts(str(run.folder), score, _age(run))
-        if table.empty:
-            st.caption("No chunk is finished yet.")
-            return
-        frame = choose_frame(run, score, table)
-        size = st.segmented_control("Picture", list(WIDTHS), default="small")
-        st.image(picture(str(run.folder), record.slug, frame, score, WIDTHS[size or "small"]), caption=f"frame {frame}")
+        with controls:
+            score = st.slider("Show scores from", 0.0, 1.0, 0.5, 0.05, key=f"score-{run.folder}")
+            table = counts(str(run.folder), score, _age(run))
+            if table.empty:
+                st.caption("No chunk is finished yet.")
+                return
+            frame = choose_frame(run, score, table)
+            size = WIDTHS[st.segmented_control("Picture", list(WIDTHS), default="small") or "small"]
+        shown.image(picture(str(run.folder), record.slug, frame, score, size), caption=f"frame {frame}")
 
 
 def choose_frame(run: RunRecord, score: float, table: pd.DataFrame) -> int:
@@ -49,15 +53,14 @@ def choose_frame(run: RunRecord, score: float, table: pd.DataFrame) -> int:
     asked = int(st.number_input(f"Frame, {first} to {last}", first, last, key=key))
     places = table["frame"].searchsorted(asked, side="right") - 1
     row = table.iloc[max(0, int(places))]
-    st.caption(f"{int(row['birds'])} birds at {row['time, s']:.2f} s")
+    birds = int(row["birds"])
+    st.caption(f"{birds} bird{'' if birds == 1 else 's'} at {row['time, s']:.2f} s")
     return int(row["frame"])
 
 
 @st.cache_data(max_entries=50, show_spinner=False)
 def counts(folder: str, score: float, age: int) -> pd.DataFrame:
     """Return frame, time and number of birds; ``age`` keeps the cache true while the run goes on."""
-    from pathlib import Path
-
     seen = counts_over_time(open_detections(Path(folder)), score)
     return pd.DataFrame({"frame": seen.frame, "time, s": seen.time_s, "birds": seen.n})
 
@@ -65,8 +68,6 @@ def counts(folder: str, score: float, age: int) -> pd.DataFrame:
 @st.cache_data(max_entries=50, show_spinner=False)
 def unusual(folder: str, score: float, age: int) -> list[int]:
     """Return the frames with unusual counts; see `counts`."""
-    from pathlib import Path
-
     return unusual_frames(counts_over_time(open_detections(Path(folder)), score))
 
 

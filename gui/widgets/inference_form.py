@@ -52,7 +52,7 @@ def choose_videos() -> list[VideoRecord]:
     cameras = sorted({record.camera for record in records.values() if record.camera})
     camera = st.selectbox("Camera", ["all", *cameras]) if cameras else "all"
     offered = [key for key, record in records.items() if camera in ("all", record.camera)]
-    if st.checkbox(f"All {len(offered)} videos"):
+    if len(offered) > 1 and st.checkbox(f"All {len(offered)} videos"):
         return [records[key] for key in offered]
     asked = st.query_params.get("video")
     chosen = st.multiselect(

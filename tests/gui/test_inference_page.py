@@ -121,11 +121,11 @@ def test_the_trial_looks_at_ten_frames_spread_over_the_video(project, general):
 def test_the_viewer_shows_counts_odd_moments_and_any_frame(project):
     app = opened("Results")
     assert "2 birds" not in said(app)  # the threshold hides the second one
-    assert "1 birds at 0.00 s" in said(app)
+    assert "1 bird at 0.00 s" in said(app)
     button(app, "30").click().run()
     assert "3 birds at 1.20 s" in said(app)
     next(slider for slider in app.slider if slider.label.startswith("Show scores")).set_value(0.75).run()
-    assert "1 birds at 1.20 s" in said(app)
+    assert "1 bird at 1.20 s" in said(app)
     assert not app.exception
 
 
