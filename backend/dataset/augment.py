@@ -81,7 +81,7 @@ def augment(
     settings
         Strengths and chances.
     """
-    seen = Augmented(image, masks, boxes, np.arange(len(masks)))
+    seen = Augmented(np.ascontiguousarray(image), masks, boxes, np.arange(len(masks)))
     if rng.random() < settings.flip:
         seen = _mirror(seen)
     if (settings.rotate or settings.scale) and rng.random() < settings.chance:

@@ -11,40 +11,23 @@ from backend.jobs import JobSpec, JobState
 from backend.project.errors import InputError
 from backend.project.manifest import MANIFEST
 from backend.project.paths import check_name
+from gui.widgets.coco_merge import MergedFile, choose_merged
 from gui.widgets.coco_pairs import choose_pairs
 from gui.widgets.coco_sets import browse, choose_set, free_name, show_augmentation, show_done, show_report
 from gui.widgets.context import active_jobs, job_store, project, refusals, title
-from gui.widgets.file_picker import pick_files
 from gui.widgets.job_view import show_job
 from gui.widgets.live import live
 
 KIND = "mask2coco"
 MAKE, LOOK, SEE = "Make a set", "Look at a set", "What training sees"
-MERGE = "coco-merge"
 Pairs = list[tuple[Path, Path, PairFacts]]
 
 
-def choose_merged() -> list[Path]:
-    """Let the user add COCO files of other tools; return them."""
-    files = st.session_state.setdefault(MERGE, [])
-    with st.expander("COCO files of other tools", icon=":material/merge:"):
-        st.caption("Exports of CVAT, Label Studio or an earlier Lektrack are taken into the set; classes meet by name.")
-        for path in list(files):
-            if st.button(f"Leave out {path.name}", help=str(path), icon=":material/close:"):
-                files.remove(path)
-                st.rerun()
-        if new := [path for path in pick_files("coco-json", "json", "Add files") if path not in files]:
-            files.extend(new)
-            st.rerun()
-    return files
-
-
-def choose_settings(pairs: Pairs) -> dict[str, object]:
+def choose_settings(classes: list[str]) -> dict[str, object]:
     """Draw the settings of the set; return them by the script's option names."""
     name = st.text_input("Name of the set", free_name(), max_chars=70)
-    known = list(dict.fromkeys(each for _, _, facts in pairs for each in facts.classes))
     names = st.text_input(
-        "Class names, separated by commas", ", ".join(known), key=f"classes-{known}",
+        "Class names, separated by commas", ", ".join(classes), key=f"classes-{classes}",
         help="Filled in from objects.json. Without that file they are in the order of the pixel values 1, 2, ...",
     )  # fmt: skip
     ratio = st.slider(
@@ -58,11 +41,10 @@ def choose_settings(pairs: Pairs) -> dict[str, object]:
         seed = st.number_input("Seed of the split", 0, 2**31 - 1, 0)
         reviewed = st.toggle("Only masks that were hand-made or reviewed")
         bad = st.toggle("Leave out what does not fit together", help="Else nothing is written while anything is wrong.")
-    classes = [part.strip() for part in names.split(",") if part.strip()]
     return {
-        "name": name, "train-ratio": ratio, "annot-names": classes, "split": "videos" if whole else "blocks",
-        "gap-frames": int(gap), "min-area": int(area), "segmentation": form, "seed": int(seed),
-        "reviewed-only": reviewed, "skip-bad": bad,
+        "name": name, "train-ratio": ratio, "annot-names": [part.strip() for part in names.split(",") if part.strip()],
+        "split": "videos" if whole else "blocks", "gap-frames": int(gap), "min-area": int(area), "segmentation": form,
+        "seed": int(seed), "reviewed-only": reviewed, "skip-bad": bad,
     }  # fmt: skip
 
 
@@ -77,14 +59,14 @@ def outputs_of(chosen: dict[str, object]) -> Outputs:
     return found
 
 
-def submit(pairs: Pairs, merged: list[Path], chosen: dict[str, object], outputs: Outputs) -> None:
+def submit(pairs: Pairs, merged: list[MergedFile], chosen: dict[str, object], outputs: Outputs) -> None:
     """Hand the work to the queue."""
     command = ["-m", "backend.mask2coco", "--json-path-train", str(outputs.train)]
     command += ["--json-path-val", str(outputs.val)] if outputs.val else []
     if pairs:
         command += ["--img-folder-path", *(str(images) for images, _, _ in pairs)]
         command += ["--mask-folder-paths", *(str(masks) for _, masks, _ in pairs)]
-    command += ["--merge", *map(str, merged)] if merged else []
+    command += ["--merge", *(str(file.path) for file in merged)] if merged else []
     for option, value in chosen.items():
         if option == "name" or value is False or value == []:
             continue
@@ -108,7 +90,8 @@ def make() -> None:
     merged = choose_merged()
     left, right = st.columns([0.5, 0.5], gap="large")
     with left, refusals():
-        chosen = choose_settings(pairs)
+        found = [facts.classes for _, _, facts in pairs] + [file.classes for file in merged]
+        chosen = choose_settings(list(dict.fromkeys(name for names in found for name in names)))
         outputs = outputs_of(chosen)
         ways = SplitSettings(chosen["train-ratio"], SplitBy(chosen["split"]), chosen["gap-frames"], chosen["seed"])
         if pairs:
@@ -117,6 +100,8 @@ def make() -> None:
                 f"About **{counts[Side.TRAIN]} images for training**, **{counts[Side.VAL]} for validation**, "
                 f"{counts[Side.LEFT_OUT]} left out between them."
             )
+        if merged:
+            st.markdown(f"{sum(file.images for file in merged)} images of COCO files come on top, in the same shares.")
         busy = bool(active_jobs(KIND))
         if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=busy or not (pairs or merged)):
             submit(pairs, merged, chosen, outputs)

@@ -116,10 +116,11 @@ def test_killed_sixty_times_it_leaves_no_set(project, whole, seed):
     kill_many(project, whole, project / "sets", kills=12, seed=100 + seed)
 
 
-def test_a_stop_leaves_nothing_and_says_so(project, tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_stop_leaves_nothing_and_says_so(project, tmp_path, workers):
     folder = tmp_path / "sets"
-    process = start(project, folder, workers=1)
-    until(lambda: (folder / ".lek.lock").exists())
+    process = start(project, folder, workers)
+    until(lambda: (folder / ".lek.lock").exists() if workers == 1 else len(workers_of(process)) == 2, process)
     process.send_signal(signal.SIGTERM)
     _, complaint = process.communicate(timeout=15)
     assert (process.returncode, complaint) == (130, "mask2coco: stopped on request\n")
