@@ -13,7 +13,7 @@ from backend.dataset.sources import MaskFrame
 from backend.dataset.suspicion import flag_masks
 from backend.masks.indexed import read_labels
 from backend.masks.polygons import count_parts, outline
-from backend.masks.rle import LabelRuns, label_runs
+from backend.masks.rle import label_runs
 from backend.project.errors import InputError
 
 POLYGONS, RLE = "polygons", "rle"
@@ -58,7 +58,10 @@ def convert_mask(frame: MaskFrame, settings: Conversion) -> Record | Refused:
         return Refused(Problem.UNKNOWN_ID, f"id {unknown[0]} in {frame.mask} (known: {allowed})")
     kept, dropped = select(runs.areas(), runs.boxes(), settings.min_area)
     boxes = runs.boxes()[kept].astype(float)
-    shapes = [_shape(labels, runs, k, settings.segmentation) for k in kept.tolist()]
+    shapes = [
+        _shape(labels, int(runs.ids[k]), box, runs.counts(k), settings.segmentation)
+        for k, box in zip(kept.tolist(), boxes, strict=True)
+    ]
     objects = runs.ids[kept].astype(np.int64)
     chosen = np.array([categories[number] for number in objects.tolist()], np.int64)
     areas = runs.areas()[kept]
@@ -122,9 +125,8 @@ def image_facts(path: str) -> tuple[int, int, int]:
     return width, height, file_bytes
 
 
-def _shape(labels: np.ndarray, runs: LabelRuns, k: int, form: str) -> tuple[bytes, int]:
+def _shape(labels: np.ndarray, value: int, box: np.ndarray, counts: bytes, form: str) -> tuple[bytes, int]:
     """Return the segmentation as JSON, and the number of parts."""
-    value, box, counts = int(runs.ids[k]), runs.boxes()[k], runs.counts(k)
     if form == RLE:
         return rle_json(counts, *labels.shape), count_parts(labels, value, box)
     shape = outline(labels, value, box, counts)
