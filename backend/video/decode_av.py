@@ -1,15 +1,13 @@
 """The default decoder: FFmpeg through PyAV, on the CPU."""
 
-from collections import deque
 from pathlib import Path
 
 import av
 import numpy as np
 
 from backend.video.colour import Colour, Planes, matrix_name
-from backend.video.decoder import Decoded, DecodingError
+from backend.video.decoder import Decoded, DecodingError, PacketDecoder
 from backend.video.index import PacketIndex
-from backend.video.source import open_video_file
 
 JPEG_RANGE = 2  # AVCOL_RANGE_JPEG
 STRICT = {"mjpeg": "explode"}  # hides damage unless told not to
@@ -25,90 +23,40 @@ DIRECT = {  # pixel formats read as they are: (half width, half height, bits)
 GREY = {"gray": 8, "gray10le": 10, "gray12le": 12}
 
 
-class AvDecoder:
-    """Decodes one file from any key frame on. ``threads`` = 0 lets FFmpeg choose (one a core, at most 16)."""
+class AvDecoder(PacketDecoder):
+    """Decodes on the CPU. ``threads`` = 0 lets FFmpeg choose (one a core, at most 16)."""
 
     def __init__(self, path: Path, index: PacketIndex, threads: int = 0):
-        self.landed: int | None = None
-        self._path = path
-        self._index = index
         self._threads = threads
-        self._ready: deque[Decoded] = deque()
-        self._trouble: DecodingError | None = None  # to be raised once what is ready was taken
-        self._finished = False
-        self._awaits_key = False
-        self._open()
+        super().__init__(path, index)
 
-    def seek(self, timestamp: int | None, anew: bool = False) -> None:
-        """See `Decoder.seek`."""
-        if anew:
-            self.close()
-            self._open()
-        self._ready.clear()
-        self._trouble = None
-        self._finished = False
-        self.landed = None
-        self._awaits_key = timestamp is not None
-        target = self._index.first_seek if timestamp is None else timestamp
-        try:
-            self._container.seek(target, stream=self._stream, backward=True)
-        except (av.error.FFmpegError, OSError) as error:
-            raise DecodingError(f"the file cannot be searched: {error.strerror or error}") from error
-        self._packets = self._container.demux(self._stream)
-
-    def next(self) -> Decoded | None:
-        """See `Decoder.next`."""
-        while not self._ready:
-            if self._trouble is not None:
-                trouble, self._trouble = self._trouble, None
-                raise trouble
-            if self._finished:
-                return None
-            self._decode_packet()
-        return self._ready.popleft()
-
-    def _open(self) -> None:
-        self._container, self._stream = open_video_file(self._path)
-        self._codec = self._stream.codec_context
+    def start(self) -> None:
+        """See `PacketDecoder.start`."""
+        self._codec = self.stream.codec_context
         self._codec.thread_type = "AUTO"
         self._codec.thread_count = self._threads
         if self._codec.name in STRICT:
             self._codec.options = {"err_detect": STRICT[self._codec.name]}
-        self._packets = self._container.demux(self._stream)
 
-    def _decode_packet(self) -> None:
-        packet = None
+    def decode(self, packet: av.Packet) -> list[Decoded]:
+        """See `PacketDecoder.decode`."""
+        pts = packet.pts
         try:
-            packet = next(self._packets, None)
-            if packet is None:
-                self._finished = True
-            elif not packet.size:
-                self._collect(packet.decode())
-            elif packet.is_corrupt:
-                self._skip_to_key(packet)
-            elif packet.is_keyframe or not self._awaits_key:
-                self._awaits_key = False
-                packet.pts = packet.dts if packet.pts is None else packet.pts
-                self.landed = packet.pts if self.landed is None else self.landed
-                self._collect(packet.decode())
-        except av.error.EOFError:
-            self._finished = True
+            return _decoded(packet.decode())
         except (av.error.FFmpegError, OSError) as error:
-            self._finished = packet is None  # the file itself cannot be read on
-            lag = self._codec.thread_count if packet is not None and self._codec.thread_count != 1 else 0
-            self._trouble = DecodingError(str(error.strerror or error), packet.pts if packet else None, lag)
+            lag = 0 if self._codec.thread_count == 1 else self._codec.thread_count
+            raise DecodingError(str(error.strerror or error), pts, lag) from error
 
-    def _skip_to_key(self, packet: av.Packet) -> None:
-        """Finish what came before a damaged packet, which is not given to the decoder, and go on at a key frame."""
-        self._collect(self._codec.decode(None))
-        self._codec.flush_buffers()
-        self._awaits_key, self.landed = True, None
-        self._trouble = DecodingError("a packet is cut off or damaged", packet.pts)
-
-    def _collect(self, frames: list[av.VideoFrame]) -> None:
-        for frame in frames:
-            if frame.pts is not None:
-                self._ready.append(Decoded(frame.pts, frame.is_corrupt, frame))
+    def drain(self) -> list[Decoded]:
+        """See `PacketDecoder.drain`."""
+        if not self._codec.is_open:
+            return []
+        try:
+            return _decoded(self._codec.decode(None))
+        except (av.error.FFmpegError, OSError):
+            return []  # what does not come out is missing, and that is noticed
+        finally:
+            self._codec.flush_buffers()
 
     def picture(self, frame: Decoded) -> Planes | np.ndarray:
         """Return the planes of ``frame`` (views, valid while it is held), or RGB where the file stores RGB."""
@@ -119,11 +67,9 @@ class AvDecoder:
             picture = picture.reformat(format="yuv444p")  # rare layouts; same matrix and range, no loss in layout
         return _planes(picture, self._codec.name)
 
-    def close(self) -> None:
-        """Give back the file and the decoder's threads."""
-        self._ready.clear()
-        self._packets = iter(())
-        self._container.close()
+
+def _decoded(frames: list[av.VideoFrame]) -> list[Decoded]:
+    return [Decoded(frame.pts, frame.is_corrupt, frame) for frame in frames if frame.pts is not None]
 
 
 def _planes(picture: av.VideoFrame, codec: str) -> Planes:

@@ -5,7 +5,6 @@ picture comes back with the display time its packet went in with. H.264 and H.26
 say whether a picture is damaged: only a missing one is noticed.
 """
 
-from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,8 @@ from av.bitstream import BitStreamFilterContext
 
 from backend.project.errors import InputError
 from backend.video.colour import Colour, Planes, matrix_name
-from backend.video.decoder import Decoded, DecodingError
+from backend.video.decoder import Decoded, DecodingError, PacketDecoder
 from backend.video.index import PacketIndex
-from backend.video.source import open_video_file
 
 CODECS = {"h264": ("H264", "h264_mp4toannexb"), "hevc": ("HEVC", "hevc_mp4toannexb")}
 LAG = 4  # packets that NVDEC holds before it gives out the first picture
@@ -26,111 +24,63 @@ JPEG_RANGE = 2  # AVCOL_RANGE_JPEG
 SUPPORTED = {"yuv420p": 8, "yuvj420p": 8, "yuv420p10le": 10, "yuv420p12le": 12}  # pixel format: bits
 
 
-class NvDecoder:
-    """Decodes one file on GPU number ``gpu`` from any key frame on."""
+class NvDecoder(PacketDecoder):
+    """Decodes on GPU number ``gpu``."""
 
     def __init__(self, path: Path, index: PacketIndex, gpu: int = 0):
         try:
             import PyNvVideoCodec as nvc  # noqa: N813 - the name its own documentation uses
         except (ImportError, OSError, RuntimeError) as error:
-            raise InputError(
-                f"decoder nvdec is not usable here ({' '.join(str(error).split())[:200]}); use pyav"
-            ) from error
-        self.landed: int | None = None
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"decoder nvdec is not usable here ({reason}); use pyav") from error
         self._nvc = nvc
         self._gpu = gpu
-        self._path = path
-        self._index = index
-        self._ready: deque[Decoded] = deque()
-        self._finished = False
-        self._awaits_key = False
-        self._open()
+        super().__init__(path, index)
 
-    def seek(self, timestamp: int | None, anew: bool = False) -> None:
-        """See `Decoder.seek`."""
-        if anew:
-            self.close()
-            self._open()
-        self._decode(b"", 0)
-        self._ready.clear()
-        self._filter.flush()
-        self._finished = False
-        self.landed = None
-        self._awaits_key = timestamp is not None
-        target = self._index.first_seek if timestamp is None else timestamp
-        try:
-            self._container.seek(target, stream=self._stream, backward=True)
-        except (av.error.FFmpegError, OSError) as error:
-            raise DecodingError(f"the file cannot be searched: {error.strerror or error}") from error
-        self._packets = self._container.demux(self._stream)
-
-    def next(self) -> Decoded | None:
-        """See `Decoder.next`."""
-        while not self._ready:
-            if self._finished:
-                return None
-            self._feed()
-        return self._ready.popleft()
-
-    def picture(self, frame: Decoded) -> Planes:
-        """Return the planes of ``frame``, torch tensors on the GPU."""
-        both = frame.payload  # 3/2 H x W: luma, then rows of u v u v ...
-        height = self._index.height
-        chroma = both[both.shape[0] * 2 // 3 :]
-        return Planes(both[:height], chroma[:, 0::2], chroma[:, 1::2], self._index.width, self._colour)
-
-    def close(self) -> None:
-        """Give back the file and the decoding session."""
-        self._ready.clear()
-        self._packets = iter(())
-        self._decoder = None
-        self._container.close()
-
-    def _open(self) -> None:
-        self._container, self._stream = open_video_file(self._path)
-        codec = self._stream.codec_context
+    def start(self) -> None:
+        """See `PacketDecoder.start`."""
+        codec = self.stream.codec_context
         if codec.name not in CODECS or codec.pix_fmt not in SUPPORTED:
-            self._container.close()
-            raise InputError(f"{self._path}: nvdec does not read {codec.name} in {codec.pix_fmt}; use the decoder pyav")
+            raise InputError(f"{self.path}: nvdec does not read {codec.name} in {codec.pix_fmt}; use the decoder pyav")
         nv_name, filter_name = CODECS[codec.name]
-        size = (self._index.width, self._index.height)
         full = codec.pix_fmt.startswith("yuvj") or codec.color_range == JPEG_RANGE
-        self._colour = Colour(matrix_name(int(codec.colorspace), *size), full, SUPPORTED[codec.pix_fmt])
+        matrix = matrix_name(int(codec.colorspace), self.index.width, self.index.height)
+        self._colour = Colour(matrix, full, SUPPORTED[codec.pix_fmt])
         try:
             self._decoder: Any = self._nvc.CreateDecoder(
                 gpuid=self._gpu, codec=getattr(self._nvc.cudaVideoCodec, nv_name), usedevicememory=True
             )
         except Exception as error:  # the library's own types differ from version to version
-            self._container.close()
-            raise InputError(f"{self._path}: nvdec cannot be started ({error}); use the decoder pyav") from error
-        self._filter = BitStreamFilterContext(filter_name, self._stream)
-        self._packets = self._container.demux(self._stream)
+            raise InputError(f"{self.path}: nvdec cannot be started ({error}); use the decoder pyav") from error
+        self._filter = BitStreamFilterContext(filter_name, self.stream)
         self._parameter_sets = annex_b(codec.name, bytes(codec.extradata or b""))
+        self._fresh = True  # no parameter sets were given yet
 
-    def _feed(self) -> None:
-        packet = None
-        try:
-            packet = next(self._packets, None)
-            if packet is None or not packet.size:
-                self._finished = True
-                self._decode(b"", 0)
-                return
-            if packet.is_corrupt:
-                raise DecodingError("a packet is cut off or damaged", packet.pts)
-            if self._awaits_key and not packet.is_keyframe:
-                return
-            self._awaits_key = False
-            packet.pts = packet.dts if packet.pts is None else packet.pts
-            first, self.landed = self.landed is None, packet.pts if self.landed is None else self.landed
-            for filtered in self._filter.filter(packet):
-                self._decode((self._parameter_sets if first else b"") + bytes(filtered), filtered.pts)
-        except av.error.EOFError:
-            self._finished = True
-        except (av.error.FFmpegError, OSError) as error:
-            self._finished = packet is None
-            raise DecodingError(str(error.strerror or error), packet.pts if packet else None) from error
+    def decode(self, packet: av.Packet) -> list[Decoded]:
+        """See `PacketDecoder.decode`."""
+        content = self._parameter_sets if self._fresh else b""
+        self._fresh, pts = False, packet.pts
+        return self._give(content + b"".join(bytes(part) for part in self._filter.filter(packet)), pts)
 
-    def _decode(self, content: bytes, pts: int) -> None:
+    def drain(self) -> list[Decoded]:
+        """See `PacketDecoder.drain`."""
+        self._filter.flush()
+        self._fresh = True
+        return self._give(b"", 0)
+
+    def picture(self, frame: Decoded) -> Planes:
+        """Return the planes of ``frame``, torch tensors on the GPU."""
+        both = frame.payload  # 3/2 H x W: luma, then rows of u v u v ...
+        height = self.index.height
+        chroma = both[both.shape[0] * 2 // 3 :]
+        return Planes(both[:height], chroma[:, 0::2], chroma[:, 1::2], self.index.width, self._colour)
+
+    def close(self) -> None:
+        """Give back the file and the decoding session."""
+        self._decoder = None
+        super().close()
+
+    def _give(self, content: bytes, pts: int) -> list[Decoded]:
         """Give NVDEC a packet (empty: let out all that is inside) and copy what comes out: its memory is used again."""
         data = self._nvc.PacketData()
         samples = np.frombuffer(content, np.uint8)
@@ -138,12 +88,14 @@ class NvDecoder:
         try:
             frames = self._decoder.Decode(data)
         except Exception as error:  # the library's own types differ from version to version
-            raise DecodingError(f"NVDEC: {error}", data.pts, LAG) from error
-        for frame in frames:
-            samples = torch.from_dlpack(frame).clone()
-            if self._colour.bits > 8:  # P016: samples are in the high bits
-                samples = (samples.view(torch.int16).int() & 0xFFFF) >> (16 - self._colour.bits)
-            self._ready.append(Decoded(frame.getPTS(), False, samples))
+            raise DecodingError(f"NVDEC: {error}", pts, LAG) from error
+        return [Decoded(frame.getPTS(), False, self._samples(frame)) for frame in frames]
+
+    def _samples(self, frame: Any) -> torch.Tensor:
+        samples = torch.from_dlpack(frame).clone()
+        if self._colour.bits > 8:  # P016: samples are in the high bits
+            samples = (samples.view(torch.int16).int() & 0xFFFF) >> (16 - self._colour.bits)
+        return samples
 
 
 def annex_b(codec: str, extradata: bytes) -> bytes:

@@ -7,7 +7,7 @@ knows how far that reaches (`PacketIndex.needs`). A decoder that met damage is n
 
 from pathlib import Path
 
-from backend.video.decoder import Decoded, Decoder, DecodingError
+from backend.video.decoder import Decoded, DecodingError, PacketDecoder
 from backend.video.errors import DamagedFrameError
 from backend.video.index import PacketIndex
 
@@ -20,7 +20,7 @@ class FrameFinder:
     "Order" is the position of a frame's packet in the file, that is, the order of decoding.
     """
 
-    def __init__(self, path: Path, index: PacketIndex, decoder: Decoder):
+    def __init__(self, path: Path, index: PacketIndex, decoder: PacketDecoder):
         self._path = path
         self._index = index
         self._decoder = decoder
