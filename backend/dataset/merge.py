@@ -63,13 +63,14 @@ def read_coco(path: Path) -> CocoFile:
         content = json.loads(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no JSON: {error}") from error
     try:
         images = [_checked_image(image) for image in content["images"]]
         classes = {category["id"]: str(category["name"]).strip() for category in content["categories"]}
         annotations: dict[Any, list[dict[str, Any]]] = {}
         for annotation in content["annotations"]:
+            hash(annotation["category_id"])  # TypeError for what cannot be an id; so below
             annotations.setdefault(annotation["image_id"], []).append(annotation)
     except KeyError as error:
         raise InputError(f"{path} is no COCO JSON of instances: it lacks {error}") from error
@@ -82,9 +83,10 @@ def read_coco(path: Path) -> CocoFile:
 
 def _checked_image(image: dict[str, Any]) -> dict[str, Any]:
     width, height = int(image["width"]), int(image["height"])
+    hash(image["id"])
     if not 0 < width * height <= MAX_PIXELS or min(width, height) <= 0:
         raise ValueError(f"image {image['file_name']!r} is {width} x {height}")
-    return {**image, "id": image["id"], "file_name": str(image["file_name"]), "width": width, "height": height}
+    return {**image, "file_name": str(image["file_name"]), "width": width, "height": height}
 
 
 def boxes_are_corners(images: list[dict[str, Any]], annotations: dict[Any, list[dict[str, Any]]]) -> bool:
@@ -97,11 +99,11 @@ def boxes_are_corners(images: list[dict[str, Any]], annotations: dict[Any, list[
                 continue
             try:
                 counts = to_counts(annotation.get("segmentation"), image["height"], image["width"])
+                x1, y1, x2, y2 = box(counts, image["height"]).tolist()
+                votes += _near(given, (x1, y1, x2, y2)) and not _near(given, (x1, y1, x2 - x1, y2 - y1))
             except (ValueError, TypeError):
                 continue
-            x1, y1, x2, y2 = box(counts, image["height"]).tolist()
             looked += 1
-            votes += int(_near(given, (x1, y1, x2, y2)) and not _near(given, (x1, y1, x2 - x1, y2 - y1)))
     return votes > looked / 2
 
 
@@ -112,7 +114,7 @@ def classes_of(files: Sequence[CocoFile]) -> list[str]:
         for file in files
         for annotations in file.annotations.values()
         for annotation in annotations
-        if annotation.get("category_id") in file.classes
+        if annotation["category_id"] in file.classes
     ]
     return list(dict.fromkeys(used))
 
@@ -154,7 +156,7 @@ def merge_images(
                 merged = MergedImage(video, number, path, image["width"], image["height"])
                 found[path] = merged
             for annotation in file.annotations.get(image["id"], ()):
-                category = categories.get(annotation.get("category_id"))
+                category = categories.get(annotation["category_id"])
                 if category is None:
                     problems.add(
                         Problem.BAD_ANNOTATION, f"annotation {annotation.get('id')} of {file.path}: no category"

@@ -87,7 +87,7 @@ def make_plan(
         for file in files
         if file.corners
     ]
-    return Plan(videos, classes, tuple(meaning.categories for meaning in meanings), frames, merged, inputs, notes)
+    return Plan(videos, classes, tuple(meanings), frames, merged, inputs, notes)
 
 
 def _with_merged(names: Sequence[str], more: Sequence[str]) -> list[str]:

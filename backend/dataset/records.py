@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
@@ -63,7 +63,6 @@ class Record:
     boxes: np.ndarray
     flags: list[list[Flag]]
     bodies: list[bytes]
-    extra: dict[str, Any] = field(default_factory=dict)
     dropped: dict[Dropped, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -105,7 +104,6 @@ class Spool:
             "boxes": record.boxes.tolist(),
             "flags": record.flags,
             "lengths": [len(body) for body in record.bodies],
-            "extra": record.extra,
         }
         self._file.write(json.dumps(head).encode() + b"\n" + b"".join(record.bodies))
 
@@ -129,5 +127,4 @@ class Spool:
                 np.array(head["boxes"], float).reshape(-1, 4),
                 [[Flag(flag) for flag in flags] for flags in head["flags"]],
                 texts,
-                head["extra"],
             )

@@ -36,13 +36,6 @@ class MaskFrame:
     mask: str
 
 
-@dataclass(frozen=True)
-class ObjectClasses:
-    """What the pixel values of one video mean: object id to category id (from 1)."""
-
-    categories: dict[int, int]
-
-
 def pair_folders(images: Sequence[Path], masks: Sequence[Path]) -> list[Pair]:
     """Pair image and mask folders given in the same order.
 
@@ -103,9 +96,8 @@ def list_frames(video: int, pair: Pair, problems: Problems, reviewed_only: bool 
     ]
 
 
-def object_classes(pairs: Sequence[Pair], annot_names: Sequence[str]) -> tuple[list[str], list[ObjectClasses]]:
-    """Return the class names, whose place counted from 1 is the category id, and the meaning of each pair's pixel
-    values.
+def object_classes(pairs: Sequence[Pair], annot_names: Sequence[str]) -> tuple[list[str], list[dict[int, int]]]:
+    """Return the class names, whose place counted from 1 is the category id, and object id to category id of each pair.
 
     Where a mask folder (or the folder it lies in) has ``objects.json``, that decides. Where not, value ``i`` is of
     the class ``annot_names[i - 1]``; names may be repeated there, so that several objects are of one class.
@@ -131,9 +123,7 @@ def object_classes(pairs: Sequence[Pair], annot_names: Sequence[str]) -> tuple[l
                 )
     by_value = {value: names.index(name) + 1 for value, name in enumerate(annot_names, 1)}
     return names, [
-        ObjectClasses(
-            by_value if objects is None else {entry.id: names.index(entry.class_name) + 1 for entry in objects}
-        )
+        by_value if objects is None else {entry.id: names.index(entry.class_name) + 1 for entry in objects}
         for objects in lists
     ]
 

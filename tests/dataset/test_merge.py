@@ -166,6 +166,8 @@ def test_an_image_that_is_nowhere_or_of_another_size_is_a_problem(lek):
     [
         ("{", "is no JSON"),
         ("[]", "is no COCO JSON"),
+        ("[" * 100_000, "is no JSON"),
+        ('{"images": [{"id": [], "file_name": "a", "width": 1, "height": 1}]}', "is no COCO JSON"),
         ('{"images": []}', "lacks 'categories'"),
         ('{"images": [], "annotations": [], "categories": []}', "holds no images"),
         ('{"images": [{"id": 1}], "annotations": [], "categories": []}', "is no COCO JSON"),

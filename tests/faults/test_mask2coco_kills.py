@@ -111,6 +111,7 @@ def test_killed_at_random_moments_it_leaves_no_set_and_the_next_run_is_whole(pro
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", range(5))
 def test_killed_sixty_times_it_leaves_no_set(project, whole, seed):
     kill_many(project, whole, project / "sets", kills=12, seed=100 + seed)
