@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field, field_validator
+from starlette.types import ASGIApp
 from tensorboard import default, program
 from tensorboard.util import tb_logging
 
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
 from backend.project.errors import InputError
-from backend.project.settings import Port, load_settings
+from backend.project.settings import Port, Settings, load_settings
 from backend.training.wsgi import WsgiApp, as_asgi
 from backend.web.gate import protect
 from backend.web.headers import content_policy
@@ -25,7 +26,7 @@ RELOAD_S = 5
 # Its page is one file with inline scripts that build others; nothing but itself is asked for data.
 POLICY = content_policy(
     {
-        "script-src": "'self' 'unsafe-inline' 'unsafe-eval'",
+        "script-src": "'self' 'unsafe-inline'",
         "style-src": "'self' 'unsafe-inline'",
         "font-src": "'self' data:",
     }
@@ -56,10 +57,12 @@ def main(argv: list[str]) -> None:
     if not settings.logdir.is_dir():
         raise InputError(f"--logdir {settings.logdir}: there is no such folder")
     ours = load_settings().model_copy(update={"bind_address": settings.host})
-    app = protect(
-        as_asgi(tensorboard_program(settings.logdir), POLICY), settings=ours, port=settings.port, policy=POLICY
-    )
-    serve(app, settings.host, settings.port)
+    serve(protected_board(settings.logdir, ours, settings.port), settings.host, settings.port)
+
+
+def protected_board(logdir: Path, settings: Settings, port: int) -> ASGIApp:
+    """Return TensorBoard for ``logdir`` behind the gate."""
+    return protect(as_asgi(tensorboard_program(logdir), POLICY), settings=settings, port=port, policy=POLICY)
 
 
 def tensorboard_program(logdir: Path) -> WsgiApp:

@@ -105,9 +105,31 @@ def app_routes() -> list[BaseRoute]:
     return create_streamlit_routes(st.App(EVERY_ELEMENT)._create_runtime())
 
 
+def protected_tensorboard(settings: Settings, port: int) -> ASGIApp:
+    """Return TensorBoard behind the gate, with nothing to show yet."""
+    from backend.training.tensorboard import protected_board
+
+    logs = settings.project_folder / "tensorboard"
+    logs.mkdir(exist_ok=True)
+    return protected_board(logs, settings, port)
+
+
+def tensorboard_routes() -> list[BaseRoute]:
+    """Return all routes of TensorBoard with its plugins."""
+    from tensorboard.backend.application import TensorBoardWSGI
+
+    from backend.training.tensorboard import tensorboard_program
+
+    program = tensorboard_program(Path.cwd())
+    while not isinstance(program, TensorBoardWSGI):
+        program = program._application  # the middlewares around it
+    return [Route(path, home) for path in (*program.exact_routes, *(f"{each}x" for each in program.prefix_routes))]
+
+
 KINDS: dict[str, tuple[Callable[[Settings, int], ASGIApp], Callable[[], list[BaseRoute]]]] = {
     "service": (protected_service, lambda: service().routes),
     "app": (protected_app, app_routes),
+    "tensorboard": (protected_tensorboard, tensorboard_routes),
 }
 
 
