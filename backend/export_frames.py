@@ -113,11 +113,22 @@ def main(argv: list[str]) -> None:
     """Run one export; see the module's text."""
     settings = _parse(argv)
     source, dest, cache = _places(settings)
-    index = load_index(source, cache)
-    choice = settings.model_dump(include={"from_frame", "to_frame", "every", "frames", "diverse"})
-    frames = plan_frames(len(index.pts), **choice)
-    _check_room(dest, source, index, frames, settings.diverse)
-    with Progress() as progress, output_lock(dest):
+    with Progress() as progress:
+        progress.stage("reading the video's index", limit_s=STAGE_LIMIT_S)
+        index = load_index(source, cache, progress.beat)
+        choice = settings.model_dump(include={"from_frame", "to_frame", "every", "frames", "diverse"})
+        frames = plan_frames(len(index.pts), **choice)
+        _check_dest(dest, index)
+        _check_room(dest, source, index, frames, settings.diverse)
+        frames, new = _export_locked(settings, source, dest, index, frames, progress)
+    print(f"{len(frames)} frames in {dest}, {new} of them new")
+
+
+def _export_locked(
+    settings: ExportSettings, source: Path, dest: Path, index: PacketIndex, frames: np.ndarray, progress: Progress
+) -> tuple[np.ndarray, int]:
+    """Export as the one writer of ``dest``; return the frames that were chosen, and how many of them are new."""
+    with output_lock(dest):
         folder = ExportFolder(dest, source, index)
         if settings.diverse is not None:
             frames = _choose(settings.diverse, frames, source, index, settings.workers, progress)
@@ -125,7 +136,7 @@ def main(argv: list[str]) -> None:
         folder.begin(settings)
         _export(folder, frames, missing, settings.workers, progress)
         folder.finish(frames)
-    print(f"{len(frames)} frames in {dest}, {len(missing)} of them new")
+        return frames, len(missing)
 
 
 class ExportFolder:
@@ -135,13 +146,7 @@ class ExportFolder:
         self.path = path
         self.source = source
         self.index = index
-        found = read_manifest(path)
-        if found is None and any(entry.suffix == ".png" for entry in path.iterdir()):
-            raise InputError(f"{path} holds pictures that no export has made; choose another folder")
-        if found is not None and found.inputs.get("video") not in (None, index.identity):
-            raise InputError(
-                f"{path} holds frames of another video, or of another version of it; choose another folder"
-            )
+        _check_dest(path, index)
         self._manifest = begin_manifest(path, "export_frames", {"video": index.identity}, {"picture": "PNG, RGB 8 bit"})
         self._unflushed: list[str] = []
 
@@ -156,12 +161,15 @@ class ExportFolder:
                 sizes.pop(name, None)
         there = [frame for frame in frames if file_name(frame) in sizes]
         progress.stage("checking what is there", len(there))
-        with ThreadPoolExecutor(_cores()) as pool:
+        pool = ThreadPoolExecutor(_cores())
+        try:
             for done, (frame, file) in enumerate(zip(there, pool.map(self._verified, there), strict=True), 1):
                 self._manifest.files.pop(file_name(frame), None)
                 if file is not None:
                     self._manifest.files[file_name(frame)] = file
                 progress.update(done)
+        finally:
+            pool.shutdown(cancel_futures=True)  # a stop must not wait for thousands of checksums
         return [int(frame) for frame in frames if file_name(frame) not in self._manifest.files]
 
     def begin(self, settings: ExportSettings) -> None:
@@ -273,6 +281,15 @@ def _places(settings: ExportSettings) -> tuple[Path, Path, Path | None]:
     if settings.dest is None:
         raise InputError("--dest is missing: the folder for the frames")
     return Path(settings.src), settings.dest, None
+
+
+def _check_dest(dest: Path, index: PacketIndex) -> None:
+    """Refuse a folder that holds something else than frames of this video."""
+    found = read_manifest(dest) if dest.is_dir() else None
+    if found is not None and found.inputs.get("video") not in (None, index.identity):
+        raise InputError(f"{dest} holds frames of another video, or of another version of it; choose another folder")
+    if found is None and dest.is_dir() and any(entry.suffix == ".png" for entry in dest.iterdir()):
+        raise InputError(f"{dest} holds pictures that no export has made; choose another folder")
 
 
 def _check_room(dest: Path, source: Path, index: PacketIndex, frames: np.ndarray, diverse: int | None) -> None:

@@ -140,7 +140,7 @@ def test_pictures_of_unknown_origin_are_not_overwritten(video, tmp_path):
     (tmp_path / "mine" / "000000.png").write_bytes(b"my drawing")
     with pytest.raises(InputError, match="no export has made"):
         export(video, tmp_path / "mine")
-    assert (tmp_path / "mine" / "000000.png").read_bytes() == b"my drawing"
+    assert [path.read_bytes() for path in (tmp_path / "mine").iterdir()] == [b"my drawing"]
 
 
 def scenes(number: int, size: tuple[int, int]) -> np.ndarray:

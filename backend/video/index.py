@@ -10,6 +10,7 @@ import io
 import logging
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -29,6 +30,7 @@ from backend.video.source import open_video_file
 
 CACHE_FORMAT = 2
 TRIM_PACKETS = 1000  # how far the first frame that can be decoded is looked for
+BEAT_PACKETS = 500
 CHECKED_FRAMES = 16  # decoded to see that the packets' times are the frames' times
 CONVERT = "convert it to mp4 or mkv with a video tool first"
 NO_TIMES = f"does not say when its frames are shown (AVI with B-frames, or a bare stream); {CONVERT}"
@@ -134,7 +136,9 @@ class PacketIndex:
         return [int(self.key_pts[last]), *(int(self.key_seek[last - step]) for step in back if step <= last), None]
 
 
-def load_index(path: Path | str, cache_folder: Path | None = None) -> PacketIndex:
+def load_index(
+    path: Path | str, cache_folder: Path | None = None, beat: Callable[[], None] = lambda: None
+) -> PacketIndex:
     """Return the index of a video, from the cache if the file has not changed since it was made.
 
     Parameters
@@ -143,6 +147,8 @@ def load_index(path: Path | str, cache_folder: Path | None = None) -> PacketInde
         The video.
     cache_folder
         Where indexes are kept (one small file a video); by default ``video_index/`` in the state folder.
+    beat
+        Called now and then while a long file is read.
 
     Raises
     ------
@@ -160,7 +166,7 @@ def load_index(path: Path | str, cache_folder: Path | None = None) -> PacketInde
     found = _read_cache(cached, stamp)
     if found is not None:
         return found
-    index = build_index(real)
+    index = build_index(real, beat)
     after = real.stat()
     if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         raise InputError(f"{real} is still being written; add it when the copy or recording has finished")
@@ -168,12 +174,12 @@ def load_index(path: Path | str, cache_folder: Path | None = None) -> PacketInde
     return index
 
 
-def build_index(path: Path) -> PacketIndex:
+def build_index(path: Path, beat: Callable[[], None] = lambda: None) -> PacketIndex:
     """Read every packet of ``path`` once and return its index; see `load_index`."""
     container, stream = open_video_file(path)
     with container:
         packets = _Packets(path, stream)
-        packets.read(container, stream)
+        packets.read(container, stream, beat)
     container, stream = open_video_file(path)
     with container:
         first = _first_frames(container, stream)
@@ -196,11 +202,13 @@ class _Packets:
         self.seen = 0
         self.promised = stream.frames  # 0 where the container does not say
 
-    def read(self, container: InputContainer, stream: VideoStream) -> None:
+    def read(self, container: InputContainer, stream: VideoStream, beat: Callable[[], None]) -> None:
         try:
             for packet in container.demux(stream):
                 if packet.size:
                     self._add(packet)
+                if self.seen % BEAT_PACKETS == 0:
+                    beat()
         except (av.error.FFmpegError, OSError) as error:
             self.warnings.append(f"reading stopped early ({error.strerror or error})")
         if self.promised > self.seen:

@@ -1,10 +1,12 @@
 """An export survives being killed at any moment, a full disk, and the death of a worker."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,19 +34,10 @@ def undisturbed(video: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return pictures(dest)
 
 
-def launch(video: Path, dest: Path, *arguments: str) -> subprocess.Popen:
-    command = [
-        sys.executable,
-        "-m",
-        "backend.export_frames",
-        "--src",
-        str(video),
-        "--dest",
-        str(dest),
-        "--workers",
-        "2",
-    ]
-    return subprocess.Popen([*command, *arguments], cwd=REPOSITORY, start_new_session=True, stdout=subprocess.DEVNULL)
+def launch(video: Path, dest: Path, **options) -> subprocess.Popen:
+    script = [sys.executable, "-m", "backend.export_frames"]
+    command = [*script, "--src", str(video), "--dest", str(dest), "--workers", "2"]
+    return subprocess.Popen(command, cwd=REPOSITORY, start_new_session=True, stdout=subprocess.DEVNULL, **options)
 
 
 def pictures(folder: Path) -> dict[str, bytes]:
@@ -115,18 +108,7 @@ def test_twenty_kills_at_moments_spread_over_an_export(video, undisturbed, tmp_p
 
 def test_the_death_of_one_worker_ends_the_export_with_its_name(video, tmp_path):
     dest = tmp_path / "out"
-    command = [
-        sys.executable,
-        "-m",
-        "backend.export_frames",
-        "--src",
-        str(video),
-        "--dest",
-        str(dest),
-        "--workers",
-        "2",
-    ]
-    process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    process = launch(video, dest, stderr=subprocess.PIPE, text=True)
     victim = None
     end = time.monotonic() + 60
     while victim is None:
@@ -146,6 +128,18 @@ def test_the_death_of_one_worker_ends_the_export_with_its_name(video, tmp_path):
     verify(dest)
 
 
+@contextlib.contextmanager
+def small_disk(folder: Path, options: str) -> Iterator[Path]:
+    """Mount a disk in memory; skips where that is not possible."""
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("tmpfs cannot be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
 NO_RESERVE = """
 import sys
 from backend.project import disk
@@ -161,12 +155,7 @@ if __name__ == "__main__":
 def test_a_disk_that_fills_up_ends_the_export_with_the_reason_and_it_goes_on_once_there_is_room(
     video, undisturbed, tmp_path
 ):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", disk], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("tmpfs cannot be mounted here")
-    try:
+    with small_disk(tmp_path / "disk", "size=400k") as disk:
         script = tmp_path / "script.py"
         script.write_text(NO_RESERVE)
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
@@ -182,5 +171,13 @@ def test_a_disk_that_fills_up_ends_the_export_with_the_reason_and_it_goes_on_onc
         assert done.returncode == 0, done.stderr
         assert pictures(disk / "out") == undisturbed
         verify(disk / "out")
-    finally:
-        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a read-only disk can only be mounted by root")
+def test_a_read_only_disk_is_refused_in_one_line(video, tmp_path):
+    with small_disk(tmp_path / "disk", "ro") as disk:
+        process = launch(video, disk / "out", stderr=subprocess.PIPE, text=True)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert errors.endswith("cannot be written; choose another --dest or change its permissions\n")
+    assert errors.count("\n") == 1

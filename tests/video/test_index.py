@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -29,7 +30,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Every path that is really read through."""
     read: list[Path] = []
 
-    def build(path: Path) -> PacketIndex:
+    def build(path: Path, beat: Callable[[], None]) -> PacketIndex:
         read.append(path)
         return build_index(path)
 
@@ -93,7 +94,7 @@ def test_identity_tells_videos_apart_and_copies_not(make_video, tmp_path):
 def test_a_file_that_grows_while_it_is_read_is_refused(make_video, tmp_path, monkeypatch):
     path = make_video(n_frames=10)
 
-    def grow(target: Path) -> PacketIndex:
+    def grow(target: Path, beat: Callable[[], None]) -> PacketIndex:
         index = build_index(target)
         with open(target, "ab") as file:
             file.write(b"more")
