@@ -9,7 +9,7 @@ from backend.video.colour import Colour, Planes, matrix_name
 from backend.video.decoder import Decoded, DecodingError, PacketDecoder
 from backend.video.index import PacketIndex
 
-JPEG_RANGE = 2  # AVCOL_RANGE_JPEG
+MPEG_RANGE, JPEG_RANGE = 1, 2  # AVCOL_RANGE_MPEG, limited; AVCOL_RANGE_JPEG, full
 STRICT = {"mjpeg": "explode"}  # hides damage unless told not to
 CENTRED_CHROMA = ("mjpeg", "mpeg1video")
 HALVES = {"420p": (True, True), "422p": (True, False), "444p": (False, False), "440p": (False, True)}
@@ -76,8 +76,8 @@ def _planes(picture: av.VideoFrame, codec: str) -> Planes:
     name = picture.format.name
     full = name.startswith("yuvj") or picture.color_range == JPEG_RANGE
     matrix = matrix_name(int(picture.colorspace), picture.width, picture.height)
-    if name in GREY:
-        colour = Colour(matrix, full, GREY[name], False, False)
+    if name in GREY:  # full range unless the file says otherwise: that is how FFmpeg means its grey formats
+        colour = Colour(matrix, picture.color_range != MPEG_RANGE, GREY[name], False, False)
         return Planes(_samples(picture, 0, colour.bits), None, None, picture.width, colour)
     half_width, half_height, bits = DIRECT[name]
     colour = Colour(matrix, full, bits, half_width, half_height, codec in CENTRED_CHROMA)

@@ -149,6 +149,17 @@ def write_tagged(path: Path, size: tuple[int, int], pix_fmt: str, matrix: str, r
     return path
 
 
+@pytest.mark.parametrize("pix_fmt", ["gray", "bgr0"])
+def test_lossless_grey_and_rgb_come_out_as_they_went_in(make_video, pix_fmt):
+    path = make_video("exact.mkv", 2, codec="ffv1", pix_fmt=pix_fmt, picture=grey_ramp)
+    with VideoReader(path) as video:
+        np.testing.assert_array_equal(video.read([1])[0], grey_ramp(1, (160, 96)))
+
+
+def grey_ramp(number: int, size: tuple[int, int]) -> np.ndarray:
+    return np.repeat(np.add.outer(np.arange(size[1]), np.arange(size[0]))[..., None].astype(np.uint8), 3, axis=2)
+
+
 def test_full_range_motion_jpeg_is_read_as_such(make_video):
     finest = {"qmin": "1", "qmax": "1"}
     path = make_video("mjpeg.avi", 1, codec="mjpeg", pix_fmt="yuvj420p", picture=patches, options=finest)
