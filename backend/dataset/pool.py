@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -20,6 +21,7 @@ import cv2
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 BATCH = 8  # tasks that travel together
 AHEAD = 3  # batches a worker that may be under way or waiting
 
@@ -58,7 +60,8 @@ def map_in_order(
     try:
         waiting: deque[Future] = deque()
         while work := list(islice(rest, batch)):
-            waiting.append(pool.submit(partial(_run, function), work))
+            with _undisturbed():
+                waiting.append(pool.submit(partial(_run, function), work))
             if len(waiting) >= workers * AHEAD:
                 yield from waiting.popleft().result()
         while waiting:
@@ -69,6 +72,16 @@ def map_in_order(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold back stop signals: one that arrives while a worker is being started would leave half a worker behind."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _run(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
     return [function(task) for task in tasks]
 
@@ -76,6 +89,7 @@ def _run(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Resu
 def _begin() -> None:
     """Make this process a worker: one thread, deaf to Ctrl-C (the caller hears it), gone with the caller."""
     cv2.setNumThreads(1)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # held back by the caller while it started us
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:

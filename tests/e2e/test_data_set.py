@@ -18,7 +18,8 @@ def test_a_set_is_made_from_proposed_pairs_and_looked_at(running_app: Server, pa
     """What the page promises: nothing to type, an explicit end, the birds in their colours."""
     project = tmp_path / "project"
     make_pair(project, "lek-north", range(0, 1500, 50), 3, size=(320, 192))
-    elsewhere = make_pair(tmp_path / "videos" / "field", "lek-south", range(0, 1500, 50), 2, size=(320, 192), classes=("reeve",))
+    field = tmp_path / "videos" / "field"
+    elsewhere = make_pair(field, "lek-south", range(0, 1500, 50), 2, size=(320, 192), classes=("reeve",))
     page.goto(running_app.sign_in_url)
     expect(page.get_by_role("heading", name="Home", level=1)).to_be_visible(timeout=SLOW_MS)
     page.get_by_test_id("stSidebarNav").get_by_role("link", name="Create COCO JSON", exact=True).click()
