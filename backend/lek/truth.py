@@ -34,6 +34,7 @@ SCHEMA = pa.schema(
         pa.field("rle", pa.binary()),  # COCO counts of the visible mask at full size; null where not seen or not asked
     ]
 )
+WITH_STATISTICS = ["frame", "bird"]  # what readers filter by; of the others they would only grow with the length
 BEHAVIOURS = pa.array([behaviour.name.lower() for behaviour in Behaviour])
 
 
@@ -41,7 +42,7 @@ class TruthWriter:
     """Streams truth to an open binary file; use it as a context manager."""
 
     def __init__(self, file: IO[bytes], lek: Lek):
-        self._writer = pq.ParquetWriter(file, SCHEMA, compression="zstd")
+        self._writer = pq.ParquetWriter(file, SCHEMA, compression="zstd", write_statistics=WITH_STATISTICS)
         self._lek = lek
 
     def __enter__(self) -> "TruthWriter":

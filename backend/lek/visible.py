@@ -33,7 +33,7 @@ class RunLengths:
     """Compressed run lengths of a chunk, bird after bird and frame after frame, in a buffer that grows as needed."""
 
     def __init__(self) -> None:
-        self._data = np.empty(1 << 18, np.uint8)
+        self._data = np.empty(1 << 22, np.uint8)
         self._end = 0
 
     def append(self, write: Callable[[np.ndarray, int], int]) -> None:
