@@ -196,6 +196,7 @@ REFUSED_AT_ONCE = {
     "an empty range": (["--frame-start", "5", "--frame-end", "5"], "frames 5 to 5"),
     "a GPU that is no number": (["--gpu-id", "first"], "GPU numbers"),
     "a GPU and the CPU": (["--gpu-id", "cpu", "0"], "cpu alone"),
+    "a GPU's decoder without a GPU": (["--decoder", "nvdec"], "needs a GPU"),
     "a GPU twice": (["--gpu-id", "0", "0"], "each once"),
     "class names that do not fit their number": (["--n-classes", "1", "--class-names", "a", "b"], "2 class names"),
     "too few video names": (["--video-name", "a", "b"], "1 videos"),
@@ -230,7 +231,7 @@ def test_a_video_that_is_missing_or_none_is_refused(lek, tmp_path, state):
 def test_without_a_model_the_refusal_says_how_to_get_one(lek, tmp_path, state):
     video, model = lek
     words = [word for word in command(video, tmp_path / "out", model) if word not in ("--model-dir", str(model))]
-    check_refused(words, "python -m backend.admin weights")
+    check_refused(words, "python -m backend.models convert")
 
 
 def test_two_videos_of_one_name_are_refused(lek, tmp_path, state):

@@ -24,7 +24,7 @@ def general_model(project_folder: Path) -> Path:
             return path
     raise InputError(
         f"no model was chosen, and {folder} holds no weights that know the class {BIRD}; choose --model-dir, "
-        "or get general weights with: python -m backend.admin weights"
+        "or take over downloaded ones with: python -m backend.models convert"
     )
 
 

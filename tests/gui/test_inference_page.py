@@ -81,7 +81,7 @@ def button(app: AppTest, label: str):
 
 def test_without_a_model_the_page_says_how_to_get_one(project):
     app = opened()
-    assert "python -m backend.admin weights" in said(app)
+    assert "python -m backend.models convert" in said(app)
     assert "Start" not in [each.label for each in app.button]
 
 
