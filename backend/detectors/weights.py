@@ -3,23 +3,19 @@
 A weights file carries its `DetectorSettings` in its header, so that the one file is enough to build the detector again.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from backend.detectors.detector import ClassRows, Detector
+from backend.detectors.header import WeightsHeader, read_header
 from backend.detectors.settings import DetectorSettings
 from backend.project.atomic import atomic_write
 from backend.project.errors import InputError
-from backend.project.settings import first_problem
 
-HEADER_KEY = "lektrack_detector"
 Weights = dict[str, Tensor]
 
 
@@ -43,26 +39,14 @@ def write_weights(
     path: Path, weights: Mapping[str, Tensor], settings: DetectorSettings, backbone_only: bool = False
 ) -> None:
     """Write ``weights`` with ``settings`` in the header, in one step."""
-    header = {HEADER_KEY: json.dumps({"backbone_only": backbone_only, "settings": settings.model_dump(mode="json")})}
     plain = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
-    atomic_write(path, save(plain, header))
+    atomic_write(path, save(plain, WeightsHeader(settings, backbone_only).text()))
 
 
 def read_weights(path: Path) -> WeightsFile:
     """Read a file of `write_weights`; InputError where it is none."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(HEADER_KEY, "null"))
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"weights {path} cannot be read: {error}") from error
-    if header is None:
-        raise InputError(f"weights {path} do not say what they are; convert them: python -m backend.models convert")
-    try:
-        settings = DetectorSettings.model_validate(header["settings"])
-    except ValidationError as error:
-        raise InputError(f"weights {path}: {first_problem(error)}") from error
-    return WeightsFile(weights, settings, bool(header["backbone_only"]))
+    header = read_header(path)
+    return WeightsFile(load_file(path), *header)
 
 
 def start_from(detector: Detector, file: WeightsFile) -> Started:

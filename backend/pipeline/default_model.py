@@ -1,10 +1,8 @@
 """The model that is used when none was chosen: weights trained on COCO, restricted to the class bird."""
 
-import json
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
+from backend.detectors.header import list_weights
 from backend.project.errors import InputError
 
 BIRD = "bird"
@@ -28,17 +26,7 @@ def general_model(project_folder: Path) -> Path:
     )
 
 
-def detector_weights(folder: Path) -> dict[Path, list[str]]:
+def detector_weights(folder: Path) -> dict[Path, tuple[str, ...]]:
     """Return the weights files in ``folder`` that hold a whole network, each with its class names."""
-    found = {path: _classes(path) for path in sorted(folder.glob("*.safetensors"))}
-    return {path: classes for path, classes in found.items() if classes}
-
-
-def _classes(path: Path) -> list[str]:
-    """Return the class names in the header of a weights file; none for a backbone or a file of another kind."""
-    try:
-        with safe_open(path, framework="np") as file:
-            header = json.loads((file.metadata() or {}).get("lektrack_detector", "null"))
-        return [] if header is None or header["backbone_only"] else header["settings"]["class_names"]
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
-        return []
+    found = list_weights(folder).items()
+    return {path: header.settings.class_names for path, header in found if not header.backbone_only}

@@ -1,0 +1,52 @@
+"""What a weights file says of itself in its header. Reading it needs no torch and no weights."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+
+from backend.detectors.settings import DetectorSettings
+from backend.project.errors import InputError
+from backend.project.settings import first_problem
+
+HEADER_KEY = "lektrack_detector"
+
+
+class WeightsHeader(NamedTuple):
+    """The detector the weights belong to; ``backbone_only`` tells those of a classifier from those of a detector."""
+
+    settings: DetectorSettings
+    backbone_only: bool
+
+    def text(self) -> dict[str, str]:
+        """Return it as safetensors stores it."""
+        value = {"backbone_only": self.backbone_only, "settings": self.settings.model_dump(mode="json")}
+        return {HEADER_KEY: json.dumps(value)}
+
+
+def read_header(path: Path) -> WeightsHeader:
+    """Return the header of a weights file; InputError where it is none of ours."""
+    try:
+        with safe_open(path, framework="np") as file:
+            header = json.loads((file.metadata() or {}).get(HEADER_KEY, "null"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"weights {path} cannot be read: {error}") from error
+    if header is None:
+        raise InputError(f"weights {path} do not say what they are; convert them: python -m backend.models convert")
+    try:
+        return WeightsHeader(DetectorSettings.model_validate(header["settings"]), bool(header["backbone_only"]))
+    except ValidationError as error:
+        raise InputError(f"weights {path}: {first_problem(error)}") from error
+
+
+def list_weights(folder: Path) -> dict[Path, WeightsHeader]:
+    """Return the weights files of ours in ``folder``, by name; files of another kind are passed over."""
+    found: dict[Path, WeightsHeader] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            found[path] = read_header(path)
+        except InputError:
+            continue
+    return found
