@@ -28,8 +28,9 @@ class GpuCutter:
         self._device = device
 
     def open(self, video: VideoPlan) -> VideoReader:
-        """Open a video."""
-        return VideoReader(video.path, video.decoder, video.index_folder)
+        """Open a video, to be decoded on this very GPU."""
+        decoder = f"nvdec:{torch.device(self._device).index or 0}" if video.decoder == "nvdec" else video.decoder
+        return VideoReader(video.path, decoder, video.index_folder)
 
     def read(self, reader: VideoReader, frame: int) -> torch.Tensor:
         """Return (H, W, 3) uint8 RGB."""

@@ -1,6 +1,6 @@
 """The settings of `backend.inference`, and the choices that it makes where the user made none."""
 
-import importlib.util
+import importlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +18,7 @@ from backend.pipeline.supervisor import Limits
 from backend.pipeline.worker import WorkerOptions
 from backend.project.errors import InputError
 from backend.project.settings import load_settings
+from backend.video.source import open_video_file
 
 CHUNK_FRAMES = {"gpu": 4000, "cpu": 32}  # about a minute of work
 BATCH_SIZE = {"gpu": 8, "cpu": 1}
@@ -107,7 +108,10 @@ def decide(settings: InferenceSettings, devices: Sequence[str]) -> RunSettings:
     overlap = settings.tile_overlap
     if overlap is None:
         overlap = min(settings.tile) // 4 if settings.tile else 0
-    nvdec = settings.decoder == "nvdec" or (settings.decoder == "auto" and kind == "gpu" and nvdec_found())
+    if kind == "cpu" and settings.decoder == "nvdec":
+        raise InputError("--decoder nvdec needs a GPU; with --gpu-id cpu use pyav")
+    wanted = kind == "gpu" and settings.decoder != "pyav"
+    nvdec = wanted and (settings.decoder == "nvdec" or nvdec_reads(settings.video_path))
     return RunSettings(
         frame_start=settings.frame_start,
         frame_end=settings.frame_end,
@@ -152,6 +156,18 @@ def share_machine(settings: InferenceSettings, devices: Sequence[str]) -> list[W
     return [WorkerOptions(device, wanted, max(1, cores // wanted), settings.n_saver_proc) for device in devices]
 
 
-def nvdec_found() -> bool:
-    """Tell whether videos can be decoded on the GPU here."""
-    return importlib.util.find_spec("PyNvVideoCodec") is not None
+def nvdec_reads(videos: Sequence[Path]) -> bool:
+    """Tell whether all videos can be decoded on the GPU here."""
+    try:
+        importlib.import_module("PyNvVideoCodec")
+    except (ImportError, OSError, RuntimeError):  # not installed, or without the driver's libraries
+        return False
+    from backend.video.decode_nv import CODECS, SUPPORTED  # imports torch
+
+    for video in videos:
+        container, stream = open_video_file(video)
+        with container:
+            codec = stream.codec_context
+            if codec.name not in CODECS or codec.pix_fmt not in SUPPORTED:
+                return False
+    return True

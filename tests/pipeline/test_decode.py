@@ -41,7 +41,7 @@ def all_batches(decoders, works):
             if batch is None:
                 multiprocessing.connection.wait(decoders.connections, 20)
                 continue
-            got.append((work, batch.number, batch.decoded.frames, np.array(batch.pictures)))
+            got.append((work, batch.number, batch.decoded.frames, np.asarray(batch.pictures).copy()))
             decoders.release(batch)
             left -= 1
     return got
@@ -79,6 +79,20 @@ def test_regions_are_cut_before_they_are_resized(plan):
             for r, region in enumerate(regions):
                 expected = resize(whole[region.y1 : region.y2, region.x1 : region.x2], (40, 24))
                 assert (pictures[2 * k + r] == expected).all()
+
+
+def test_decoding_in_threads_on_a_device_gives_the_same_batches(plan):
+    device = VideoPlan("lek", plan.path, plan.folder, SIZE, (Region(8, 6, 152, 90),), (72, 42), 4)
+    works = [Work(0, Chunk(0, 30))]
+    got = {}
+    for where in (None, "cpu:0"):  # a device of torch, though no GPU
+        decoders = Decoders([device], 2, 1, where)
+        got[where] = {number: (frames, pictures) for _, number, frames, pictures in all_batches(decoders, works)}
+        decoders.close()
+    assert got[None].keys() == got["cpu:0"].keys()
+    for number, (frames, pictures) in got[None].items():
+        assert frames == got["cpu:0"][number][0]
+        assert np.abs(pictures.astype(int) - got["cpu:0"][number][1].astype(int)).max() <= 1
 
 
 def test_a_decoder_runs_ahead_by_its_slots_and_no_farther(plan):
