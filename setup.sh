@@ -131,14 +131,24 @@ download_wheels() {
   say "every package is in $folder; on the other machine: bash setup.sh start --wheels $folder"
 }
 
+# Labelled pictures of the sample become a training set: export, COCO JSON, report.
 demo() {
   install
-  local project
+  local project video frames pictures=() masks=()
   project=$(project_folder)
   sample "$project"
-  "$VENV/bin/python" -m backend.export_frames --src "$project/sample_videos/lek-north.mp4" \
-    --dest "$project/exported_frames/lek-north" --from-frame 0 --to-frame 500 --diverse 24
-  say "results are in $project: sample_videos, segannot, exported_frames"
+  for video in lek-north lek-south; do
+    frames=$(cd "$project/segannot/$video" && printf '%s,' [0-9]*.png | sed 's/\.png//g; s/,$//')
+    "$VENV/bin/python" -m backend.export_frames --src "$video" --frames "$frames"
+    pictures+=("$project/exported_frames/$video") masks+=("$project/segannot/$video")
+  done
+  if [[ ! -f $project/COCO_jsons/demo_train.json ]]; then
+    "$VENV/bin/python" -m backend.mask2coco --img-folder-path "${pictures[@]}" --mask-folder-paths "${masks[@]}" \
+      --json-path-train "$project/COCO_jsons/demo_train.json" --json-path-val "$project/COCO_jsons/demo_val.json" \
+      --train-ratio 0.8
+  fi
+  say "results are in $project: sample_videos, segannot, exported_frames, COCO_jsons"
+  say "open $project/COCO_jsons/demo_report.html in a browser; training takes longer: .venv/bin/python -m backend.train --help"
 }
 
 lint() {
