@@ -4,6 +4,7 @@ A worker that raises or dies ends the whole with an error that names it; results
 """
 
 import bisect
+import heapq
 import multiprocessing
 import signal
 import sys
@@ -18,7 +19,9 @@ from backend.project.errors import InputError
 
 END_S = 5.0  # a worker that was told to end, or killed, is gone within this
 STRETCHES_A_WORKER = 4
-MIN_STRETCH = 8  # frames
+PARTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+WORTH_PARTING = 0.9  # GOPs are parted when that saves a tenth of the time
+DECODE_SHARE = 0.3  # of the time of one frame that is decoded and exported
 
 
 class Crew:
@@ -108,26 +111,52 @@ class Crew:
 
 
 def cut_stretches(frames: Sequence[int], keys: Iterable[int], workers: int) -> list[list[int]]:
-    """Cut ascending ``frames`` into runs for ``workers`` processes, at key frames (``keys``) where it can be.
+    """Cut ascending ``frames`` into runs for ``workers`` processes so that all are soon done.
 
-    Several runs a worker keep all of them busy to the end; a run that begins inside a GOP costs the decoding of the
-    frames before it.
+    A run that begins behind a key frame (``keys``) costs the decoding of the frames between, so GOPs stay whole where
+    there are enough of them, and are cut into as many parts as pay where there are not.
     """
     if not frames:
         return []
-    length = max(MIN_STRETCH, -(-len(frames) // (workers * STRETCHES_A_WORKER)))
-    starts = sorted(keys)
-    cuts = [0]
-    while len(frames) - cuts[-1] > length * 3 // 2:
-        first, last = cuts[-1] + length // 2 + 1, cuts[-1] + length * 3 // 2
-        at_key = [place for place in range(first, last) if _enters(frames[place - 1], frames[place], starts)]
-        cuts.append(min(at_key, key=lambda place: abs(place - cuts[-1] - length), default=cuts[-1] + length))
-    return [list(frames[begin:end]) for begin, end in zip(cuts, [*cuts[1:], len(frames)], strict=True)]
+    starts = sorted({0, *keys})
+    gops: dict[int, list[int]] = {}
+    for frame in frames:
+        gops.setdefault(starts[bisect.bisect_right(starts, frame) - 1], []).append(frame)
+    most = min(workers, max(map(len, gops.values())))
+    whole = _merged(list(gops.values()), workers)
+    parted = [_parted(gops.values(), parts) for parts in PARTS if parts <= most]
+    best = min([whole, *parted], key=lambda plan: _time(plan, starts, workers))
+    return best if _time(best, starts, workers) < WORTH_PARTING * _time(whole, starts, workers) else whole
 
 
-def _enters(before: int, here: int, starts: list[int]) -> bool:
-    """Whether a key frame lies after ``before``, up to ``here``."""
-    return bisect.bisect_right(starts, before) < bisect.bisect_right(starts, here)
+def _merged(gops: list[list[int]], workers: int) -> list[list[int]]:
+    """Return short GOPs put together, `STRETCHES_A_WORKER` runs for each worker."""
+    length = sum(map(len, gops)) / (workers * STRETCHES_A_WORKER)
+    runs = [gops[0]]
+    for gop in gops[1:]:
+        if len(runs[-1]) < length:
+            runs[-1] = [*runs[-1], *gop]
+        else:
+            runs.append(gop)
+    return runs
+
+
+def _parted(gops: Iterable[list[int]], parts: int) -> list[list[int]]:
+    """Return every GOP cut into ``parts`` runs."""
+    cut = []
+    for gop in gops:
+        bounds = [len(gop) * part // parts for part in range(parts + 1)]
+        cut += [gop[begin:end] for begin, end in zip(bounds, bounds[1:], strict=False) if end > begin]
+    return cut
+
+
+def _time(plan: list[list[int]], starts: list[int], workers: int) -> float:
+    """Return about how long ``plan`` takes, each run going to the worker that is free first."""
+    free = [0.0] * workers
+    for run in plan:
+        decoded = run[-1] - starts[bisect.bisect_right(starts, run[0]) - 1] + 1
+        heapq.heapreplace(free, free[0] + DECODE_SHARE * decoded + (1 - DECODE_SHARE) * len(run))
+    return max(free)
 
 
 def _how(exit_code: int | None) -> str:

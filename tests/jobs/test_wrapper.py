@@ -443,7 +443,7 @@ class TestApp:
 
     def test_a_terminal_that_is_hung_up_takes_no_job_along(self, store, tmp_path):
         terminal = (
-            "import os, pty, sys, time\npid, _ = pty.fork()\n"
+            "import os, pty, signal, sys, time\nsignal.signal(signal.SIGHUP, signal.SIG_DFL)\npid, _ = pty.fork()\n"
             f"if pid == 0: os.execv(sys.executable, [sys.executable, '-c', {self.CODE!r}])\n"
             "print(pid, flush=True); time.sleep(1000)"
         )

@@ -57,7 +57,8 @@ def test_every_frame_is_done_once(workers):
 
 
 def no_workers_left() -> bool:
-    return not [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+    children = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return not [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
 @pytest.mark.parametrize(
@@ -122,15 +123,22 @@ def test_stretches_hold_every_frame_once_in_order():
     assert cut_stretches([], [0], 2) == []
 
 
-def test_stretches_are_balanced_and_begin_at_key_frames_where_they_can():
-    cut = cut_stretches(list(range(1000)), range(0, 1000, 25), 4)
-    assert all(stretch[0] % 25 == 0 for stretch in cut)
-    assert 12 <= len(cut) <= 24
-    assert max(map(len, cut)) <= 94  # half as much again as an even share of 1000 / (4 x 4)
+@pytest.mark.parametrize("gop, workers, runs", [(25, 4, 14), (12, 2, 8), (1, 8, 32)], ids=str)
+def test_stretches_begin_at_key_frames_where_there_are_enough(gop, workers, runs):
+    cut = cut_stretches(list(range(1000)), range(0, 1000, gop), workers)
+    assert all(stretch[0] % gop == 0 for stretch in cut)
+    assert runs - 2 <= len(cut) <= runs + 2
+    assert max(map(len, cut)) <= 2 * 1000 / len(cut)
 
 
-def test_one_long_gop_is_still_shared_by_all_workers():
-    assert len(cut_stretches(list(range(250)), [0], 8)) >= 8
+def test_two_long_gops_are_whole_for_two_workers_and_shared_by_more():
+    frames, keys = list(range(500)), [0, 250]
+    assert [stretch[0] for stretch in cut_stretches(frames, keys, 2)] == [0, 250]
+    assert len(cut_stretches(frames, keys, 8)) >= 8
+
+
+def test_one_long_gop_is_shared_but_not_into_crumbs():
+    assert 4 <= len(cut_stretches(list(range(250)), [0], 8)) <= 8
 
 
 def test_time_is_not_wasted_when_there_is_nothing_to_do():
