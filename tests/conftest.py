@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.videos import write_video
+from tests.web.browser import browser, page
+
+__all__ = ["browser", "page"]  # one Chromium for all: Playwright starts once in a process
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,10 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.browser import browser, page
 from tests.web.servers import Server, app_server, installation, running
-
-__all__ = ["browser", "page"]
 
 
 @pytest.fixture

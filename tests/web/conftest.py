@@ -8,11 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.browser import browser, page
 from tests.web.run_server import KINDS
 from tests.web.servers import Server, installation, running, unused_port
-
-__all__ = ["browser", "page"]
 
 
 def server_of(kind: str, state: Path, base: str = "") -> Server:
