@@ -22,7 +22,8 @@ def general_model(project_folder: Path) -> Path:
             return path
     raise InputError(
         f"no model was chosen, and {folder} holds no weights that know the class {BIRD}; choose --model-dir, "
-        "or take over downloaded ones with: python -m backend.models convert"
+        "or get some: python -m backend.models fetch coco_resnet50 (needs a network), "
+        "or python -m backend.models convert FILE for a downloaded file"
     )
 
 

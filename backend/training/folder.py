@@ -9,6 +9,8 @@ CARD_FILE = "README.md"
 METRICS_FILE = "metrics.json"
 HISTORY_FILE = "history.json"
 REFUSED_FILE = "refused_batch.json"
+COMPARISON_FILE = "comparison.json"
+COMPARED_PREDICTIONS = ("predictions_a.json", "predictions_b.json")
 CURVES = ("curves_loss.png", "curves_ap.png")
 
 

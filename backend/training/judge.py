@@ -10,10 +10,11 @@ from backend.project.atomic import atomic_json, atomic_write
 from backend.project.locks import output_lock
 from backend.project.manifest import Manifest, begin_manifest, finished_file, now
 from backend.training.coco import PictureSet, check_classes, read_pictures
+from backend.training.drawing import as_jpeg
 from backend.training.evaluate import Evaluation, evaluate, predict
 from backend.training.folder import METRICS_FILE
 from backend.training.hardware import describe
-from backend.training.pictures import as_jpeg, chosen_places, draw_predictions
+from backend.training.pictures import chosen_places, draw_predictions
 from backend.training.plan import check_folder
 from backend.training.ranks import Ranks
 from backend.training.settings import TrainSettings

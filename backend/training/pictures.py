@@ -5,11 +5,11 @@ from collections import defaultdict
 import cv2
 import numpy as np
 
-from backend.masks import rle
 from backend.masks.drawing import overlay
 from backend.training.ap import Result
 from backend.training.batches import Batch
-from backend.training.coco import Picture, PictureSet
+from backend.training.coco import PictureSet
+from backend.training.drawing import draw_results, draw_truth
 
 MOST_PICTURES = 4
 MOST_SIDE_PX = 640
@@ -51,32 +51,6 @@ def draw_predictions(found: PictureSet, places: list[int], results: list[Result]
         above.append(draw_truth(image, picture, found.class_names))
         below.append(draw_results(image, by_picture[picture.image_id], found.class_names))
     return _sheet([above, below])
-
-
-def draw_truth(image: np.ndarray, picture: Picture, class_names: tuple[str, ...]) -> np.ndarray:
-    """Return ``image`` with its labels drawn."""
-    counts = [picture.counts(instance) for instance in picture.instances[:255]]
-    names = [class_names[instance.class_id - 1] for instance in picture.instances[:255]]
-    return _drawn(image, counts, names)
-
-
-def draw_results(image: np.ndarray, results: list[Result], class_names: tuple[str, ...]) -> np.ndarray:
-    """Return ``image`` with predictions and their scores drawn, the best 255 of them."""
-    ordered = sorted(results, key=lambda result: result["score"])[-255:]  # the best one on top
-    counts = [result["segmentation"]["counts"].encode() for result in ordered]
-    names = [f"{class_names[result['category_id'] - 1]} {result['score']:.2f}" for result in ordered]
-    return _drawn(image, counts, names)
-
-
-def as_jpeg(picture: np.ndarray) -> bytes:
-    """Return (H, W, 3) uint8 RGB as a JPEG file."""
-    return cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
-
-
-def _drawn(image: np.ndarray, counts: list[bytes], names: list[str]) -> np.ndarray:
-    height, width = image.shape[:2]
-    boxes = np.array([rle.box(each, height) for each in counts]).reshape(-1, 4)
-    return overlay(image, rle.paint(counts, height, width), boxes, names)
 
 
 def _sheet(rows: list[list[np.ndarray]]) -> np.ndarray:

@@ -2,9 +2,7 @@
 predictions, drawings, and the best weights so far.
 """
 
-import json
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +14,12 @@ from backend.project.atomic import atomic_json, atomic_write
 from backend.training.batches import Batch
 from backend.training.checkpoints import TrainingState
 from backend.training.coco import PictureSet
+from backend.training.drawing import as_jpeg
 from backend.training.evaluate import Evaluation, predict
 from backend.training.folder import ModelFolder
-from backend.training.pictures import as_jpeg, chosen_places, draw_batch, draw_predictions
+from backend.training.history import FORMAT, read_history
+from backend.training.pictures import chosen_places, draw_batch, draw_predictions
 
-FORMAT = 1
 WRITE_EVERY_S = 2.0
 PICTURES = {"train": "training/what_the_network_sees", "val": "validation/truth_above_predictions_below"}
 KEPT_PREDICTIONS = 3  # newest ones, besides the best
@@ -114,11 +113,3 @@ class Record:
         self._written = time.monotonic()
         content = {**self._facts, "points": self.points, "evaluations": self.evaluations}
         atomic_json(self.folder.history, content, durable=False)
-
-
-def read_history(path: Path) -> dict[str, Any]:
-    """Return a training's history; an empty one where none can be read: it only tells, nothing needs it."""
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {"format": FORMAT, "n_steps": 0, "steps_per_epoch": 1, "points": [], "evaluations": []}

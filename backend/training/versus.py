@@ -16,11 +16,10 @@ from backend.training.ap import Result
 from backend.training.coco import PictureSet, read_pictures
 from backend.training.compare import compare, totals
 from backend.training.evaluate import Evaluation, evaluate
+from backend.training.folder import COMPARED_PREDICTIONS, COMPARISON_FILE
 from backend.training.plan import check_folder
 from backend.training.ranks import Ranks, devices
 
-COMPARISON_FILE = "comparison.json"
-PREDICTIONS = ("predictions_a.json", "predictions_b.json")
 SHOWN = 5
 
 
@@ -68,9 +67,11 @@ def versus(settings: CompareSettings) -> None:
             "differences": [each.record() for each in differences],
         }
         atomic_json(settings.out_dir / COMPARISON_FILE, content)
-        for name, each in zip(PREDICTIONS, results, strict=True):
+        for name, each in zip(COMPARED_PREDICTIONS, results, strict=True):
             atomic_json(settings.out_dir / name, each)
-        manifest.files = {name: finished_file(settings.out_dir / name) for name in (COMPARISON_FILE, *PREDICTIONS)}
+        manifest.files = {
+            name: finished_file(settings.out_dir / name) for name in (COMPARISON_FILE, *COMPARED_PREDICTIONS)
+        }
         manifest.counts = {"images": len(sets[0]), "differences": len(differences)}
         manifest.complete, manifest.finished = True, now()
         manifest.write(settings.out_dir)

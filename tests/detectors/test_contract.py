@@ -125,14 +125,17 @@ def test_judging_gives_what_losses_and_detections_give_apart(detector, pictures)
 def test_half_precision_gives_float32_results_near_those_of_full_precision(detector, pictures):
     other = copy.deepcopy(detector)
     other.number_format = "bf16"
+    sums = {"loss_objectness": [0.0, 0.0], "loss_class": [0.0, 0.0]}
     with torch.no_grad():
-        torch.manual_seed(3)
-        losses, found = other.judge(pictures, SIZES, truth())
-        torch.manual_seed(3)
-        full, _ = detector.judge(pictures, SIZES, truth())
-    assert found.scores.dtype == found.boxes.dtype == found.masks.dtype == torch.float32
-    for name in ("loss_objectness", "loss_class"):
-        assert losses[name].item() == pytest.approx(full[name].item(), rel=0.1, abs=0.05)
+        for seed in range(6):  # rounding changes the order of proposals, and so which of them are drawn for the loss
+            for k, each in enumerate((other, detector)):
+                torch.manual_seed(seed)
+                losses, found = each.judge(pictures, SIZES, truth())
+                assert found.scores.dtype == found.boxes.dtype == found.masks.dtype == torch.float32
+                for name, both in sums.items():
+                    both[k] += losses[name].item() / 6
+    for name, (half, full) in sums.items():
+        assert half == pytest.approx(full, rel=0.1, abs=0.05), name
 
 
 def test_frozen_stages_do_not_learn(detector):

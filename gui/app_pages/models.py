@@ -1,0 +1,24 @@
+"""Models: everything that was trained, and which of two is better at what."""
+
+import streamlit as st
+
+from gui.widgets.context import active_jobs, title
+from gui.widgets.live import live
+from gui.widgets.models_view import choose_comparison, project_models, show_card, show_comparison, show_table
+
+ALL, TWO = "All models", "Compare two"
+
+title("models")
+models = project_models()
+if not models:
+    st.info("No model was trained yet.", icon=":material/deployed_code:")
+    st.page_link(st.session_state["pages"]["train"], label="Go to Train", icon=":material/model_training:")
+elif st.segmented_control("View", [ALL, TWO], default=ALL, required=True, label_visibility="collapsed") == TWO:
+    choose_comparison(models)
+    live(show_comparison, busy=bool(active_jobs("compare")))
+else:
+    ticked = show_table(models)
+    if ticked is None:
+        st.caption("Tick a row to see that model's card.")
+    else:
+        show_card(ticked)

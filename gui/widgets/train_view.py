@@ -1,0 +1,153 @@
+"""A training at work or ended: its job, curves, words about them, pictures, and TensorBoard."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from backend.jobs import Job, JobSpec, JobState, Slot
+from backend.project.paths import resolve_under
+from backend.training.advice import advice
+from backend.training.folder import ModelFolder
+from backend.training.history import read_history
+from backend.training.library import list_models
+from backend.web.links import service_link
+from gui.widgets.context import active_jobs, job_store, project, refusals, settings, submit
+from gui.widgets.job_view import escape, show_job
+
+BOARD = "tensorboard"
+PICTURES = {"val": "validation: truth above, predictions below", "train": "what the network sees"}
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training: the folder of its model, which may not be there yet, and the newest job that wrote it."""
+
+    folder: ModelFolder
+    job: Job | None
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is at work or waits."""
+        return self.job is not None and not self.job.state.is_over
+
+
+def list_trainings() -> list[Training]:
+    """Return all trainings of the project, the newest first; those started by hand come last."""
+    jobs: dict[Path, Job] = {}
+    for job in job_store().list(kind="train", project=project().root):
+        if job.output is not None:
+            jobs.setdefault(job.output, job)
+    found = [Training(ModelFolder(path), job) for path, job in jobs.items()]
+    by_hand = [model.path for model in list_models(project().root / "training") if model.path not in jobs]
+    return found + [Training(ModelFolder(path), None) for path in by_hand]
+
+
+def choose_training() -> Training | None:
+    """Let the user choose a training."""
+    found = {training.folder.root.name: training for training in list_trainings()}
+    if not found:
+        st.info("No training was started yet.", icon=":material/model_training:")
+        return None
+    asked = st.session_state.pop("asked-training", None)
+    if asked in found:
+        st.session_state["training-shown"] = asked
+    return found[st.selectbox("Training", list(found), key="training-shown")]
+
+
+def show_training(chosen: Training) -> bool:
+    """Draw everything about a training; return whether it is at work."""
+    now = next((each for each in list_trainings() if each.folder == chosen.folder), chosen)
+    if now.job is not None:
+        show_job(now.job, "train")
+    history = read_history(now.folder.history)
+    for text in advice(history):
+        st.warning(text, icon=":material/lightbulb:")
+    show_figures(history)
+    left, right = st.columns(2)
+    if len(history["points"]) > 1:
+        left.caption("Loss: lower is better. Validation is what counts.")
+        left.line_chart(losses(history), x="step", y="loss", color="of", height=280)
+    if history["evaluations"]:
+        right.caption("Average precision of the masks on the validation set: 100 is perfect.")
+        right.line_chart(precisions(history), x="step", y="AP", color="of", height=280)
+    show_pictures(now.folder)
+    return now.busy
+
+
+def show_figures(history: dict) -> None:
+    """Draw the newest figures in large."""
+    if not history["points"]:
+        st.caption("The first figures come after some steps.")
+        return
+    point, found = history["points"][-1], history["evaluations"]
+    figures = {"Step": f"{point['step']} of {history['n_steps']}", "Loss": f"{point['loss']:.3f}"}
+    if found:
+        best = max(found, key=lambda each: each["metrics"]["mask"]["ap"] or 0)
+        figures["Validation loss"] = f"{found[-1]['losses']['loss']:.3f}"
+        figures["Best mask AP"] = f"{100 * (best['metrics']['mask']['ap'] or 0):.1f}"
+        figures["of it at IoU 0.5"] = f"{100 * (best['metrics']['mask']['ap50'] or 0):.1f}"
+    figures["Images a second"] = f"{point['images_per_s']:.2f}"
+    for column, (name, value) in zip(st.columns(len(figures)), figures.items(), strict=True):
+        column.metric(name, value)
+
+
+def losses(history: dict) -> pd.DataFrame:
+    """Return training and validation loss by step, one row a point (their steps differ, and gaps break lines)."""
+    rows = [(each["step"], each["loss"], "training") for each in history["points"]]
+    rows += [(each["step"], each["losses"]["loss"], "validation") for each in history["evaluations"]]
+    return pd.DataFrame(rows, columns=["step", "loss", "of"])
+
+
+def precisions(history: dict) -> pd.DataFrame:
+    """Return mask AP by step, percent, one row a point."""
+    names = {"AP": "ap", "AP at IoU 0.5": "ap50"}
+    rows = [
+        (each["step"], 100 * (each["metrics"]["mask"][key] or 0), name)
+        for each in history["evaluations"]
+        for name, key in names.items()
+    ]
+    return pd.DataFrame(rows, columns=["step", "AP", "of"])
+
+
+def show_pictures(folder: ModelFolder) -> None:
+    """Draw the newest drawn pictures."""
+    for kind, caption in PICTURES.items():
+        newest = max(folder.pictures.glob(f"{kind}_*.jpg"), default=None)
+        if newest is not None:
+            real = resolve_under(newest, settings().roots)
+            st.image(real.read_bytes(), caption=f"Step {int(newest.stem.split('_')[1])}, {caption}", width="stretch")
+
+
+def show_board(folder: ModelFolder) -> bool:
+    """Draw the way to TensorBoard: start, link once it answers, stop; return whether it is at work."""
+    logs = folder.tensorboard
+    title = f"TensorBoard of {folder.root.name}"
+    job = next((job for job in active_jobs(BOARD) if job.title == title), None)
+    if job is None:
+        if logs.is_dir() and st.button("Start TensorBoard", icon=":material/monitoring:"):
+            with refusals():
+                command = ("-m", "backend.training.tensorboard", "--logdir", str(logs))
+                submit(
+                    JobSpec(
+                        kind=BOARD,
+                        title=title,
+                        command=command,
+                        project=project().root,
+                        slot=Slot.NONE,
+                        service=True,
+                    )
+                )
+                st.rerun()
+        return False
+    link, stop = st.columns([0.7, 0.3], vertical_alignment="center")
+    if job.state is JobState.RUNNING and job.port:
+        address = service_link(settings(), st.context.headers.get("Host"), job.port)
+        link.link_button("Open TensorBoard", address, icon=":material/open_in_new:")
+    else:
+        link.caption(escape(f"TensorBoard is {job.state}: the link comes when it answers."))
+    if stop.button("Stop TensorBoard", disabled=job.state is JobState.STOPPING):
+        with refusals():
+            job_store().stop(job.id)
+    return True
