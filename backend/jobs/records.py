@@ -20,6 +20,7 @@ from backend.project.errors import InputError
 SPEC_FILE = "job.json"
 CLAIM_FILE = "wrapper.json"
 EXIT_FILE = "exit.json"
+FURTHEST_FILE = "furthest.json"
 LOG_FILE = "log"
 WRAPPER_LOG_FILE = "wrapper.log"
 
@@ -54,6 +55,15 @@ class ClaimRecord(BaseModel):
     def identity(self) -> ProcessIdentity:
         """The wrapper."""
         return ProcessIdentity(self.pid, self.start_time, self.boot_id)
+
+
+class FurthestRecord(BaseModel):
+    """How far any attempt of a job that was cut off has come: units done by stage."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    format: int = 1
+    done: dict[str, int] = {}
 
 
 Record = TypeVar("Record", bound=BaseModel)

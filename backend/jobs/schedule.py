@@ -4,6 +4,7 @@ First it looks, without holding anything: which rows say that a process lives, a
 by an update that only takes if the row is still as it was read. What is started is decided in one transaction.
 """
 
+import contextlib
 import json
 import logging
 import signal
@@ -19,7 +20,15 @@ from backend.jobs.job import Job
 from backend.jobs.launcher import LOCAL, Launcher
 from backend.jobs.log import tail
 from backend.jobs.process import Process, Sight, boot_id, job_processes, observe, send, stop_tree
-from backend.jobs.records import EXIT_FILE, WRAPPER_LOG_FILE, ExitRecord, read_record
+from backend.jobs.records import (
+    EXIT_FILE,
+    FURTHEST_FILE,
+    WRAPPER_LOG_FILE,
+    ExitRecord,
+    FurthestRecord,
+    read_record,
+    write_record,
+)
 from backend.jobs.slots import GpuError, GpuList
 from backend.jobs.states import WITH_PROCESS, JobState, Slot
 from backend.jobs.store import FRESH, SELECT, JobStore, identity
@@ -89,17 +98,35 @@ def keep_scheduling(store: JobStore, end: threading.Event) -> None:
             return
 
 
-def cut_off(store: JobStore, job: Job, why: str, most: int = MOST_CUT_OFFS) -> None:
-    """Queue ``job`` again if it can resume and was not cut off ``most`` times; otherwise it is lost."""
-    again = job.resumable and job.cut_offs < most
+def cut_off(store: JobStore, job: Job, why: str, most: int = MOST_CUT_OFFS, hung: bool = False) -> None:
+    """Queue ``job`` again if it can resume and was not cut off ``most`` times in a row; otherwise it is lost.
+
+    An attempt that got further than all before it begins a new row, unless it ``hung``: a night with many power
+    failures goes on, while a job that brings its own end about each time at the same place does not.
+    """
+    furthest, further = _furthest(store, job)
+    before = 0 if further and not hung else job.cut_offs
+    again = job.resumable and before < most
     if again:
-        count = f"queued again, {job.cut_offs + 1} of {most} times"
-        columns = FRESH | {"cut_offs": job.cut_offs + 1, "reason": f"{why}; {count}"}
+        count = f"queued again, {before + 1} of {most} times"
+        columns = FRESH | {"cut_offs": before + 1, "reason": f"{why}; {count}"}
     else:
-        tries = f" {job.cut_offs + 1} times in a row" if job.cut_offs else ""
+        tries = f" {before + 1} times in a row" if before else ""
         columns = {"ended": time.time(), "reason": f"{why}{tries}"}
     with store.database.writing() as connection:
-        store.move(connection, job, JobState.QUEUED if again else JobState.LOST, **columns)
+        moved = store.move(connection, job, JobState.QUEUED if again else JobState.LOST, **columns)
+    if moved and further:
+        with contextlib.suppress(OSError):  # a full disk: then this attempt counts as no further
+            write_record(store.folder(job.id), FURTHEST_FILE, furthest)
+
+
+def _furthest(store: JobStore, job: Job) -> tuple[FurthestRecord, bool]:
+    """Return how far the job has come in any attempt, and whether the newest one got further than those before."""
+    known = read_record(store.folder(job.id), FURTHEST_FILE, FurthestRecord) or FurthestRecord()
+    progress = store.progress(job.id)
+    if progress is None or progress.done <= known.done.get(progress.stage, 0):
+        return known, False
+    return FurthestRecord(done={**known.done, progress.stage: progress.done}), True
 
 
 def _reconcile_unclaimed(store: JobStore, job: Job, wrapper_ended: bool) -> bool:

@@ -36,7 +36,7 @@ from backend.jobs.process import (
 from backend.jobs.progress import PROGRESS_FILE, Progress
 from backend.jobs.records import CLAIM_FILE, EXIT_FILE, LOG_FILE, ClaimRecord, ExitRecord, write_record
 from backend.jobs.schedule import UNCLAIMED_S, cut_off, keep_scheduling, not_ended, scheduling_pass
-from backend.jobs.states import JobState, Slot
+from backend.jobs.states import ACTIVE, JobState, Slot
 from backend.jobs.store import JobStore
 from backend.jobs.watch import Silence
 from backend.project.errors import InputError
@@ -183,7 +183,7 @@ class Wrapper:
         if row.state is JobState.STOPPING:
             return Verdict(JobState.STOPPED, not_ended("stopped on request", left), exit_code)
         if row.resumable and row.cut_offs < MOST_HUNG and not left:
-            cut_off(self.store, row, words, most=MOST_HUNG)
+            cut_off(self.store, row, words, most=MOST_HUNG, hung=True)
             return None
         return Verdict(JobState.FAILED, words, exit_code)
 
@@ -250,6 +250,7 @@ def main(argv: list[str]) -> None:
         record(store, job, verdict)
     if not wrapper.told_to_end or verdict is not None:
         hand_over(store)
+        tell(store)
 
 
 def prepare(job: Job) -> None:
@@ -310,6 +311,17 @@ def hand_over(store: JobStore) -> None:
         except (OSError, sqlite3.Error, InputError) as error:
             log.warning("the queue cannot go on now: %s", error)
         time.sleep(TICK_S)
+
+
+def tell(store: JobStore) -> None:
+    """Write the morning report, and send it, if nothing is left to do. It may fail; the job is over all the same."""
+    try:
+        if all(job.service for job in store.list(states=ACTIVE)):
+            from backend.upkeep.morning import report_if_over  # most wrappers never need it
+
+            report_if_over(store.state)
+    except Exception as error:
+        log.warning("the morning report could not be written: %s", error)
 
 
 def _pump(pipe: IO[bytes], path: Path) -> None:

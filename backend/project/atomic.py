@@ -66,6 +66,12 @@ def atomic_json(path: Path | str, value: Any, durable: bool = True) -> None:
     atomic_write(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", durable)
 
 
+def replace_folder(partial: Path, final: Path) -> None:
+    """Let the finished folder ``partial`` take the name ``final``, which is not there or an empty folder."""
+    os.replace(partial, final)
+    fsync_folder(final.parent)
+
+
 def move_aside(path: Path, reason: str) -> Path:
     """Rename ``path`` to ``NAME.reason-YYYYMMDD-HHMMSS`` beside it, content untouched, and return the new path."""
     aside = path.with_name(f"{path.name}.{reason}-{time.strftime('%Y%m%d-%H%M%S')}")

@@ -6,7 +6,7 @@ import re
 import tomllib
 import zoneinfo
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import tomli_w
@@ -20,6 +20,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 FORMAT = 1
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+ADDRESS = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+")
 
 
 def state_folder() -> Path:
@@ -27,6 +28,45 @@ def state_folder() -> Path:
     folder = Path(os.environ.get("LEKTRACK_STATE") or REPOSITORY / ".lektrack").resolve()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
+
+
+class Notify(BaseModel):
+    """Who is told when the night's work is over, and how. Nobody by default; passwords are kept elsewhere.
+
+    ``after_min`` is how long jobs must have worked in all since the last report for another one to be worth it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    after_min: float = Field(default=30, ge=0, le=100_000)
+    email_to: tuple[str, ...] = ()
+    email_from: str = "lektrack@localhost"
+    smtp_host: str = "localhost"
+    smtp_port: Port = 25
+    smtp_security: Literal["none", "starttls", "tls"] = "none"
+    smtp_user: str = ""
+    webhook_url: str = ""
+
+    @field_validator("email_to")
+    @classmethod
+    def _addresses(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            if not ADDRESS.fullmatch(value):
+                raise ValueError(f"{value!r} is not an e-mail address, such as anna@example.org")
+        return values
+
+    @field_validator("email_from")
+    @classmethod
+    def _from(cls, value: str) -> str:
+        return cls._addresses((value,))[0]
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError(f"{value!r} must be an address such as https://chat.example.org/hooks/abc")
+        return value
 
 
 class Settings(BaseModel):
@@ -45,6 +85,7 @@ class Settings(BaseModel):
     cpu_slots: int = Field(default=1, ge=1, le=1024)
     gpus: tuple[Annotated[int, Field(ge=0)], ...] | None = None
     time_zone: str = "UTC"
+    notify: Notify = Notify()
 
     @property
     def roots(self) -> tuple[Path, ...]:

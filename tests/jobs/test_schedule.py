@@ -14,6 +14,7 @@ import pytest
 from backend.jobs import schedule
 from backend.jobs.job import Job
 from backend.jobs.process import JobMark, identity_of
+from backend.jobs.progress import Progress
 from backend.jobs.records import EXIT_FILE, ExitRecord, write_record
 from backend.jobs.schedule import CUT_OFF, MOST_CUT_OFFS, UNCLAIMED_S, scheduling_pass
 from backend.jobs.slots import GpuError
@@ -382,6 +383,18 @@ class TestReconcile:
         scheduling_pass(store, shelf)
         assert store.get(job.id).state is LOST
         assert store.get(job.id).reason == f"{CUT_OFF} 4 times in a row"
+
+    def test_attempts_that_get_further_do_not_count_and_the_same_place_again_does(self, store, shelf):
+        job = store.submit(python("", resumable=True))
+        for done, expected in ((10, 0), (20, 1), (30, 1), (30, 1), (5, 2), (31, 3), (0, 1)):
+            scheduling_pass(store, shelf)
+            assert (store.get(job.id).state, store.get(job.id).cut_offs) == (STARTING, expected)
+            claimed_by(store, job, os.getpid(), attempts=store.get(job.id).attempts, boot_id="before")
+            with Progress(job.folder) as progress:
+                progress.stage("frames", 100)
+                progress.update(done)
+        scheduling_pass(store, shelf)
+        assert store.get(job.id).state is STARTING
 
     def test_a_retry_counts_anew(self, store, shelf):
         job = claimed_by(store, store.submit(python("", resumable=True)), os.getpid(), boot_id="before", cut_offs=3)
