@@ -3,16 +3,16 @@
 import math
 
 import numpy as np
-from numba import njit
 
 from backend.masks.rle import write_counts
+from backend.project.kernels import kernel
 
 BYTES_A_COUNT = 14
 MARGIN = 0.25  # of a box's sides, room for what shifting and stretching adds
 WHOLE, FRONT, BACK, CUT_SHORT = range(4)
 
 
-@njit(cache=True)
+@kernel
 def draw_all(members, parts, cut, warp, offsets, codes, boxes, height, width):
     """Draw detections.
 
@@ -65,7 +65,7 @@ def draw_all(members, parts, cut, warp, offsets, codes, boxes, height, width):
     return out_boxes, areas, ends, out[: ends[n]].copy()
 
 
-@njit(cache=True)
+@kernel
 def room(rows, boxes, height, width):
     """Return x1, y1, x2, y2 (int) of the part of the picture that a mask of these rows may take."""
     x1, y1, x2, y2 = float(width), float(height), 0.0, 0.0
@@ -82,7 +82,7 @@ def room(rows, boxes, height, width):
     )
 
 
-@njit(cache=True)
+@kernel
 def paint(code, mask, left, top, height):
     """Add the mask of compressed counts to ``mask`` (h, w) uint8, whose first pixel is (row top, column left)."""
     before = np.zeros(3, np.int64)
@@ -109,7 +109,7 @@ def paint(code, mask, left, top, height):
         run += 1
 
 
-@njit(cache=True)
+@kernel
 def keep_part(mask, part, cut):
     """Erase from ``mask`` what lies on the other side of a cut across its long axis."""
     n, sx, sy = 0, 0.0, 0.0
@@ -139,7 +139,7 @@ def keep_part(mask, part, cut):
                 mask[row, column] = 0
 
 
-@njit(cache=True)
+@kernel
 def stretch(source, warp):
     """Return ``source`` shifted and stretched about the middle of its box."""
     box = np.zeros(4, np.float32)
@@ -159,7 +159,7 @@ def stretch(source, warp):
     return result
 
 
-@njit(cache=True)
+@kernel
 def ellipse(box, width, height):
     """Return compressed counts, (bytes,) uint8, and area of an upright ellipse that fills ``box`` (4,) int64."""
     x1, y1, x2, y2 = box
@@ -175,7 +175,7 @@ def ellipse(box, width, height):
     return out[: encode(mask, x1, y1, height, width, out)].copy(), area
 
 
-@njit(cache=True)
+@kernel
 def encode(mask, left, top, height, width, out):
     """Write the compressed counts of ``mask`` (h, w), a part of a height x width picture; return how many bytes."""
     starts, lengths = np.empty(mask.size, np.int64), np.empty(mask.size, np.int64)
@@ -193,7 +193,7 @@ def encode(mask, left, top, height, width, out):
     return write_counts(starts[:n], lengths[:n], height * width, out)
 
 
-@njit(cache=True)
+@kernel
 def measure_box(mask, left, top, box):
     """Write the box of ``mask`` into ``box`` (4,) and return its area."""
     area = 0

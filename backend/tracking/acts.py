@@ -47,6 +47,7 @@ class _Act(_Plain):
     who: str = Field(min_length=1, max_length=80)
     why: str = Field(default="", max_length=2000)
     version: int = Field(ge=0)  # lines the log had when the reviewer decided
+    key: str = Field(default="", max_length=80)  # acts with one key are one decision: undone, and sent again, as one
 
 
 class _RangeAct(_Act):
@@ -140,6 +141,22 @@ class Keep(_RangeAct):
     pairs: tuple[tuple[Anchor, Anchor], ...]
 
 
+class Unsure(_RangeAct):
+    """A doubt was looked at and cannot be decided from the video. The pairs say which doubt; they need not be right."""
+
+    act: Literal["unsure"] = "unsure"
+    pairs: tuple[tuple[Anchor, Anchor], ...]
+
+
+class Audit(_Act):
+    """A moment drawn at random was looked at: whether the bird at ``anchor`` was rightly called ``identity``."""
+
+    act: Literal["audit"] = "audit"
+    anchor: Anchor
+    identity: Identity
+    verdict: Literal["right", "wrong", "unsure"]
+
+
 class Reviewed(_RangeAct):
     """A person watched the range and found everything right in the end."""
 
@@ -162,7 +179,7 @@ class Undo(_Act):
 
 
 Act = Annotated[
-    Name | Swap | Unlink | Merge | Link | Lost | NotABird | Draw | Keep | Reviewed | Rename | Undo,
+    Name | Swap | Unlink | Merge | Link | Lost | NotABird | Draw | Keep | Unsure | Audit | Reviewed | Rename | Undo,
     Field(discriminator="act"),
 ]
 _ACT = TypeAdapter(Act)

@@ -5,6 +5,7 @@ seen twice in a frame) is left out and reported, so that the board can list it.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from backend.tracking.acts import (
     Act,
     Anchor,
+    Audit,
     Draw,
     Keep,
     Link,
@@ -23,6 +25,7 @@ from backend.tracking.acts import (
     Reviewed,
     Swap,
     Unlink,
+    Unsure,
     active,
 )
 from backend.tracking.schemas import State
@@ -55,16 +58,64 @@ class DoesNotApplyError(Exception):
 
 def replay(tracks: Tracks, acts: Sequence[Act]) -> Replayed:
     """Apply ``acts`` (those that are not undone) to the automatic ``tracks``, oldest first."""
-    counting = active(acts)
-    reviewed = tuple((act.from_frame, _end(act)) for act in counting if isinstance(act, Reviewed | Keep))
-    table = _Table(tracks)
-    outcomes = []
-    for act in counting:
+    replaying = Replaying(tracks)
+    for act in active(acts):
+        replaying.apply(act)
+    return replaying.result()
+
+
+class Replaying:
+    """`replay` one act at a time, for whoever adds acts to a long log. Undone acts are never given to it."""
+
+    def __init__(self, tracks: Tracks):
+        self._tracks = tracks
+        self._table = _Table(tracks)
+        self._outcomes: list[Outcome] = []
+        self._reviewed: list[tuple[int, int]] = []
+
+    def copy(self) -> "Replaying":
+        """Return one that can go another way."""
+        other = Replaying.__new__(Replaying)
+        other._tracks, other._table = self._tracks, self._table.copy()
+        other._outcomes, other._reviewed = [*self._outcomes], [*self._reviewed]
+        return other
+
+    def apply(self, act: Act) -> Outcome:
+        """Apply one more act and return what became of it."""
+        if isinstance(act, Reviewed | Keep):
+            self._reviewed.append((act.from_frame, _end(act)))
         try:
-            outcomes.append(Outcome(act.id, _APPLY[type(act)](table, act)))
+            outcome = Outcome(act.id, _APPLY[type(act)](self._table, act))
         except DoesNotApplyError as problem:
-            outcomes.append(Outcome(act.id, 0, str(problem)))
-    return Replayed(table.finished() if table.changed else tracks, tuple(outcomes), reviewed)
+            outcome = Outcome(act.id, 0, str(problem))
+        self._outcomes.append(outcome)
+        return outcome
+
+    def result(self) -> Replayed:
+        """Return the tracks as they are now; the very same ones where nothing was changed."""
+        tracks = self._table.finished() if self._table.changed else self._tracks
+        return Replayed(tracks, tuple(self._outcomes), tuple(self._reviewed))
+
+    def anchor(self, track: int, from_frame: int, to_frame: int = END) -> Anchor:
+        """Return what an act on ``track`` in a range is anchored to: its first sighting there, else its last before.
+
+        Raises
+        ------
+        DoesNotApplyError
+            If the track is nowhere seen up to ``to_frame``; guessed boxes are no sightings.
+        """
+        columns = self._table.columns
+        rows = np.flatnonzero(columns["track_id"] == track)
+        rows = rows[(columns["detection"][rows] != NONE) | (self._table.drawn_by[rows] > 0)]
+        place = int(np.searchsorted(columns["frame"][rows], from_frame))
+        if place == len(rows) or columns["frame"][rows[place]] >= to_frame:
+            place -= 1
+        if place < 0:
+            raise DoesNotApplyError(f"frame {from_frame}: track {track} is not seen here")
+        frame, row = int(columns["frame"][rows[place]]), int(rows[place])
+        if columns["detection"][row] != NONE:
+            return Anchor(frame=frame, detection=int(columns["detection"][row]))
+        return Anchor(frame=frame, drawn=int(self._table.drawn_by[row]))
 
 
 @dataclass(frozen=True)
@@ -89,6 +140,13 @@ class _Table:
         self.track_of = dict(enumerate(tracks.track_of_name))
         self.spans = tracks.spans
         self.next_track = max(int(tracks.track_id.max(initial=0)), *self.track_of.values(), 0) + 1
+
+    def copy(self) -> "_Table":
+        """Return one that can be changed by itself."""
+        other = copy(self)
+        other.columns = {name: column.copy() for name, column in self.columns.items()}
+        other.drawn_by, other.names, other.track_of = self.drawn_by.copy(), [*self.names], dict(self.track_of)
+        return other
 
     def row_at(self, anchor: Anchor) -> int:
         """Return the row of an anchor."""
@@ -272,7 +330,7 @@ def _keep(table: _Table, act: Keep) -> int:
     return 0
 
 
-def _reviewed(table: _Table, act: Reviewed) -> int:
+def _nothing(table: _Table, act: Reviewed | Unsure | Audit) -> int:
     return 0
 
 
@@ -297,6 +355,8 @@ _APPLY = {
     NotABird: _not_a_bird,
     Draw: _draw,
     Keep: _keep,
-    Reviewed: _reviewed,
+    Reviewed: _nothing,
+    Unsure: _nothing,
+    Audit: _nothing,
     Rename: _rename,
 }

@@ -220,11 +220,16 @@ def corrections_log(folder: Path, manifest: Manifest) -> Path:
     In a project that is ``corrections/VIDEO/DETECTIONS_RUN.jsonl``, for tracks anywhere else ``corrections.jsonl``
     beside them.
     """
+    return corrections_path(folder, manifest.inputs["detections_run"])
+
+
+def corrections_path(folder: Path, detections_run: str) -> Path:
+    """Return the same for tracks in ``folder`` that need not be there yet."""
     folder = folder.absolute()
     if folder.parent.parent.name != "track_output":
         return folder / "corrections.jsonl"
     project, video = folder.parents[2], folder.parent.name
-    return project / "corrections" / video / f"{manifest.inputs['detections_run']}.jsonl"
+    return project / "corrections" / video / f"{detections_run}.jsonl"
 
 
 def read_tracklets(folder: Path) -> pa.Table:

@@ -1,0 +1,137 @@
+"""Describe what each bird looks like, so that tracking can tell birds apart that met.
+
+    python -m backend.describe --detections data/inference_output/lek/night-1 --gpu-id 0
+    python -m backend.describe --detections data/inference_output/lek/night-1 --kind colour
+
+Writes appearance_A_B.parquet beside the detections, where backend.track looks for them. ``learnt`` first trains a small
+network on this video, without labels: pictures of one tracklet are one bird, birds of one moment are different ones.
+``colour`` needs no training (colour of body parts, and shape), but depends on pose: it is for videos that are too short
+or too empty to learn from. Runs again where it was stopped.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from backend.jobs.progress import Progress
+from backend.jobs.script import ScriptParser, ScriptSettings, run_script
+from backend.pipeline.detections import DetectionsRun, open_detections
+from backend.project.errors import InputError
+from backend.project.locks import output_lock
+from backend.project.manifest import Manifest, begin_manifest, finished_file, now
+from backend.tracking.appearance_files import appearance_file, write_appearance
+from backend.tracking.appearance_making import Colour, Learnt, NothingToLearn, sampled
+from backend.video import VideoReader
+from backend.video.index import load_index
+
+SCRIPT, MANIFEST = "describe", "appearance.manifest.json"
+
+
+class DescribeSettings(ScriptSettings):
+    """The arguments of this script; the names are the options."""
+
+    detections: Path
+    out: Path | None
+    kind: Literal["colour", "learnt"]
+    per_second: float = Field(gt=0, le=60)
+    steps: int = Field(ge=1, le=1_000_000)
+    seed: int = Field(ge=0)
+    video_path: Path | None
+    gpu_id: str = Field(pattern=r"^(cpu|\d{1,3})$")
+    if_possible: bool
+
+
+def main(argv: list[str]) -> None:
+    """Run the script."""
+    settings = parse(argv)
+    run = open_detections(settings.detections.resolve())
+    if not run.complete:
+        raise InputError(f"{run.folder}: inference did not finish; run it again")
+    folder = (settings.out or run.folder).resolve()
+    with output_lock(folder), open_source(settings, run) as reader, Progress() as progress:
+        manifest = begin(settings, run, folder)
+        if manifest.complete:
+            print(f"{folder}: was there already, nothing to do")
+            return
+        chunks = run.chunks
+        try:
+            describer = Colour() if settings.kind == "colour" else learnt(settings, run, reader, folder, progress)
+        except NothingToLearn as error:
+            if not settings.if_possible:
+                raise
+            print(f"describe: warning: {error}; birds stay undescribed", file=sys.stderr)
+            chunks = []
+        progress.stage("describing birds", len(chunks))
+        for k, chunk in enumerate(chunks):
+            if not (folder / appearance_file(chunk)).exists():
+                part = run.load(chunk)
+                rows, vectors = describer.describe(reader, part, sampled(part.seen, settings.per_second), progress.beat)
+                write_appearance(folder, chunk, part.found.frame[rows], part.found.detection[rows], vectors)
+            progress.update(k + 1)
+        manifest.files = {appearance_file(chunk): finished_file(folder / appearance_file(chunk)) for chunk in chunks}
+        manifest.complete, manifest.finished = True, now()
+        manifest.write(folder / MANIFEST)
+    print(folder)
+
+
+def parse(argv: Sequence[str]) -> DescribeSettings:
+    """Return the checked arguments."""
+    parser = ScriptParser("backend.describe", __doc__)
+    add = parser.add_argument
+    add("--detections", required=True, help="folder of a detections run")
+    add("--out", default=None, help="folder to write to (default: that of the detections)")
+    add("--kind", default="learnt", help="learnt (default) or colour, which needs no training and tells less")
+    add("--per-second", default=5.0, help="how often a bird is described (default 5)")
+    add("--steps", default=600, help="length of the training, for --kind learnt (default 600)")
+    add("--seed", default=0, help="of the training's random numbers (default 0)")
+    add("--video-path", default=None, help="the video, if it was moved since")
+    add("--gpu-id", default="cpu", help="GPU of the network by number, for --kind learnt, or cpu (default)")
+    add("--if-possible", action="store_true", help="where there is nothing to learn from, end well")
+    return parser.settings(DescribeSettings, argv)
+
+
+def open_source(settings: DescribeSettings, run: DetectionsRun) -> VideoReader:
+    """Open the video that the detections are of; InputError if it is not there or is another one."""
+    path = settings.video_path or Path(run.manifest.inputs.get("video_path", ""))
+    if not path.is_file():
+        raise InputError(f"the video {path} is not there; say where it is with --video-path")
+    index = load_index(path)
+    expected = run.manifest.inputs.get("video_identity")
+    if expected is not None and index.identity != expected:
+        raise InputError(f"{path} is not the video that was looked at (its content differs)")
+    reader = VideoReader(path, index=index)
+    if reader.size != (run.facts.width, run.facts.height) or len(reader) < run.facts.frame_end:
+        reader.close()
+        raise InputError(f"{path} is not the video that was looked at (its size or length differs)")
+    return reader
+
+
+def begin(settings: DescribeSettings, run: DetectionsRun, folder: Path) -> Manifest:
+    """Return the manifest of the descriptors; InputError if others lie there."""
+    inputs = {"detections": str(run.folder), "started": run.manifest.started.isoformat()}
+    chosen = {"kind": settings.kind, "per_second": settings.per_second}
+    if settings.kind == "learnt":
+        chosen |= {"steps": settings.steps, "seed": settings.seed}
+    manifest = begin_manifest(folder / MANIFEST, SCRIPT, inputs, chosen)
+    foreign = not (folder / MANIFEST).exists() and any(
+        (folder / appearance_file(chunk)).exists() for chunk in run.chunks
+    )
+    if foreign:
+        raise InputError(f"{folder} holds descriptors that this script did not make; choose another with --out")
+    manifest.write(folder / MANIFEST)
+    return manifest
+
+
+def learnt(
+    settings: DescribeSettings, run: DetectionsRun, reader: VideoReader, folder: Path, progress: Progress
+) -> Learnt:
+    """Return the network of this video, trained now unless it was before."""
+    device = "cpu" if settings.gpu_id == "cpu" else f"cuda:{settings.gpu_id}"
+    return Learnt.of_video(folder, run, reader, settings.per_second, settings.steps, settings.seed, device, progress)
+
+
+if __name__ == "__main__":
+    run_script("describe", main)

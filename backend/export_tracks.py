@@ -1,0 +1,76 @@
+"""Write tracks, with people's corrections applied, in the formats of other programs.
+
+    python -m backend.export_tracks --tracks data/track_output/lek/night-1 --to csv netcdf --out /tmp/night-1
+    python -m backend.export_tracks --tracks data/track_output/lek/night-1 --to mot --automatic --out /tmp/uncorrected
+
+Formats: csv, parquet, mot, npy (as from idtracker.ai), netcdf (for movement); backend/tracking/export_formats.py
+describes them. What was there is replaced. For COCO and pictures see backend.visualize.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from backend.jobs.progress import Progress
+from backend.jobs.script import ScriptParser, ScriptSettings, run_script
+from backend.project.errors import InputError
+from backend.project.locks import output_lock
+from backend.project.manifest import begin_manifest, finished_file, manifest_path, now, read_manifest, sha256
+from backend.tracking.export_formats import FORMATS
+from backend.tracking.schemas import TRACKS
+from backend.tracking.tracks import corrections_log, open_tracks, track_manifest
+
+
+class ExportSettings(ScriptSettings):
+    """The arguments of this script; the names are the options."""
+
+    tracks: Path
+    to: tuple[Literal["csv", "parquet", "mot", "npy", "netcdf"], ...] = Field(min_length=1)
+    out: Path
+    automatic: bool
+
+
+def main(argv: list[str]) -> None:
+    """Run the script."""
+    settings = parse(argv)
+    source = track_manifest(settings.tracks)
+    if settings.out.resolve() == settings.tracks.resolve():
+        raise InputError(f"--out {settings.out} is the run itself; choose another folder")
+    tracks = open_tracks(settings.tracks, corrections=not settings.automatic)
+    log = corrections_log(settings.tracks, source)
+    corrected = log.exists() and not settings.automatic
+    inputs = {
+        "tracks_sha256": sha256(settings.tracks / TRACKS),
+        "corrections_sha256": sha256(log) if corrected else None,
+    }
+    with output_lock(settings.out), Progress() as progress:
+        older = read_manifest(settings.out)
+        if older is not None and older.script == "export_tracks":
+            manifest_path(settings.out).unlink()  # corrections grow: an export is made anew, never mixed
+        manifest = begin_manifest(settings.out, "export_tracks", inputs, {"to": sorted(set(settings.to))})
+        manifest.write(settings.out)
+        progress.stage("writing", len(settings.to), limit_s=1800)  # a long video's CSV has no steps in between
+        for done, name in enumerate(settings.to, 1):
+            form = FORMATS[name]
+            form.write(settings.out / form.file, tracks, settings.tracks.resolve().parent.name)
+            manifest.files[form.file] = finished_file(settings.out / form.file)
+            progress.update(done)
+        manifest.counts = {"rows": len(tracks), "frames": tracks.n_frames}
+        manifest.complete, manifest.finished = True, now()
+        manifest.write(settings.out)
+    print(settings.out)
+
+
+def parse(argv: list[str]) -> ExportSettings:
+    """Turn arguments into settings."""
+    parser = ScriptParser("backend.export_tracks", __doc__)
+    parser.add_argument("--tracks", required=True, help="folder of a track run")
+    parser.add_argument("--to", nargs="+", required=True, help=f"one or more of {', '.join(FORMATS)}")
+    parser.add_argument("--out", required=True, help="folder to write to")
+    parser.add_argument("--automatic", action="store_true", help="without people's corrections")
+    return parser.settings(ExportSettings, argv)
+
+
+if __name__ == "__main__":
+    run_script("export_tracks", main)

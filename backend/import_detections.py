@@ -1,0 +1,111 @@
+"""Turn detections of another program into a detections run, to be tracked and counted like our own.
+
+    python -m backend.import_detections --from det.txt --video-path lek.mp4 --out data/inference_output/lek/other
+    python -m backend.import_detections --from coco_results.json --size 2688x1520 --fps 25 --out /tmp/other
+
+Reads MOT text (``frame, id, x, y, w, h, score``, frames from 1) and COCO results (a list with ``image_id``, the
+frame's number + 1, ``bbox``, ``score``, and ``segmentation`` as run lengths), which backend.visualize writes, too.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from backend.jobs.progress import Progress
+from backend.jobs.script import ScriptParser, ScriptSettings, run_script
+from backend.lek.settings import parse_size
+from backend.pipeline.chunks import plan_chunks
+from backend.pipeline.tables import FramesSeen, write_chunk
+from backend.project.errors import InputError
+from backend.project.locks import output_lock
+from backend.project.manifest import begin_manifest, file_identity, finished_file, now
+from backend.project.paths import slug
+from backend.tracking.imported import Imported, read_detections
+from backend.video import VideoReader
+
+CHUNK_S = 60
+SCRIPT = "import_detections"
+
+
+class ImportSettings(ScriptSettings):
+    """The arguments of this script; the names are the options."""
+
+    source: Path
+    out: Path
+    video_path: Path | None
+    size: str | None
+    fps: float | None = Field(gt=0, allow_inf_nan=False)
+    frames: int | None = Field(ge=1)
+    class_name: str
+
+
+def main(argv: list[str]) -> None:
+    """Run the script."""
+    settings = parse(argv)
+    video, size, fps, times = about_video(settings)
+    found = read_detections(settings.source, size)
+    last = int(found.frame.max(initial=-1)) + 1
+    frames = settings.frames or (last if times is None else len(times))
+    if last > frames:
+        raise InputError(f"{settings.source} has detections in frame {last - 1}; the video has {frames} frames")
+    if times is None:
+        times = np.arange(frames) / fps
+    facts = {
+        **{"video": video, "width": size[0], "height": size[1], "fps": fps, "class_names": [settings.class_name]},
+        **{"frame_start": 0, "frame_end": frames, "stride": 1, "chunk_frames": round(CHUNK_S * fps)},
+    }
+    with output_lock(settings.out), Progress() as progress:
+        manifest = begin_manifest(settings.out, SCRIPT, {"source": file_identity(settings.source)}, facts)
+        manifest.complete = False
+        manifest.write(settings.out)
+        chunks = plan_chunks(0, frames, facts["chunk_frames"])
+        progress.stage("writing", len(chunks))
+        for k, chunk in enumerate(chunks):
+            part, n = of_chunk(found, chunk.from_frame, chunk.to_frame)
+            seen = np.arange(chunk.from_frame, chunk.to_frame, dtype=np.int32)
+            write_chunk(settings.out, chunk, FramesSeen(seen, times[seen], n), part.instances())
+            manifest.files |= {
+                name: finished_file(settings.out / name) for name in (chunk.detections_file, chunk.frames_file)
+            }
+            progress.update(k + 1)
+        manifest.counts = {"frames": frames, "detections": len(found)}
+        manifest.complete, manifest.finished = True, now()
+        manifest.write(settings.out)
+    print(f"{settings.out}: {len(found)} detections in {frames} frames")
+
+
+def parse(argv: Sequence[str]) -> ImportSettings:
+    """Return the checked arguments."""
+    parser = ScriptParser("backend.import_detections", __doc__)
+    add = parser.add_argument
+    add("--from", dest="source", required=True, help="MOT text (.txt) or COCO results (.json)")
+    add("--out", required=True, help="folder to write, such as inference_output/VIDEO/RUN of a project")
+    add("--video-path", default=None, help="the video: its size, times and name are taken from it")
+    add("--size", default=None, help="width x height of the picture, where there is no --video-path")
+    add("--fps", default=None, help="frames a second, where there is no --video-path")
+    add("--frames", default=None, help="number of frames of the video (default: to the last detection)")
+    add("--class-name", default="bird", help="what was detected (default bird)")
+    return parser.settings(ImportSettings, argv)
+
+
+def about_video(settings: ImportSettings) -> tuple[str, tuple[int, int], float, np.ndarray | None]:
+    """Return name, (width, height), frames a second and, where they are known, times (F,) of the frames."""
+    if settings.video_path is not None:
+        with VideoReader(settings.video_path, threads=1) as reader:
+            return slug(settings.video_path.stem), reader.size, float(reader.fps), np.asarray(reader.times)
+    if settings.size is None or settings.fps is None:
+        raise InputError("give --video-path, or --size and --fps")
+    return slug(settings.source.stem), parse_size(settings.size), settings.fps, None
+
+
+def of_chunk(found: Imported, first: int, last: int) -> tuple[Imported, np.ndarray]:
+    """Return the detections of frames ``first`` to ``last`` (not included) and how many each frame has."""
+    rows = slice(*np.searchsorted(found.frame, [first, last]).tolist())
+    part = found.take(rows)
+    return part, np.bincount(part.frame - first, minlength=last - first).astype(np.int32)
+
+
+if __name__ == "__main__":
+    run_script("import_detections", main)

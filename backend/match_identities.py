@@ -1,0 +1,71 @@
+"""Propose which bird of one tracked video is which bird of another, by what they look like.
+
+    python -m backend.match_identities --first data/track_output/may-1/night --second data/track_output/may-2/night \
+        --out same-birds.csv
+
+Writes a table with a row for each bird of the first video: the most likely bird of the second (empty: none of them),
+its probability, and the next likely one. All ways to match one to one are weighed against each other.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from backend.jobs.script import ScriptParser, ScriptSettings, run_script
+from backend.project.atomic import atomic_write
+from backend.tracking.matching import likelihood_ratios, match_probabilities, read_portraits
+
+COLUMNS = ("first", "second", "probability", "next", "probability_of_next")
+
+
+class MatchSettings(ScriptSettings):
+    """The arguments of this script; the names are the options."""
+
+    first: Path
+    second: Path
+    out: Path
+    seed: int = Field(ge=0, lt=2**63)
+
+
+def main(argv: list[str]) -> None:
+    """Run the script."""
+    settings = parse(argv)
+    first, second = read_portraits(settings.first), read_portraits(settings.second)
+    p = match_probabilities(likelihood_ratios(first, second), settings.seed)
+    rows = table(p, first.names, second.names)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    atomic_write(settings.out, text.getvalue())
+    for row in rows:
+        print(f"{row[0]} is {row[1] or 'none of them'} ({100 * row[2]:.0f} %)")
+    print(settings.out)
+
+
+def parse(argv: Sequence[str]) -> MatchSettings:
+    """Return the checked arguments."""
+    parser = ScriptParser("backend.match_identities", __doc__)
+    parser.add_argument("--first", required=True, help="folder of backend.track")
+    parser.add_argument("--second", required=True, help="folder of backend.track, of another video")
+    parser.add_argument("--out", required=True, help="CSV file to write")
+    parser.add_argument("--seed", type=int, default=0, help="of random numbers")
+    return parser.settings(MatchSettings, argv)
+
+
+def table(p: np.ndarray, first: Sequence[str], second: Sequence[str]) -> list[tuple[str, str, float, str, float]]:
+    """Return the rows of `COLUMNS` from probabilities (N, M + 1)."""
+    names, rows = [*second, ""], []
+    for name, chances in zip(first, p, strict=True):
+        order = np.argsort(-chances, kind="stable")
+        best, after = int(order[0]), int(order[1])
+        rows.append((name, names[best], round(float(chances[best]), 3), names[after], round(float(chances[after]), 3)))
+    return rows
+
+
+if __name__ == "__main__":
+    run_script("match_identities", main)

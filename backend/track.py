@@ -1,0 +1,226 @@
+"""Follow each bird through a video with its identity, from the detections of one run.
+
+    python -m backend.track --detections data/inference_output/lek/ruffs-1 --n-birds 20
+    python -m backend.track --detections data/inference_output/lek/ruffs-1 --zones data/zones/north.json --run night-2
+    python -m backend.track --detections /tmp/imported --out /tmp/tracks --n-birds 8 --no-appearance
+
+Writes ``tracks.parquet``, ``tracklets.parquet``, ``doubts.parquet``, ``frames.parquet`` and, where birds are described,
+``birds.npz`` (for backend.match_identities) to ``track_output/VIDEO/RUN/`` of the project or to --out. Corrections
+that people made of earlier tracks of the same detections are kept: their names and joins are constraints.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from backend.jobs.progress import Progress
+from backend.jobs.script import ScriptParser, ScriptSettings, run_script
+from backend.pipeline.detections import DetectionsRun, open_detections
+from backend.project.atomic import atomic_file, atomic_json
+from backend.project.errors import InputError
+from backend.project.locks import output_lock
+from backend.project.manifest import begin_manifest, file_identity, finished_file, now
+from backend.project.paths import Project, check_name
+from backend.tracking.acts import Act, read_log
+from backend.tracking.calibration import calibrated
+from backend.tracking.corrections import replay
+from backend.tracking.doubts import doubt_table, expected_error, find_doubts
+from backend.tracking.gathered import Gathered, gather_run
+from backend.tracking.linking import Linked, all_sweeps, count_birds, link
+from backend.tracking.people import bird_names, constraints
+from backend.tracking.places import how_it_began, how_it_ended, with_zones
+from backend.tracking.result import Assigned, assigned, track_rows, tracklet_table
+from backend.tracking.schemas import DOUBTS, FRAMES, TRACKLETS, TRACKS
+from backend.tracking.tracks import corrections_path, write_table, write_tracks
+from backend.zones.model import read_zones
+
+SCRIPT, BIRDS, SUMMARY = "track", "birds.npz", "summary.json"
+INFERENCE = "inference_output"
+STAGE_LIMIT_S = 900.0  # one chunk of stage 1, one sweep of stage 2
+MOST_BIRDS = 200
+
+
+class TrackSettings(ScriptSettings):
+    """The arguments of this script; the names are the options."""
+
+    detections: Path
+    out: Path | None
+    run: str | None
+    n_birds: int | None = Field(ge=1, le=MOST_BIRDS)
+    zones: Path | None
+    corrections: Path | None
+    no_corrections: bool
+    appearance: Path | None
+    no_appearance: bool
+    seed: int = Field(ge=0, lt=2**63)
+
+
+def main(argv: list[str]) -> None:
+    """Run the script."""
+    settings = parse(argv)
+    run = open_detections(settings.detections.resolve())
+    if not run.complete:
+        raise InputError(f"{run.folder} is not finished ({len(run.missing())} chunks are missing); resume it first")
+    out = output_folder(settings, run)
+    zones = None if settings.zones is None else read_zones(settings.zones)
+    with output_lock(out), Progress() as progress:
+        log = settings.corrections or corrections_path(out, run.folder.name)
+        acts = () if settings.no_corrections else read_log(log)
+        manifest = begin_manifest(out, SCRIPT, inputs(settings, run, log, acts), chosen(settings, run))
+        if manifest.complete:
+            print(f"{out}: these tracks are there already, nothing to do")
+            return
+        manifest.write(out)
+        progress.stage("following birds", run.facts.frame_end - run.facts.frame_start, limit_s=STAGE_LIMIT_S)
+        appearance = None if settings.no_appearance else settings.appearance or run.folder
+        gathered = gather_run(run, appearance, progress.update)
+        if zones is not None:
+            gathered = with_zones(gathered, zones)
+        facts = find_identities(settings, run, gathered, acts, out, progress)
+        manifest.counts = facts["counts"]
+        names = [name for name in (TRACKS, TRACKLETS, DOUBTS, FRAMES, BIRDS, SUMMARY) if (out / name).exists()]
+        manifest.files = {name: finished_file(out / name) for name in names}
+        manifest.complete, manifest.finished = True, now()
+        manifest.write(out)
+    print(summary_text(facts), out, sep="\n")
+
+
+def parse(argv: Sequence[str]) -> TrackSettings:
+    """Return the checked arguments."""
+    parser = ScriptParser("backend.track", __doc__)
+    add = parser.add_argument
+    add("--detections", required=True, help="folder of a detections run (backend.inference, backend.import_detections)")
+    add("--out", default=None, help="folder to write to; by default track_output/VIDEO/RUN of the detections' project")
+    add("--run", default=None, help="name of the run; by default the name of the detections run")
+    add("--n-birds", type=int, default=None, help="number of birds, if known; by default as many as there seem to be")
+    add("--zones", default=None, help="zones/CAMERA.json: birds may vanish in its hidden zones and come back")
+    add("--corrections", default=None, help="corrections to keep; by default those of these detections")
+    add("--no-corrections", action="store_true", help="as if nobody had corrected anything")
+    add("--appearance", default=None, help="folder of the descriptors; by default the detections' folder")
+    add("--no-appearance", action="store_true", help="go by motion alone")
+    add("--seed", type=int, default=0, help="of the search's random numbers; the same seed gives the same tracks")
+    return parser.settings(TrackSettings, argv)
+
+
+def output_folder(settings: TrackSettings, run: DetectionsRun) -> Path:
+    """Return the folder to write to; InputError where the detections are in no project and --out is not given."""
+    if settings.out is not None:
+        return settings.out.resolve()
+    video = run.folder.parent
+    if video.parent.name != INFERENCE:
+        raise InputError(f"{run.folder} is in no project; say where to write with --out")
+    return Project(video.parent.parent).track_output(video.name, check_name(settings.run or run.folder.name, "run"))
+
+
+def inputs(settings: TrackSettings, run: DetectionsRun, log: Path, acts: Sequence[Act]) -> dict[str, Any]:
+    """Return what the tracks are made from."""
+    files = run.manifest.files
+    found: dict[str, Any] = {"detections_run": run.folder.name, "detections": str(run.folder)}
+    found["detections_files"] = {name: files[name].sha256 for name in sorted(files) if name.startswith("detections_")}
+    found["zones"] = None if settings.zones is None else file_identity(settings.zones)
+    found["corrections"] = file_identity(log) if acts else None
+    return found
+
+
+def chosen(settings: TrackSettings, run: DetectionsRun) -> dict[str, Any]:
+    """Return the settings that decide the result, and what readers need to know of the video."""
+    facts = run.facts
+    names = {"n_birds", "no_appearance", "seed"}
+    return {
+        **settings.model_dump(include=names),
+        "appearance": str(settings.appearance or ""),
+        **{"video": facts.video, "width": facts.width, "height": facts.height, "fps": facts.fps},
+    }
+
+
+def find_identities(
+    settings: TrackSettings, run: DetectionsRun, gathered: Gathered, acts: Sequence[Act], out: Path, progress: Progress
+) -> dict[str, Any]:
+    """Run stage 2 and write all files; return what is worth saying."""
+    n_birds = settings.n_birds or min(MOST_BIRDS, count_birds(gathered))
+    said = constraints(gathered, acts, n_birds)
+    progress.stage("finding identities", all_sweeps(gathered), limit_s=STAGE_LIMIT_S)
+    linked = link(gathered, n_birds, settings.seed, said.known, progress.update)
+    if settings.n_birds is None:
+        linked, kept = only_seen(linked, len(said.names))
+    else:
+        kept = np.arange(n_birds)
+    names = bird_names(said.names, n_birds)
+    who = assigned(linked, [names[k] for k in kept], lambda share: calibrated(share, gathered.look is not None))
+    who = told_by_people(who, said.known.pins)
+    progress.stage("writing", 4, limit_s=STAGE_LIMIT_S)
+    size = run.facts.width, run.facts.height
+    begins, ends = how_it_began(gathered, size), how_it_ended(gathered, size)
+    doubts = find_doubts(gathered, who, begins)
+    tracks = track_rows(gathered, who, settings.n_birds is not None)
+    write_tracks(out, tracks)
+    write_table(out / TRACKLETS, tracklet_table(gathered, who, begins, ends))
+    write_table(out / DOUBTS, doubt_table(gathered, who, doubts))
+    write_birds(out / BIRDS, linked, who.names)
+    problems = [f"act {each.id}: {each.problem}" for each in replay(tracks, acts).outcomes if each.problem]
+    facts = {
+        "birds": len(who.names),
+        "described": gathered.look is not None,
+        "expected_error": expected_error(gathered, who),
+        "corrections": len(acts),
+        "corrections_that_do_not_apply": problems,
+        "counts": {"frames": len(gathered.frames), "rows": len(tracks), "birds": len(who.names), "doubts": len(doubts)},
+    }
+    atomic_json(out / SUMMARY, facts)
+    return facts
+
+
+def only_seen(linked: Linked, named: int) -> tuple[Linked, np.ndarray]:
+    """Return the same without birds that were never seen, and the numbers of those that are left.
+
+    The first ``named`` birds stay in any case.
+    """
+    n = linked.p.shape[1] - 1
+    kept = np.array([k for k in range(n) if k < named or (linked.bird == k).any()], np.int64)
+    number = np.full(n + 1, -1)
+    number[kept] = np.arange(len(kept))
+    birds = linked.birds
+    if birds is not None:
+        birds = type(birds)(birds.model, birds.centres[kept], birds.covariances[kept])
+    states = number[linked.states].astype(np.int16)
+    return Linked(number[linked.bird], states, linked.p[:, [*kept, n]], birds), kept
+
+
+def told_by_people(who: Assigned, pins: np.ndarray) -> Assigned:
+    """Return the same, certain where a person said who it is."""
+    right = (pins >= 0) & (who.bird == pins)
+    return Assigned(who.bird, np.where(right, 1.0, who.p), who.second, np.where(right, 0.0, who.p_second), who.names)
+
+
+def write_birds(path: Path, linked: Linked, names: Sequence[str]) -> None:
+    """Write what each bird looks like: names, centres, covariances and the model they belong to."""
+    if linked.birds is None:
+        return
+    birds = linked.birds
+    with atomic_file(path) as file:
+        np.savez(
+            file,
+            names=np.array(names, dtype=str),
+            centres=birds.centres,
+            covariances=birds.covariances,
+            mean=birds.model.mean,
+            between=birds.model.between,
+        )
+
+
+def summary_text(facts: dict[str, Any]) -> str:
+    """Return the result in a few plain words."""
+    words = f"{facts['birds']} birds, expected identity error {100 * facts['expected_error']:.1f} % of bird-time, "
+    words += f"{facts['counts']['doubts']} doubts"
+    if not facts["described"]:
+        words += "; by motion alone, without descriptors of what birds look like"
+    for problem in facts["corrections_that_do_not_apply"]:
+        words += f"\ncorrection does not apply: {problem}"
+    return words
+
+
+if __name__ == "__main__":
+    run_script("track", main)

@@ -1,0 +1,95 @@
+"""Detections of other programs: MOT text and COCO results."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from backend.masks import rle
+from backend.pipeline.tables import Instances
+from backend.project.errors import InputError
+from backend.tracking.mot_files import read_mot
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Detections sorted by frame, then falling score. Arrays of one length."""
+
+    frame: np.ndarray  # (N,) int32, 0-based
+    score: np.ndarray  # (N,) float32
+    boxes: np.ndarray  # (N, 4) float32 x1 y1 x2 y2, px
+    masks: list[bytes | None]  # COCO compressed counts
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def take(self, rows: slice) -> "Imported":
+        """Return some of the rows."""
+        return Imported(self.frame[rows], self.score[rows], self.boxes[rows], self.masks[rows])
+
+    def instances(self) -> Instances:
+        """Return the rows as they stand in a detections run. The area of one without a mask is that of its box."""
+        number = (np.arange(len(self)) - np.searchsorted(self.frame, self.frame)).astype(np.int32)
+        sides = np.maximum(0, self.boxes[:, 2:] - self.boxes[:, :2])
+        area = np.round(sides[:, 0] * sides[:, 1]).astype(np.int32)
+        for k, mask in enumerate(self.masks):
+            if mask is not None:
+                area[k] = rle.area(mask)
+        masks = pa.array(self.masks, pa.binary())
+        return Instances(self.frame, number, np.ones(len(self), np.int32), self.score, self.boxes, area, masks)
+
+
+def read_detections(path: Path, size: tuple[int, int]) -> Imported:
+    """Read MOT text (.txt) or COCO results (.json) of pictures of ``size`` (width, height).
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or a detection is not what it should be; the message names the first.
+    """
+    if path.suffix == ".json":
+        frame, score, boxes, masks = _coco(path, size)
+    else:
+        rows = read_mot(path)
+        frame, score, boxes, masks = rows.frame, rows.score, rows.boxes, [None] * len(rows.frame)
+    order = np.lexsort((-score, frame))
+    return Imported(
+        frame[order].astype(np.int32),
+        score[order].astype(np.float32),
+        boxes[order].astype(np.float32),
+        [masks[k] for k in order.tolist()],
+    )
+
+
+def _coco(path: Path, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[bytes | None]]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(found, list):
+        raise InputError(f"{path} holds no COCO results: a list of detections is needed, not a {type(found).__name__}")
+    table, masks = np.zeros((len(found), 6)), []
+    for k, row in enumerate(found):
+        try:
+            image, box, score = int(row["image_id"]), np.array(row["bbox"], float), float(row["score"])
+            if image < 1 or box.shape != (4,) or not np.isfinite([*box, score]).all() or min(box[2:]) < 0:
+                raise ValueError("image_id must be at least 1 and bbox x, y, width, height")
+            masks.append(_mask(row.get("segmentation"), size))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{path}, detection {k}: {type(error).__name__}: {error}") from error
+        table[k] = image - 1, score, box[0], box[1], box[0] + box[2], box[1] + box[3]
+    return table[:, 0].astype(np.int32), table[:, 1], table[:, 2:], masks
+
+
+def _mask(segmentation: Any, size: tuple[int, int]) -> bytes | None:
+    if segmentation is None:
+        return None
+    if not isinstance(segmentation, dict):
+        raise ValueError("segmentation must be run lengths (size and counts), as COCO results have them")
+    width, height = size
+    if list(segmentation["size"]) != [height, width]:
+        raise ValueError(f"its mask is {segmentation['size'][::-1]} px large, the picture {[width, height]}")
+    return rle.checked(segmentation["counts"], height, width)

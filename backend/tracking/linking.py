@@ -1,0 +1,182 @@
+"""Stage 2: who is who, decided for the whole video at once.
+
+Each tracklet is one of N birds, or nobody. What speaks for it: how well its appearance fits the bird (all tracklets
+of a bird together say what it looks like), how plausible the way from the bird's last tracklet is, and that a bird is
+in one place at a time. The search draws from the posterior, hot at first, then at temperature one, which gives each
+tracklet's probabilities, then cold, which gives the best explanation.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from backend.tracking.gathered import Gathered
+from backend.tracking.linking_appearance import AppearanceModel, Means, birds, drift, learn, means, relearn, without
+from backend.tracking.linking_clusters import first_groups, place_groups
+from backend.tracking.linking_moves import NOBODY
+from backend.tracking.linking_search import Problem, rebirth, search
+
+ROUNDS = 3  # of learning what birds look like and who is who in turn
+HOT, WARM, ALONE = np.geomspace(2, 1, 12), np.geomspace(2, 1, 8), np.geomspace(4, 1, 30)  # temperatures
+SETTLE, SAMPLES, COLD = 10, 60, 6  # sweeps
+SURE = 0.9  # probability of tracklets that models are learnt from
+FALSE_NATS, FALSE_SHORT_NATS, SHORT_S = 6.0, 2.0, 1.0  # against a tracklet being nobody, and a short one
+TOGETHER_SHARE = 0.002  # of the time: more birds at once than are seen for so long are an error
+
+
+@dataclass(frozen=True)
+class Birds:
+    """What each bird looks like: mean (N, D) and covariance (N, D, D) of what is known of it."""
+
+    model: AppearanceModel
+    centres: np.ndarray
+    covariances: np.ndarray
+
+
+@dataclass(frozen=True)
+class Linked:
+    """Who is who.
+
+    Attributes
+    ----------
+    bird
+        (M,) int64, of each part in the best explanation; -1: nobody.
+    states
+        (samples, M) int16, explanations drawn from the posterior.
+    p
+        (M, N + 1) shares of ``states`` in which a part is each bird, the last of nobody. Not calibrated yet.
+    birds
+        None without descriptors.
+    """
+
+    bird: np.ndarray
+    states: np.ndarray
+    p: np.ndarray
+    birds: Birds | None
+
+
+@dataclass(frozen=True)
+class Known:
+    """What people said: the bird of each part (-1: nothing), and pairs (n, 2) of parts that follow each other."""
+
+    pins: np.ndarray
+    follow: np.ndarray
+
+
+def link(
+    gathered: Gathered,
+    n_birds: int,
+    seed: int = 0,
+    known: Known | None = None,
+    report: Callable[[int], None] = lambda sweeps: None,
+) -> Linked:
+    """Find out who is who; see the module's text.
+
+    ``report`` is told how many of `all_sweeps` are done.
+    """
+    m, rng = len(gathered.parts), np.random.default_rng(seed)
+    known = known or Known(np.full(m, NOBODY), np.zeros((0, 2), np.int64))
+    seconds = gathered.parts.n * gathered.frame_s
+    nobody = np.where(seconds < SHORT_S, FALSE_SHORT_NATS, FALSE_NATS)
+    ends = _with_order(gathered, known)
+    problem = Problem(ends, Means(np.zeros((m, 0)), np.zeros(m)), None, nobody, known.pins, n_birds)
+    done = 0
+
+    def look_for(who: np.ndarray, temperatures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        nonlocal done
+        found = []
+        for temperature in temperatures:
+            who, states = search(problem, who, np.array([temperature]), rng)
+            found.append(states)
+            done += 1
+            report(done)
+        return who, np.concatenate(found)
+
+    if not m:
+        return Linked(np.zeros(0, np.int64), np.zeros((1, 0), np.int16), np.zeros((0, n_birds + 1)), None)
+    if gathered.look is None:
+        who, _ = look_for(known.pins, ALONE)
+    else:
+        who, p, moved = None, None, _first_drift(gathered)
+        for turn in range(ROUNDS):
+            look = without(gathered.look, moved)
+            mean = means(look, gathered.frame_s)
+            if turn == 0:
+                problem = replace(problem, mean=mean, model=learn(look, mean, gathered.frame_s))
+                groups = first_groups(problem.model, mean, ends, gathered.parent, n_birds)
+                who = place_groups(groups, known.pins, n_birds)
+            else:
+                model = relearn(problem.model, mean, who, n_birds, p[np.arange(m), who] > SURE)
+                problem = replace(problem, mean=mean, model=model)
+            who, _ = look_for(who, WARM if turn else HOT)
+            who, states = look_for(rebirth(problem, who, rng), np.ones(SETTLE))
+            p = shares(states, n_birds)
+            moved = _drift(gathered, problem, who, p[np.arange(m), who] > SURE)
+    who, states = look_for(who, np.ones(SAMPLES))
+    best = shares(same_names(states, who, gathered.parts.n, n_birds), n_birds).argmax(1)
+    who, _ = look_for(np.where(best == n_birds, NOBODY, best), np.zeros(COLD))
+    states = same_names(states, who, gathered.parts.n, n_birds)
+    return Linked(who, states, shares(states, n_birds), _birds(problem, who))
+
+
+def all_sweeps(gathered: Gathered) -> int:
+    """Return the number of sweeps of `link`."""
+    first = len(ALONE) if gathered.look is None else len(HOT) + (ROUNDS - 1) * len(WARM) + ROUNDS * SETTLE
+    return first + SAMPLES + COLD
+
+
+def shares(states: np.ndarray, n_birds: int) -> np.ndarray:
+    """Return (M, N + 1), in what share of ``states`` (S, M) each part is each bird, the last of nobody."""
+    found = np.zeros((states.shape[1], n_birds + 1))
+    for state in states:
+        found[np.arange(len(state)), state] += 1
+    return found / len(states)
+
+
+def same_names(states: np.ndarray, who: np.ndarray, n: np.ndarray, n_birds: int) -> np.ndarray:
+    """Return ``states`` (S, M) with birds renumbered so that each agrees with ``who`` (M,) for most detections ``n``.
+
+    Without descriptors nothing holds a bird to its number, which then changes from sample to sample.
+    """
+    named = np.empty_like(states)
+    for k, state in enumerate(states):
+        both = (state >= 0) & (who >= 0)
+        together = np.zeros((n_birds, n_birds))
+        np.add.at(together, (state[both], who[both]), n[both])
+        own, new = linear_sum_assignment(-together)
+        named[k] = np.append(new[np.argsort(own)], NOBODY)[state]
+    return named
+
+
+def count_birds(gathered: Gathered) -> int:
+    """Return how many birds there seem to be where nobody knows: the most that are seen at once, errors aside."""
+    change = np.zeros(len(gathered.frames) + 1)
+    long = gathered.parts.n * gathered.frame_s >= SHORT_S
+    np.add.at(change, gathered.parts.first[long], 1)
+    np.add.at(change, gathered.parts.last[long] + 1, -1)
+    return max(1, int(np.quantile(np.cumsum(change[:-1]), 1 - TOGETHER_SHARE, method="lower")))
+
+
+def _with_order(gathered: Gathered, known: Known):
+    before, after = gathered.ends.before.copy(), gathered.ends.after.copy()
+    before[known.follow[:, 1]], after[known.follow[:, 0]] = known.follow[:, 0], known.follow[:, 1]
+    return gathered.ends._replace(before=before, after=after)
+
+
+def _first_drift(gathered: Gathered) -> np.ndarray:
+    m = len(gathered.parts)
+    usual = gathered.look.x.mean(0)
+    return drift(gathered.look, np.tile(usual, (m, 1)), np.ones(m))
+
+
+def _drift(gathered: Gathered, problem: Problem, who: np.ndarray, sure: np.ndarray) -> np.ndarray:
+    centres, _ = birds(problem.model, problem.mean.x, problem.precisions(), who, problem.n_birds)
+    return drift(gathered.look, centres[np.maximum(who, 0)], np.where(sure & (who >= 0), 1.0, 0.0))
+
+
+def _birds(problem: Problem, who: np.ndarray) -> Birds | None:
+    if problem.model is None:
+        return None
+    return Birds(problem.model, *birds(problem.model, problem.mean.x, problem.precisions(), who, problem.n_birds))

@@ -1,0 +1,60 @@
+"""MOT text files: ``frame, id, x, y, w, h, score, ...`` a line, frames from 1, as in the MOTChallenge."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from backend.project.errors import InputError
+
+LEAST_COLUMNS = 6
+
+
+@dataclass(frozen=True)
+class MotRows:
+    """The lines of a file, sorted by frame, then as in the file. Arrays of one length."""
+
+    frame: np.ndarray  # (N,) int32, 0-based
+    who: np.ndarray  # (N,) int64; -1 in detections
+    boxes: np.ndarray  # (N, 4) float32 x1 y1 x2 y2, px
+    score: np.ndarray  # (N,) float32; 1 where the file has none
+
+
+def read_mot(path: Path) -> MotRows:
+    """Read a MOT text file.
+
+    Raises
+    ------
+    InputError
+        If it is not there, or a line is not what it should be.
+    """
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            rows.append(_row(path, number, line))
+    table = np.array(rows, np.float64).reshape(-1, 7)
+    table = table[np.argsort(table[:, 0], kind="stable")]
+    corners = np.column_stack([table[:, 2:4], table[:, 2:4] + table[:, 4:6]])
+    return MotRows(
+        (table[:, 0] - 1).astype(np.int32),
+        table[:, 1].astype(np.int64),
+        corners.astype(np.float32),
+        table[:, 6].astype(np.float32),
+    )
+
+
+def _row(path: Path, number: int, line: str) -> list[float]:
+    parts = line.replace(",", " ").split()
+    if len(parts) < LEAST_COLUMNS:
+        raise InputError(f"{path}, line {number}: {len(parts)} columns, at least {LEAST_COLUMNS} are needed: {line!r}")
+    try:
+        values = [float(part) for part in parts[:7]]
+    except ValueError as error:
+        raise InputError(f"{path}, line {number} is not all numbers: {line!r}") from error
+    if not np.isfinite(values).all() or values[0] < 1 or values[0] != int(values[0]) or min(values[4:6]) <= 0:
+        raise InputError(f"{path}, line {number}: a frame from 1 and sides above 0 are needed: {line!r}")
+    return values if len(values) == 7 else [*values, 1.0]

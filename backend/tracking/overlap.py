@@ -1,0 +1,109 @@
+"""How much two masks overlap, from run lengths alone, with one of them moved. Compiled; nothing is ever pasted."""
+
+import numpy as np
+
+from backend.project.kernels import kernel
+
+LONGEST = 1024  # runs kept of a mask; one with more is compared by its box
+
+
+@kernel(nogil=True)
+def column_runs(codes, first, last, height, step, out):
+    """Read the compressed counts ``codes[first:last]`` (uint8) into vertical runs.
+
+    Parameters
+    ----------
+    codes, first, last, height
+        COCO counts, where they lie in the buffer, and the height of the picture they belong to.
+    step
+        Only every ``step``-th column is read: large birds need no more.
+    out
+        (most, 3) int32 to fill with column, first row, row behind the last; sorted by column, then row.
+
+    Returns
+    -------
+    int, int
+        Runs in ``out`` (0 if there are more than fit) and pixels in them.
+    """
+    before, last_value = 0, 0
+    at, position, number, n, area = first, 0, 0, 0, 0
+    while at < last:
+        value, shift, more = 0, 0, True
+        while more and at < last:
+            symbol = np.int64(codes[at]) - 48
+            value |= (symbol & 0x1F) << shift
+            shift += 5
+            more = (symbol & 0x20) != 0
+            if not more and symbol & 0x10:
+                value |= np.int64(-1) << shift
+            at += 1
+        if number > 2:
+            value += before
+        before, last_value = last_value, value
+        if number % 2:
+            end = position + value
+            while position < end:
+                column = position // height
+                stop = min(end, (column + 1) * height)
+                if column % step == 0:
+                    if n == len(out):
+                        return 0, 0
+                    out[n, 0], out[n, 1], out[n, 2] = column, position - column * height, stop - column * height
+                    area += stop - position
+                    n += 1
+                position = stop
+        else:
+            position += value
+        number += 1
+    return n, area
+
+
+@kernel(nogil=True)
+def common_pixels(a, n_a, dx, dy, b, n_b):
+    """Return how many pixels two masks share, the first of them moved by ``dx`` columns and ``dy`` rows.
+
+    ``a`` and ``b`` are runs as `column_runs` gives them; ``dx`` must be a multiple of their step.
+    """
+    i = j = common = 0
+    while i < n_a and j < n_b:
+        column_a, column_b = a[i, 0] + dx, b[j, 0]
+        if column_a < column_b:
+            i += 1
+        elif column_b < column_a:
+            j += 1
+        else:
+            end_a, end_b = a[i, 2] + dy, b[j, 2]
+            common += max(0, min(end_a, end_b) - max(a[i, 1] + dy, b[j, 1]))
+            if end_a < end_b:
+                i += 1
+            else:
+                j += 1
+    return common
+
+
+@kernel(nogil=True)
+def join_runs(a, n_a, b, n_b, out):
+    """Write the runs of two masks, sorted, into ``out`` and return how many; 0 if one is empty or they do not fit."""
+    if n_a == 0 or n_b == 0 or n_a + n_b > LONGEST:
+        return 0
+    i = j = 0
+    for k in range(n_a + n_b):
+        first = j == n_b or (i < n_a and (a[i, 0] < b[j, 0] or (a[i, 0] == b[j, 0] and a[i, 1] <= b[j, 1])))
+        if first:
+            out[k] = a[i]
+            i += 1
+        else:
+            out[k] = b[j]
+            j += 1
+    return n_a + n_b
+
+
+@kernel(nogil=True)
+def box_iou(ax1, ay1, ax2, ay2, bx1, by1, bx2, by2):
+    """Return the intersection over union of two boxes ``x1 y1 x2 y2``."""
+    width = min(ax2, bx2) - max(ax1, bx1)
+    height = min(ay2, by2) - max(ay1, by1)
+    if width <= 0 or height <= 0:
+        return 0.0
+    common = width * height
+    return common / ((ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - common)

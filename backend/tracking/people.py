@@ -1,0 +1,95 @@
+"""Corrections of people as constraints of linking: what they named stays named, what they joined stays joined."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.tracking.acts import Act, Anchor, Draw, Keep, Link, Merge, Name, Rename, Swap, active
+from backend.tracking.gathered import Gathered
+from backend.tracking.linking import Known
+from backend.tracking.linking_moves import NOBODY
+
+
+@dataclass(frozen=True)
+class Said:
+    """What people said of parts of tracklets, and the names they used, by bird."""
+
+    known: Known
+    names: tuple[str, ...]
+
+
+def constraints(gathered: Gathered, acts: Sequence[Act], n_birds: int) -> Said:
+    """Return what ``acts`` (a log, oldest first) say of the parts of a run.
+
+    Later acts win over earlier ones. Acts whose detection is in no part say nothing here; they are applied to the
+    finished tracks like all others (`corrections.replay`).
+    """
+    names: list[str] = []
+    pins = np.full(len(gathered.parts), NOBODY)
+    follow: list[tuple[int, int]] = []
+    for act in active(acts):
+        for anchor, name in _named(act):
+            part = _part_of(gathered, anchor)
+            if part is None or (name not in names and len(names) == n_birds):
+                continue
+            if name not in names:
+                names.append(name)
+            pins[part] = names.index(name)
+        for before, after in _joined(act):
+            pair = _part_of(gathered, before), _part_of(gathered, after)
+            if None not in pair and pair[0] != pair[1]:
+                follow.append((min(pair), max(pair)))
+        if isinstance(act, Rename) and act.identity in names and act.new not in names:
+            names[names.index(act.identity)] = act.new
+    return Said(Known(pins, _consistent(gathered, follow, pins)), tuple(names))
+
+
+def _named(act: Act) -> list[tuple[Anchor | None, str]]:
+    match act:
+        case Name() | Draw():
+            return [(act.anchor, act.identity)]
+        case Swap():
+            return [(act.first, act.first_identity), (act.second, act.second_identity)]
+    return []
+
+
+def _joined(act: Act) -> list[tuple[Anchor, Anchor]]:
+    match act:
+        case Link():
+            return [(act.before, act.after)]
+        case Merge():
+            return [(act.anchor, act.other)]
+        case Keep():
+            return list(act.pairs)
+    return []
+
+
+def _part_of(gathered: Gathered, anchor: Anchor | None) -> int | None:
+    if anchor is None or anchor.detection is None:
+        return None
+    sightings = gathered.sightings
+    found = np.flatnonzero((sightings.frame == anchor.frame) & (sightings.detection == anchor.detection))
+    return int(sightings.tracklet[found[0]]) if len(found) else None
+
+
+def _consistent(gathered: Gathered, pairs: Sequence[tuple[int, int]], pins: np.ndarray) -> np.ndarray:
+    """Return (n, 2) pairs that can hold together: one before and one after each part, no two names, no overlap."""
+    before: dict[int, int] = {}
+    after: dict[int, int] = {}
+    for a, b in pairs:
+        named_apart = pins[a] >= 0 and pins[b] >= 0 and pins[a] != pins[b]
+        if gathered.ends.last[a] < gathered.ends.core[b] and not named_apart:
+            if a in after:
+                before.pop(after[a])
+            if b in before:
+                after.pop(before[b])
+            after[a], before[b] = b, a
+    return np.array(sorted(after.items()), np.int64).reshape(-1, 2)
+
+
+def bird_names(said: Sequence[str], n_birds: int) -> tuple[str, ...]:
+    """Return a name for each bird: those that people gave first, then ``bird 01`` and so on, without repetition."""
+    digits = max(2, len(str(n_birds)))
+    free = (name for k in range(1, 2 * n_birds + 1) if (name := f"bird {k:0{digits}d}") not in said)
+    return (*said, *(next(free) for _ in range(n_birds - len(said))))

@@ -1,0 +1,109 @@
+"""Fit the table that turns shares of samples into p_identity, on rendered leks of seeds that nothing else uses.
+
+    python -m benchmarks.tracking_calibration --folder /tmp/calibration --write
+
+Prints the table and the expected calibration error on leks that it was not fitted on. With --write it replaces
+backend/tracking/calibration.json.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from scipy.optimize import linear_sum_assignment
+
+from backend.lek.detector_run import ORIGIN, detect
+from backend.lek.recording import record
+from backend.lek.settings import LekSettings, difficulty
+from backend.pipeline.detections import open_detections
+from backend.tracking.calibration import TABLE
+from backend.tracking.gathered import gather_run
+from backend.tracking.linking import link
+
+BIRDS, SECONDS = 12, 240.0
+FITTED = (("normal", 0.3, 301), ("hard", 0.45, 302), ("hard", 0.5, 303), ("hard", 0.65, 304))
+TESTED = (("normal", 0.4, 401), ("hard", 0.55, 402))
+EDGES = np.array([0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0])
+PRIOR_S = 4.0  # each bin begins with so many seconds at its own mean
+KINDS = ("with_descriptors", "motion_only")
+
+
+def samples(folder: Path, case: tuple[str, float, int], described: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return share, whether it is right, and seconds of every part that was given to a bird."""
+    preset, likeness, seed = case
+    lek, out = folder / f"lek-{preset}-{likeness}-{seed}", folder / f"run-{preset}-{likeness}-{seed}"
+    record(lek, LekSettings(BIRDS, SECONDS, seed, difficulty=difficulty(preset, likeness)), video=False)
+    detect(lek, out, preset)
+    gathered = gather_run(open_detections(out), out if described else None)
+    linked = link(gathered, BIRDS)
+    bird = pq.read_table(out / ORIGIN)["bird"].to_numpy()[gathered.rows].astype(np.int64)
+    seen = np.zeros((len(gathered.parts), BIRDS + 1))
+    np.add.at(seen, (gathered.sightings.tracklet, bird), 1)
+    told = np.flatnonzero(linked.bird >= 0)
+    together = np.zeros((BIRDS, BIRDS))
+    np.add.at(together, linked.bird[told], seen[told, 1:])
+    own, real = linear_sum_assignment(-together)
+    name = real[np.argsort(own)] + 1
+    right = seen[told, name[linked.bird[told]]] / seen[told].sum(1)
+    return linked.p[told, linked.bird[told]], right, seen[told].sum(1) / 25
+
+
+def fit(share: np.ndarray, right: np.ndarray, seconds: np.ndarray) -> dict[str, list[float]]:
+    """Return points of an ascending curve."""
+    place = np.clip(np.digitize(share, EDGES[1:-1]), 0, len(EDGES) - 2)
+    x, y, weight = [], [], []
+    for k in range(len(EDGES) - 1):
+        own = place == k
+        time = seconds[own].sum()
+        middle = (EDGES[k] + EDGES[k + 1]) / 2
+        x.append(float(np.average(share[own], weights=seconds[own])) if time else middle)
+        y.append(float((np.sum(right[own] * seconds[own]) + PRIOR_S * middle) / (time + PRIOR_S)))
+        weight.append(time + PRIOR_S)
+    return {"share": [round(float(v), 4) for v in x], "p": [round(float(v), 4) for v in ascending(y, weight)]}
+
+
+def ascending(values: list[float], weights: list[float]) -> list[float]:
+    """Return the nearest values that never fall (pool adjacent violators)."""
+    blocks: list[list[float]] = []  # mean, weight, length
+    for value, weight in zip(values, weights, strict=True):
+        blocks.append([value, weight, 1])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            b, a = blocks.pop(), blocks.pop()
+            blocks.append([(a[0] * a[1] + b[0] * b[1]) / (a[1] + b[1]), a[1] + b[1], a[2] + b[2]])
+    return [mean for mean, _, length in blocks for _ in range(int(length))]
+
+
+def expected_error(table: dict, share: np.ndarray, right: np.ndarray, seconds: np.ndarray) -> float:
+    """Return the expected calibration error over ten bins, by time."""
+    p = np.interp(share, table["share"], table["p"])
+    place = np.clip((p * 10).astype(int), 0, 9)
+    off = [abs(np.sum((p - right)[place == k] * seconds[place == k])) for k in range(10)]
+    return float(np.sum(off) / seconds.sum())
+
+
+def main() -> None:
+    """Fit and test."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True, help="where the leks are rendered")
+    parser.add_argument("--write", action="store_true", help="replace the table of the package")
+    given = parser.parse_args()
+    table: dict = {
+        "how": f"python -m benchmarks.tracking_calibration: {BIRDS} birds, {SECONDS:.0f} s, (preset, likeness, seed) "
+        f"{FITTED}, tested on {TESTED}"
+    }
+    for kind in KINDS:
+        described = kind == KINDS[0]
+        found = [samples(given.folder, case, described) for case in FITTED]
+        table[kind] = fit(*(np.concatenate(column) for column in zip(*found, strict=True)))
+        table[kind]["tested_error"] = [
+            round(expected_error(table[kind], *samples(given.folder, case, described)), 4) for case in TESTED
+        ]
+        print(kind, table[kind], flush=True)
+    if given.write:
+        TABLE.write_text(json.dumps(table, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

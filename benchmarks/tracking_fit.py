@@ -1,0 +1,198 @@
+"""Fit the tables of backend/tracking/pairs.py: how much more likely two sightings are of one bird than of neighbours.
+
+    python benchmarks/tracking_fit.py --seeds 301 302 303 --seconds 120
+
+Birds of rendered leks (normal and hard) are followed with their true identities. Every few frames each is predicted
+ahead by every gap of the tables and compared with all detections there that are less than two body sizes away; the log
+odds of "the same bird" are a logistic function of the features, and the prior odds are taken off the constant. Merged
+and false detections are left out. Printed with the gain over the tables in use, in nats a pair, on other seeds.
+"""
+
+import argparse
+import math
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from scipy.optimize import minimize
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from backend.lek.detector_run import ORIGIN, detect
+from backend.lek.recording import record
+from backend.lek.settings import LekSettings, difficulty
+from backend.pipeline.detections import open_detections
+from backend.project.kernels import kernel
+from backend.tracking import pairs
+from backend.tracking.association import JUMP_TO_SCALE, Flock, box_area, remember, shape_features
+from backend.tracking.motion import FOLLOWED, observe, predict, size_of, start
+from backend.tracking.online import chunk_of, column_step
+from backend.tracking.overlap import LONGEST, column_runs
+
+BIRDS, FPS, EVERY, NEAR2 = 20, 25, 5, 4.0
+MOST_PAIRS = 1_000_000  # of a minute
+COLUMNS = 4  # distance, overlap, other, whether it is the same bird
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[301, 302, 303])
+    parser.add_argument("--check-seeds", type=int, nargs="*", default=[304])
+    parser.add_argument("--seconds", type=float, default=120)
+    arguments = parser.parse_args()
+    for masks, name in ((True, "WITH_MASKS"), (False, "WITH_BOXES")):
+        fitting = [sample(seed, preset, arguments.seconds, masks) for seed in arguments.seeds for preset in PRESETS]
+        checking = [
+            sample(seed, preset, arguments.seconds, masks) for seed in arguments.check_seeds for preset in PRESETS
+        ]
+        print(f"{name} = np.array(\n    [")
+        for k, gap_s in enumerate(pairs.GAPS_S):
+            rows, others = (np.concatenate([part[k] for part in parts]) for parts in (fitting, checking))
+            weights = fit(features(rows, gap_s, masks), rows[:, 3])
+            used = getattr(pairs, name)[k]
+            gain = loss(used, others, gap_s, masks) - loss(weights, others, gap_s, masks)
+            print(
+                f"        [{', '.join(f'{value:.2f}' for value in weights)}],"
+                f"  # {len(rows)} pairs, {gain:+.4f} nats a pair"
+            )
+        print("    ]\n)")
+
+
+PRESETS = ("normal", "hard")
+
+
+def sample(seed: int, preset: str, seconds: float, masks: bool) -> list[np.ndarray]:
+    """Return for each gap the pairs of one lek, (n, COLUMNS); distances are in units of the usual scale."""
+    with tempfile.TemporaryDirectory() as folder:
+        lek, out = Path(folder) / "lek", Path(folder) / "run"
+        settings = LekSettings(birds=BIRDS, seconds=seconds, seed=seed, fps=FPS, difficulty=difficulty(preset))
+        record(lek, settings, video=False)
+        detect(lek, out, preset, seed)
+        found: list[list[np.ndarray]] = [[] for _ in pairs.GAPS_S]
+        origin = pq.read_table(out / ORIGIN)
+        first = 0
+        run = open_detections(out)
+        for part in run:
+            chunk = (
+                chunk_of(part) if masks else chunk_of(part)._replace(offsets=np.zeros(len(part.found) + 1, np.int64))
+            )
+            own = [
+                origin[name].to_numpy()[first : first + len(part.found)].astype(np.int64) for name in ("bird", "second")
+            ]
+            first += len(part.found)
+            step = column_step(chunk.boxes[:, 2] - chunk.boxes[:, 0])
+            rows, jumps = follow_truth(
+                chunk, *own, fresh_flock(), run.facts.height, step, np.round(pairs.GAPS_S * FPS).astype(np.int64)
+            )
+            scale = max(1e-3, np.nanmedian(jumps)) / JUMP_TO_SCALE
+            rows[:, 1] *= (pairs.USUAL_SCALE / scale) ** 2
+            for k in range(len(pairs.GAPS_S)):
+                found[k].append(rows[rows[:, 0] == k, 1:])
+        return [np.concatenate(parts) for parts in found]
+
+
+def fresh_flock() -> Flock:
+    return Flock(
+        np.zeros(BIRDS, FOLLOWED),
+        np.zeros(BIRDS, FOLLOWED),
+        np.zeros((BIRDS, LONGEST, 3), np.int32),
+        np.zeros((BIRDS, 0), np.float32),
+        np.ones(1),
+    )
+
+
+@kernel
+def follow_truth(chunk, bird_of, second_of, flock, height, step, gaps):
+    """Return (n, 1 + COLUMNS) pairs, the place of their gap first, and the distances from frame to frame."""
+    usable = (bird_of > 0) & (second_of == 0)
+    runs = np.zeros((LONGEST, 3), np.int32)
+    rows, jumps = np.zeros((MOST_PAIRS, 1 + COLUMNS)), np.full(len(bird_of), np.nan)
+    n = 0
+    for frame in range(len(chunk.times)):
+        for row in range(chunk.starts[frame], chunk.starts[frame + 1]):
+            if usable[row]:
+                jumps[row] = see(chunk, frame, row, flock, bird_of[row] - 1, height, step, runs)
+        for slot in range(len(flock.birds) if frame % EVERY == 0 else 0):
+            bird = flock.birds[slot]
+            if bird.tracklet > 0 and bird.last == frame and bird.hits >= 5:
+                n = look_ahead(chunk, frame, flock, slot, gaps, usable, bird_of, height, step, runs, rows, n)
+    return rows[:n], jumps
+
+
+@kernel
+def see(chunk, frame, row, flock, slot, height, step, runs):
+    """Let a bird take in its detection; return how far it is from where it was expected, NaN after a miss."""
+    bird, time, distance = flock.birds[slot], chunk.times[frame], np.nan
+    n_runs, area = column_runs(chunk.codes, chunk.offsets[row], chunk.offsets[row + 1], height, step, runs)
+    if bird.tracklet == 0 or time - bird.seen_time > 1.0:
+        start(bird, 1, frame, time, chunk.boxes[row])
+    elif bird.last < frame:
+        predict(bird, time)
+        if frame - bird.last == 1:
+            distance = math.sqrt(distance2_of(bird, chunk.boxes[row]))
+        observe(bird, flock.kept[slot], frame, time, chunk.boxes[row])
+    remember(flock, slot, runs, n_runs, area)
+    return distance
+
+
+@kernel
+def look_ahead(chunk, frame, flock, slot, gaps, usable, bird_of, height, step, runs, rows, n):
+    """Compare a bird, predicted ahead by each gap, with what is there; write pairs and return how many there are."""
+    bird, before = flock.birds[slot], flock.birds[slot : slot + 1].copy()
+    for k in range(len(gaps)):
+        to = min(frame + gaps[k], len(chunk.times) - 1)
+        if to - frame < gaps[k]:
+            continue
+        predict(bird, chunk.times[to])
+        gap_s = chunk.times[to] - chunk.times[frame]
+        for row in range(chunk.starts[to], chunk.starts[to + 1]):
+            near2 = distance2_of(bird, chunk.boxes[row])
+            if near2 > NEAR2 or not usable[row] or n == len(rows):
+                continue
+            n_runs, area = column_runs(chunk.codes, chunk.offsets[row], chunk.offsets[row + 1], height, step, runs)
+            overlap, other = shape_features(flock, slot, chunk.boxes[row], runs, n_runs, area, step, gap_s)
+            rows[n, 0], rows[n, 1], rows[n, 2], rows[n, 3] = k, near2, overlap, other
+            rows[n, 4] = 1.0 if bird_of[row] == slot + 1 else 0.0
+            n += 1
+        flock.birds[slot : slot + 1] = before
+    return n
+
+
+@kernel
+def distance2_of(bird, box):
+    off_x, off_y = 0.5 * (box[0] + box[2]) - bird.x, 0.5 * (box[1] + box[3]) - bird.y
+    return (off_x * off_x + off_y * off_y) / (size_of(bird) * math.sqrt(box_area(box)))
+
+
+def features(rows: np.ndarray, gap_s: float, masks: bool) -> np.ndarray:
+    """Return (n, 4) as `pairs.evidence` makes them."""
+    spread = pairs.spread_after(gap_s, pairs.USUAL_SCALE)
+    other = rows[:, 2] if masks else np.minimum(2.25, rows[:, 2] ** 2)
+    return np.column_stack([np.ones(len(rows)), rows[:, 1], other, np.log1p(rows[:, 0] / (pairs.TAIL * spread**2))])
+
+
+def fit(x: np.ndarray, same: np.ndarray) -> np.ndarray:
+    """Return the coefficients of the log likelihood ratio."""
+    sign = 2 * same - 1
+
+    def objective(w: np.ndarray) -> tuple[float, np.ndarray]:
+        z = -sign * (x @ w)
+        slope = -sign / (1 + np.exp(-np.clip(z, -50, 50)))
+        return np.logaddexp(0, z).mean() + 1e-7 * (w**2).sum(), x.T @ slope / len(x) + 2e-7 * w
+
+    w = minimize(objective, np.zeros(4), jac=True, method="L-BFGS-B").x
+    w[0] -= math.log(same.mean() / (1 - same.mean()))
+    return w
+
+
+def loss(w: np.ndarray, rows: np.ndarray, gap_s: float, masks: bool) -> float:
+    """Return the mean negative log likelihood, nats, of pairs that have these prior odds."""
+    prior = math.log(rows[:, 3].mean() / (1 - rows[:, 3].mean()))
+    z = features(rows, gap_s, masks) @ w + prior
+    return float(np.logaddexp(0, -(2 * rows[:, 3] - 1) * z).mean())
+
+
+if __name__ == "__main__":
+    main()

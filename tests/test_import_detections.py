@@ -1,0 +1,90 @@
+"""Detections of other programs become a run, and ours come back unchanged."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.import_detections import main
+from backend.lek.detector_run import detect
+from backend.lek.recording import record
+from backend.lek.settings import LekSettings
+from backend.pipeline.detections import DetectionsRun, open_detections
+from backend.project.errors import InputError
+from backend.project.manifest import verify
+from backend.visualize import main as visualize
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> DetectionsRun:
+    folder = tmp_path_factory.mktemp("ours")
+    assert record(folder / "lek", LekSettings(birds=4, seconds=3, seed=1), video=False)
+    detect(folder / "lek", folder / "run", "normal")
+    return open_detections(folder / "run")
+
+
+def exported(run: DetectionsRun, to: str, name: str, out: Path) -> Path:
+    visualize(["--detections", str(run.folder), "--to", to, "--score-threshold", "0", "--out-dir", str(out)])
+    return out / name
+
+
+def imported(source: Path, out: Path, *more: str) -> DetectionsRun:
+    main(["--from", str(source), "--size", "960x544", "--fps", "25", "--out", str(out), *more])
+    verify(out)
+    return open_detections(out)
+
+
+def test_coco_results_come_back_with_their_masks(ours, tmp_path):
+    there = imported(exported(ours, "coco", "coco_results.json", tmp_path), tmp_path / "run", "--frames", "75")
+    one, other = ours.load(ours.chunks[0]), there.load(there.chunks[0])
+    assert np.array_equal(one.seen.frame, other.seen.frame)
+    assert np.array_equal(one.seen.n, other.seen.n)
+    assert np.allclose(one.found.boxes, other.found.boxes, atol=0.01)
+    assert one.found.rle.to_pylist() == other.found.rle.to_pylist()
+    assert np.array_equal(one.found.area_px2, other.found.area_px2)
+
+
+def test_mot_text_comes_back_as_boxes(ours, tmp_path):
+    there = imported(exported(ours, "mot", "mot.txt", tmp_path), tmp_path / "run")
+    one, other = ours.load(ours.chunks[0]).found, there.load(there.chunks[0]).found
+    assert np.allclose(one.boxes, other.boxes, atol=0.03)
+    assert np.allclose(one.score, other.score, atol=1e-4)
+    assert other.rle.null_count == len(other)
+
+
+def test_chunks_hold_what_lies_in_them(tmp_path):
+    source = tmp_path / "det.txt"
+    source.write_text("".join(f"{frame},-1,{frame % 100},5,20,20,0.9\n" for frame in range(1, 4001, 3)))
+    run = imported(source, tmp_path / "run")
+    assert [chunk.from_frame for chunk in run.chunks] == [0, 1500, 3000]
+    assert sum(part.seen.n.sum() for part in run) == len(range(1, 4001, 3))
+    for part in run:
+        assert np.array_equal(part.found.boxes[:, 0], ((part.found.frame + 1) % 100).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ({}, "a list of detections is needed"),
+        ([{"image_id": 1}], "detection 0: KeyError"),
+        ([{"image_id": 0, "bbox": [0, 0, 5, 5], "score": 1}], "image_id must be at least 1"),
+        ([{"image_id": 1, "bbox": [0, 0, 5, 5], "score": 1, "segmentation": [[0, 0, 1, 1]]}], "run lengths"),
+        (
+            [{"image_id": 1, "bbox": [0, 0, 5, 5], "score": 1, "segmentation": {"size": [5, 5], "counts": "0"}}],
+            "its mask is",
+        ),
+    ],
+)
+def test_what_is_no_result_is_said(tmp_path, rows, said):
+    source = tmp_path / "results.json"
+    source.write_text(json.dumps(rows))
+    with pytest.raises(InputError, match=said):
+        imported(source, tmp_path / "run")
+
+
+def test_more_frames_than_the_video_has(tmp_path):
+    source = tmp_path / "det.txt"
+    source.write_text("50,-1,1,1,5,5,1\n")
+    with pytest.raises(InputError, match="frame 49; the video has 20 frames"):
+        imported(source, tmp_path / "run", "--frames", "20")

@@ -1,0 +1,198 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.lek.detector_run import detect
+from backend.lek.recording import record
+from backend.lek.settings import LekSettings, difficulty
+from backend.project.errors import InputError
+from backend.project.manifest import read_manifest, verify
+from backend.track import main
+from backend.tracking.acts import Anchor, Name, Swap, act_line
+from backend.tracking.compared import compare, read_tracks, read_truth
+from backend.tracking.evaluation import measures
+from backend.tracking.schemas import State
+from backend.tracking.tracks import NONE, open_tracks, read_doubts, read_tracklets
+
+ROOT = Path(__file__).resolve().parents[1]
+BIRDS, SECONDS = 6, 60.0
+
+
+@pytest.fixture(scope="module")
+def lek(tmp_path_factory):
+    """A minute of six birds, and a detections run of it in a project."""
+    root = tmp_path_factory.mktemp("project")
+    settings = LekSettings(birds=BIRDS, seconds=SECONDS, seed=11, size=(640, 384), difficulty=difficulty("normal"))
+    record(root / "lek", settings, video=False)
+    run = root / "inference_output" / "lek" / "night"
+    run.mkdir(parents=True)
+    detect(root / "lek", run, "normal")
+    return root
+
+
+@pytest.fixture(scope="module")
+def tracked(lek):
+    """The folder of its tracks."""
+    main(["--detections", str(lek / "inference_output/lek/night"), "--n-birds", str(BIRDS)])
+    return lek / "track_output" / "lek" / "night"
+
+
+def figures(lek, folder):
+    tracks, frames, fps = read_tracks(folder, None, False)
+    return measures(compare(read_truth(lek / "lek"), tracks, frames, fps))
+
+
+def test_birds_of_a_rendered_lek_keep_their_identity(lek, tracked):
+    """Measured 0.97; motion alone reaches less."""
+    assert figures(lek, tracked)["IDF1"] > 0.93
+
+
+def test_the_files_say_what_they_promise(tracked):
+    manifest = verify(tracked)
+    tracks = open_tracks(tracked)
+    assert manifest.inputs["detections_run"] == "night"
+    assert tracks.names == tuple(f"bird {k:02d}" for k in range(1, BIRDS + 1))
+    for code in range(BIRDS):  # the number is known: a row in every frame
+        rows = np.flatnonzero(tracks.identity == code)
+        assert np.array_equal(tracks.frame[rows], tracks.frames)
+        assert np.array_equal(np.unique(tracks.track_id[rows]), [code + 1])
+    seen = tracks.detection != NONE
+    key = tracks.frame[seen].astype(np.int64) << 32 | tracks.detection[seen]
+    assert len(np.unique(key)) == len(key), "a detection is given to one track only"
+    assert np.array_equal(tracks.state == State.LOST, np.isnan(tracks.boxes[:, 0]))
+    tracklets, doubts = read_tracklets(tracked), read_doubts(tracked)
+    assert set(tracklets["begins"].to_pylist()) <= {"start", "entry", "hidden_zone", "crossing", "gap"}
+    assert set(tracklets["ends"].to_pylist()) <= {"end", "exit", "hidden_zone", "crossing", "gap"}
+    numbers = set(tracklets["tracklet"].to_pylist())
+    for row in doubts.to_pylist():
+        assert set(row["before"] + row["after"]) <= numbers
+        assert row["from_frame"] < row["to_frame"] and row["from_frame"] < row["until_frame"]
+        assert 0 <= row["p_error"] <= 1 and len(row["tracks"]) in (1, 2)
+    cost = [r["p_error"] * (r["until_frame"] - r["from_frame"]) * len(r["tracks"]) for r in doubts.to_pylist()]
+    assert cost == sorted(cost, reverse=True)
+
+
+def test_again_is_nothing_to_do_and_elsewhere_the_same(lek, tracked, tmp_path, capsys):
+    arguments = ["--detections", str(lek / "inference_output/lek/night"), "--n-birds", str(BIRDS)]
+    main(arguments)
+    assert "nothing to do" in capsys.readouterr().out
+    main([*arguments, "--out", str(tmp_path / "again")])
+    for name in ("tracks.parquet", "tracklets.parquet", "doubts.parquet"):
+        assert (tmp_path / "again" / name).read_bytes() == (tracked / name).read_bytes()
+    with pytest.raises(InputError, match="n_birds"):
+        main([*arguments[:-1], "7"])
+
+
+def test_without_descriptors_it_still_runs(lek, tmp_path, capsys):
+    arguments = ["--detections", str(lek / "inference_output/lek/night"), "--n-birds", str(BIRDS), "--no-appearance"]
+    main([*arguments, "--out", str(tmp_path / "motion")])
+    assert "by motion alone" in capsys.readouterr().out
+    assert not (tmp_path / "motion" / "birds.npz").exists()
+    assert figures(lek, tmp_path / "motion")["HOTA"] > 0.4
+
+
+def test_an_unknown_number_of_birds(lek, tmp_path):
+    main(["--detections", str(lek / "inference_output/lek/night"), "--out", str(tmp_path / "open")])
+    tracks = open_tracks(tmp_path / "open")
+    assert BIRDS - 1 <= len(tracks.names) <= BIRDS + 1
+    assert figures(lek, tmp_path / "open")["IDF1"] > 0.85
+
+
+def act(kind, number, tracks, **values):
+    first = int(tracks.frames[0])
+    return kind(id=number, when=datetime(2026, 5, 1, tzinfo=UTC), who="Ada", version=0, from_frame=first, **values)
+
+
+def test_corrections_hold_when_tracked_again(lek, tracked, tmp_path, capsys):
+    """Two birds are given each other's names, a third a name of its own; what cannot be is said."""
+    tracks = open_tracks(tracked)
+    rows = [tracks.rows_of(k) for k in (1, 2, 3)]
+    rows = [own[tracks.state[own] == State.DETECTED][50] for own in rows]
+    anchors = [Anchor(frame=int(tracks.frame[row]), detection=int(tracks.detection[row])) for row in rows]
+    acts = [
+        act(Swap, 1, tracks, first=anchors[0], first_identity="bird 02", second=anchors[1], second_identity="bird 01"),
+        act(Name, 2, tracks, anchor=anchors[2], identity="Herbert"),
+        act(Name, 3, tracks, anchor=Anchor(frame=3, detection=900), identity="Nobody"),
+    ]
+    log = tmp_path / "log.jsonl"
+    log.write_bytes(b"".join(map(act_line, acts)))
+    out = tmp_path / "again"
+    arguments = ["--detections", str(lek / "inference_output/lek/night"), "--n-birds", str(BIRDS)]
+    main([*arguments, "--out", str(out), "--corrections", str(log)])
+    again = open_tracks(out, corrections=False)
+    for anchor, name in zip(anchors, ("bird 02", "bird 01", "Herbert"), strict=True):
+        row = np.flatnonzero((again.frame == anchor.frame) & (again.detection == anchor.detection))
+        assert again.names[again.identity[row[0]]] == name
+        assert again.p_identity[row[0]] == 1
+    assert "Herbert" in again.names and len(again.names) == BIRDS
+    assert "act 3" in capsys.readouterr().out
+    assert len(json.loads((out / "summary.json").read_text())["corrections_that_do_not_apply"]) == 1
+    plain = tmp_path / "plain"
+    main([*arguments, "--out", str(plain), "--corrections", str(log), "--no-corrections"])
+    assert (plain / "tracks.parquet").read_bytes() == (tracked / "tracks.parquet").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--n-birds", "0"], "n-birds"),
+        (["--n-birds", "many"], "n-birds"),
+        (["--seed", "-1"], "seed"),
+        (["--zones", "/no/such/zones.json"], "zones"),
+        (["--detections", "/no/such/run"], "holds no detections"),
+    ],
+)
+def test_bad_arguments_are_refused_in_one_line(lek, arguments, says):
+    with pytest.raises(InputError, match=says):
+        main(["--detections", str(lek / "inference_output/lek/night"), *arguments])
+
+
+def test_a_run_that_is_not_finished_is_refused(lek, tmp_path):
+    copy = tmp_path / "inference_output" / "lek" / "night"
+    shutil.copytree(lek / "inference_output/lek/night", copy)
+    manifest = read_manifest(copy)
+    manifest.complete = False
+    manifest.write(copy)
+    with pytest.raises(InputError, match="not finished"):
+        main(["--detections", str(copy)])
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_what_was_killed_is_finished_by_running_it_again(lek, tracked, tmp_path, number):
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "backend.track", "--detections", str(lek / "inference_output/lek/night")]
+    command += ["--n-birds", str(BIRDS), "--out", str(out)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not (out / "manifest.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, number)
+    process.communicate(timeout=30)
+    assert process.returncode == (130 if number == signal.SIGTERM else -signal.SIGKILL)
+    assert not read_manifest(out).complete
+    main(command[3:])
+    assert (out / "tracks.parquet").read_bytes() == (tracked / "tracks.parquet").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("preset", "likeness", "least"), [("normal", None, 0.96), ("hard", 0.5, 0.9), ("hard", None, 0.8)]
+)
+def test_ten_minutes_of_twenty_birds(tmp_path, preset, likeness, least):
+    """The goal on hard is 0.95 (docs/benchmarks.md has what is measured); these bounds keep what was reached."""
+    seed = {None: 7, 0.5: 103}[likeness] if preset == "hard" else 101
+    settings = LekSettings(birds=20, seconds=600.0, seed=seed, difficulty=difficulty(preset, likeness))
+    record(tmp_path / "lek", settings, video=False)
+    detect(tmp_path / "lek", tmp_path / "run", preset)
+    main(["--detections", str(tmp_path / "run"), "--out", str(tmp_path / "tracks"), "--n-birds", "20"])
+    assert figures(tmp_path, tmp_path / "tracks")["IDF1"] > least

@@ -1,0 +1,35 @@
+import numpy as np
+
+from backend.tracking.views import counts, lanes, worth_removing
+from tests.tracking.track_samples import two_birds
+
+
+def test_lanes_are_the_states_of_each_bird_by_time():
+    found = lanes(two_birds(50, lost=tuple(range(10, 20))))
+    assert [(lane.bird, lane.state) for lane in found] == [
+        ("bird 01", "seen"),
+        ("bird 02", "seen"),
+        ("bird 02", "lost"),
+        ("bird 02", "seen"),
+    ]
+    assert [round(value, 2) for value in (found[2].from_s, found[2].to_s)] == [0.4, 0.8]
+    assert round(found[0].to_s, 2) == 2.0
+
+
+def test_long_videos_are_shown_in_few_stretches():
+    tracks = two_birds(6000, lost=tuple(range(0, 6000, 3)))
+    assert all(lane.state == "seen" for lane in lanes(tracks))
+    times, birds = counts(tracks)
+    assert len(times) == len(birds) <= 600
+    assert abs(birds.mean() - 5 / 3) < 0.01
+
+
+def test_counts_are_of_birds_that_are_seen():
+    _, birds = counts(two_birds(20, lost=(3, 4)))
+    assert np.array_equal(np.flatnonzero(birds == 1), [3, 4])
+
+
+def test_the_first_doubts_that_stand_for_most_of_the_error():
+    assert worth_removing([8.0, 1.0, 1.0]) == 1
+    assert worth_removing([4.0, 3.0, 2.0, 1.0]) == 3
+    assert worth_removing([]) == 0
