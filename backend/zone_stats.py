@@ -1,0 +1,164 @@
+"""Statistics of zones from tracks (with corrections applied) or bare detections: tables, plots, a report.
+
+    python -m backend.zone_stats --tracks data/track_output/lek-north/ruffs-1 --out data/statistics/courts
+    python -m backend.zone_stats --detections data/inference_output/lek-*/run --out data/statistics/counts --birds 20
+
+Zones come from `zones/CAMERA.json` of the project unless --zones names a file. Two kinds of error are kept apart:
+sampling error (a recording is a piece of time) and identity error (wrong names); what the detector misses is a third.
+`docs/user-guide.md` explains every setting, the sheet `about` of the workbook every column.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import AwareDatetime, model_validator
+
+from backend.jobs.progress import Progress
+from backend.jobs.script import ScriptParser, ScriptSettings, checked, run_script
+from backend.project.disk import check_space
+from backend.project.errors import InputError
+from backend.project.locks import output_lock
+from backend.project.manifest import begin_manifest, finished_file, now
+from backend.zones.cells import make_bins
+from backend.zones.files import write_tables
+from backend.zones.heat import HeatMaps
+from backend.zones.inputs import Source, find_source, open_source
+from backend.zones.measures import Measures
+from backend.zones.pooled import join
+from backend.zones.report import write_report
+from backend.zones.tables import Tables, measure
+
+SPACE_BYTES = 50 * 1000**2
+
+
+class ZoneStatsSettings(ScriptSettings):
+    """Settings of a run; the help texts of the options say what each means."""
+
+    tracks: tuple[Path, ...] = ()
+    detections: tuple[Path, ...] = ()
+    zones: tuple[Path, ...] = ()
+    out: Path
+    camera: tuple[str, ...] = ()
+    start_time: tuple[AwareDatetime, ...] = ()
+    measures: Measures
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "ZoneStatsSettings":
+        n = len(self.tracks) + len(self.detections)
+        if n == 0:
+            raise ValueError("give --tracks or --detections")
+        for name, allowed in (("zones", (0, 1, n)), ("camera", (0, n)), ("start_time", (0, n))):
+            if len(getattr(self, name)) not in allowed:
+                raise ValueError(f"{name}: {len(getattr(self, name))} given for {n} runs")
+        return self
+
+
+def main(argv: list[str]) -> None:
+    """Run the script; see the module's text."""
+    settings = parse(argv)
+    sources = find_sources(settings)
+    inputs = {"runs": [source.identity() for source in sources]}
+    with output_lock(settings.out), Progress() as progress:
+        manifest = begin_manifest(settings.out, "zone_stats", inputs, settings.measures.model_dump(mode="json"))
+        if manifest.complete:
+            print(f"{settings.out}: was there already, nothing to do")
+            return
+        check_space(settings.out, SPACE_BYTES)
+        manifest.write(settings.out)
+        tables, heat = measure_all(sources, settings.measures, progress)
+        progress.stage("writing tables")
+        files = write_tables(settings.out, tables)
+        progress.stage("drawing")
+        files += write_report(settings.out, tables, heat, manifest)
+        manifest.counts = {"videos": len(sources), **{name: len(table) for name, table in tables.items()}}
+        manifest.files = {name: finished_file(settings.out / name) for name in files}
+        manifest.complete, manifest.finished = True, now()
+        manifest.write(settings.out)
+    print(f"{settings.out / 'report.html'}: the report; {len(sources)} videos, {len(tables)} tables")
+
+
+def parse(argv: Sequence[str]) -> ZoneStatsSettings:
+    """Return the checked arguments."""
+    given = vars(parser().parse_args(argv))
+    measures = {name: given.pop(name) for name in Measures.model_fields if name in given}
+    measures["together"] = dict(_together(text) for text in measures["together"])
+    measures["by"] = measures["by"].replace("-", " ")
+    return checked(ZoneStatsSettings, {**given, "measures": checked(Measures, measures)})
+
+
+def parser() -> ScriptParser:
+    """Return the parser of the options."""
+    found = ScriptParser("backend.zone_stats", __doc__)
+    add = found.add_argument
+    add("--tracks", nargs="+", metavar="DIR", default=[], help="runs of tracking, track_output/VIDEO/RUN")
+    add("--detections", nargs="+", metavar="DIR", default=[], help="runs of inference: counts only, no identities")
+    add("--zones", nargs="+", metavar="FILE", default=[], help="zones, one file for all runs or one each")
+    add("--out", required=True, metavar="DIR", help="new folder for the results, such as statistics/NAME")
+    add("--camera", nargs="+", default=[], help="camera of each run (from the project if not given)")
+    add("--start-time", nargs="+", default=[], help="clock time of frame 0 of each run, with zone")
+    add("--by", default="ground-point", help="a bird is where its ground-point, centre or mask is (ground-point)")
+    add("--lost-after", default=3, help="samples in a row without the bird after which it is lost, zone 0 (3)")
+    add("--bin-s", default=60, help="width of time bins, s (60)")
+    add("--from-s", default=0, help="begin of the range in each video, s")
+    add("--to-s", help="end of the range, s (to the end)")
+    add("--smooth-s", default=0.4, help="positions are averaged over this time before ways are measured, s (0.4)")
+    add("--rest-below", help="slower is at rest: m/s, px/s without scale (0.1 m/s; 0.3 birds a second)")
+    add("--contact", help="contact below this distance: m, px without scale (0.3 m; 1 bird)")
+    add("--near", help="near in the network below this distance: m, px without scale (1 m; 3 birds)")
+    add("--displacement-s", default=2, help="one comes, another leaves within this time, s (2)")
+    add("--together", nargs="+", default=[], metavar="NAME=ZONE+ZONE", help="zones to be counted as one, too")
+    add("--birds", help="number of birds that are there, if known: what is missing is lost")
+    add("--score", default=0.5, help="detections with this score or more count (0.5)")
+    add("--missed", help="share of birds the detector misses, 0 to 1, if known: error of the counts")
+    add("--false", help="share of detections that are no bird, if known: error of the counts")
+    add("--draws", default=500, help="draws for the identity interval (500; 0: none)")
+    add("--seed", default=0, help="of the draws (0)")
+    return found
+
+
+def _together(text: str) -> tuple[str, tuple[str, ...]]:
+    name, sign, zones = text.partition("=")
+    if not sign or not name or not zones:
+        raise InputError(f"--together {text!r} must be NAME=ZONE+ZONE")
+    return name, tuple(zones.split("+"))
+
+
+def find_sources(settings: ZoneStatsSettings) -> list[Source]:
+    """Return the runs with their zones; InputError for one that cannot be used, or that is given twice."""
+    folders = [*settings.tracks, *settings.detections]
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise InputError("one run is given twice")
+
+    def each(values: Sequence[Path | str | datetime], place: int):
+        return None if not values else values[place if len(values) > 1 else 0]
+
+    found = [
+        find_source(folder, each(settings.zones, k), each(settings.camera, k), each(settings.start_time, k))
+        for k, folder in enumerate(folders)
+    ]
+    for source, folder in zip(found, folders, strict=True):
+        if source.tracked != (folder in settings.tracks):
+            option = "--tracks" if source.tracked else "--detections"
+            raise InputError(f"{folder} belongs to {option}")
+    videos = [(source.video, source.tracked) for source in found]
+    twice = next((video for video, tracked in videos if videos.count((video, tracked)) > 1), None)
+    if twice:
+        raise InputError(f"two runs on {twice} are given; its birds would count twice")
+    return found
+
+
+def measure_all(sources: Sequence[Source], measures: Measures, progress: Progress) -> tuple[Tables, HeatMaps]:
+    """Measure one video after the other; memory holds one recording and all tables."""
+    parts, heat = [], HeatMaps()
+    progress.stage("measuring", len(sources), limit_s=1800)
+    for done, source in enumerate(sources):
+        opened = open_source(source, measures)
+        parts.append(measure(opened.recording, opened.zones, opened.facts, measures, opened.masks))
+        heat.add(source, opened, make_bins(opened.recording, None, measures.from_s, measures.to_s))
+        progress.update(done + 1, source.video)
+    return join(parts), heat
+
+
+if __name__ == "__main__":
+    run_script("zone_stats", main)

@@ -1,0 +1,1 @@
+"""Zones and what birds do in them: geometry, membership, statistics and their uncertainty. No Streamlit."""

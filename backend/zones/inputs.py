@@ -1,0 +1,136 @@
+"""What statistics are made from: a run of tracks or detections, its zones, and what the project knows of its video."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from backend.pipeline.detections import DetectionsRun, open_detections
+from backend.project.errors import InputError
+from backend.project.manifest import read_manifest, sha256
+from backend.project.paths import Project
+from backend.tracking.acts import active, read_log
+from backend.tracking.corrections import replay
+from backend.tracking.schemas import TRACKS
+from backend.tracking.tracks import corrections_log, open_tracks, track_manifest
+from backend.video.library import VideoRecord, get_video
+from backend.zones.measures import Measures, VideoFacts
+from backend.zones.model import Zones, read_zones, zones_path
+from backend.zones.recording import Recording, of_detections, of_tracks
+
+TRACK_OUTPUT, INFERENCE_OUTPUT = "track_output", "inference_output"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One run on one video, and the file of its zones. ``record`` is None outside of a project."""
+
+    folder: Path
+    tracked: bool
+    video: str
+    camera: str
+    start_time: datetime | None
+    zones_file: Path
+    project: Project | None = None
+    record: VideoRecord | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """Return what the numbers depend on: folders, versions and checksums."""
+        log = corrections_log(self.folder, track_manifest(self.folder)) if self.tracked else None
+        manifest = read_manifest(self.folder)
+        known = manifest.files.get(TRACKS) if manifest else None
+        if self.tracked:
+            content = known.sha256 if known else sha256(self.folder / TRACKS)
+        else:
+            content = sha256(self.folder / "manifest.json")  # it lists the checksums of all chunks
+        return {
+            "video": self.video,
+            "folder": str(self.folder),
+            "sha256": content,
+            "corrections_sha256": sha256(log) if log is not None and log.exists() else None,
+            "zones": str(self.zones_file),
+            "zones_version": read_zones(self.zones_file).version,
+            "zones_sha256": sha256(self.zones_file),
+            "start_time": self.start_time.isoformat() if self.start_time else None,
+            "video_identity": self.record.identity if self.record else None,
+        }
+
+
+def find_source(
+    folder: Path, zones: Path | None, camera: str | None = None, start_time: datetime | None = None
+) -> Source:
+    """Look at a run's folder; in a project, camera, start time and zones come from there unless they are given.
+
+    Raises
+    ------
+    InputError
+        If the folder holds neither tracks nor detections, or no zones are known for its camera.
+    """
+    folder = folder.resolve()
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise InputError(f"{folder} holds neither tracks nor detections: it has no manifest.json")
+    tracked = manifest.script == "track"
+    in_project = folder.parent.parent.name in (TRACK_OUTPUT, INFERENCE_OUTPUT)
+    project = Project(folder.parents[2]) if in_project else None
+    video = folder.parent.name if in_project else folder.name
+    record = get_video(project, video) if project and project.video(video).exists() else None
+    name = camera if camera is not None else (record.camera if record else "") or video
+    if zones is None:
+        if project is None:
+            raise InputError(f"{folder} lies in no project; say which zones to use with --zones")
+        zones = zones_path(project, name)
+        if not zones.exists():
+            raise InputError(f"camera {name!r} has no zones ({zones}); draw them on the Zones page or use --zones")
+    start = start_time if start_time is not None else (record.start_time if record else None)
+    return Source(folder, tracked, video, name, start, zones.resolve(), project, record)
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A source in memory. ``masks``: the detections behind the tracks, where they are there."""
+
+    recording: Recording
+    zones: Zones
+    facts: VideoFacts
+    masks: DetectionsRun | None
+
+
+def open_source(source: Source, measures: Measures) -> Opened:
+    """Read a source; InputError where it is damaged, or the zones were drawn for pictures of another size."""
+    zones = read_zones(source.zones_file)
+    reviewed, corrections, masks = (), 0, None
+    if source.tracked:
+        manifest = track_manifest(source.folder)
+        acts = read_log(corrections_log(source.folder, manifest))
+        replayed = replay(open_tracks(source.folder, corrections=False), acts)
+        reviewed, corrections = replayed.reviewed, len(active(acts))
+        recording = of_tracks(replayed.tracks)
+        masks = _masks_behind(source, manifest.inputs.get("detections_run")) if measures.by == "mask" else None
+    else:
+        masks = open_detections(source.folder)
+        recording = of_detections(masks, measures.score)
+    _same_size(source, zones, masks)
+    facts = VideoFacts(
+        source.video, source.camera, source.start_time, reviewed, corrections, zones.version,
+        {"source": "tracks" if source.tracked else "detections", "run": source.folder.name},
+    )  # fmt: skip
+    return Opened(recording, zones, facts, masks)
+
+
+def _masks_behind(source: Source, run: str | None) -> DetectionsRun | None:
+    if source.project is None or not run:
+        return None
+    folder = source.project.inference_output(source.video, run)
+    return open_detections(folder) if folder.is_dir() else None
+
+
+def _same_size(source: Source, zones: Zones, masks: DetectionsRun | None) -> None:
+    size = source.record.info.size if source.record and source.record.info else None
+    if size is None and masks is not None:
+        size = (masks.facts.width, masks.facts.height)
+    if size is not None and tuple(size) != tuple(zones.image_size):
+        raise InputError(
+            f"{source.video} is {size[0]}x{size[1]} px, but {source.zones_file} is for "
+            f"{zones.image_size[0]}x{zones.image_size[1]}; draw zones on a frame of this camera"
+        )

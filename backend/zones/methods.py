@@ -1,0 +1,110 @@
+"""The methods paragraph of a paper, written from what was really done."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from backend.project.manifest import Manifest
+from backend.zones.measures import Measures
+from backend.zones.tables import Tables
+
+BY = {
+    "ground point": "its ground point (the middle of the lower side of its box)",
+    "centre": "the centre of its box",
+    "mask": "the share of its mask",
+}
+
+
+def methods(tables: Tables, manifest: Manifest) -> str:
+    """Return the paragraph, plain text."""
+    measures = Measures(**manifest.settings)
+    videos = tables["videos"]
+    parts = [_material(videos, manifest), _membership(measures, videos)]
+    if "birds" in tables:
+        parts += [_birds(measures, videos), _names(videos, measures)]
+    parts += [_sampling(tables["counts"]), _detector(measures), _cite(manifest)]
+    return " ".join(parts)
+
+
+def _material(videos: pd.DataFrame, manifest: Manifest) -> str:
+    hours = videos["watched_s"].sum() / 3600
+    kinds = " and ".join(sorted(set(videos["source"])))
+    rates = ", ".join(f"{rate:g}" for rate in sorted(set(videos["frame_rate"].round(3))))
+    runs = manifest.inputs["runs"]
+    versions = sorted({f"{Path(run['zones']).name} version {run['zones_version']}" for run in runs})
+    return (
+        f"{len(videos)} video{'s' if len(videos) > 1 else ''} ({hours:.2f} h, {rates} frames/s looked at) were "
+        f"measured with Lektrack {manifest.versions['lektrack']} from {kinds}; zones: {', '.join(versions)}."
+    )
+
+
+def _membership(measures: Measures, videos: pd.DataFrame) -> str:
+    share = (
+        ", in from the zone's in_share on and out below its out_share (as stated in the file of zones)"
+        if measures.by == "mask"
+        else ""
+    )
+    tracked = (videos["source"] == "tracks").any()
+    lost = (
+        f" A bird not seen for fewer than {measures.lost_after} samples stayed where it was; otherwise it was lost "
+        "(zone 0), which is not the same as seen outside every zone, or in a hidden zone if it was last seen in that "
+        "zone or its entry, until it was seen again. Stays shorter than a zone's min_stay_s were not counted."
+    )
+    return f"A bird was in a zone by {BY[measures.by]}{share}.{lost if tracked else ''}"
+
+
+def _birds(measures: Measures, videos: pd.DataFrame) -> str:
+    def used(column: str) -> str:
+        values = sorted({(round(value, 3), unit) for value, unit in zip(videos[column], videos["unit"], strict=True)})
+        return ", ".join(f"{value:g} {unit}" for value, unit in values)
+
+    return (
+        f"Positions were averaged over {measures.smooth_s:g} s before ways were measured. Birds slower than "
+        f"{used('rest_below')}/s were at rest; contacts began below {used('contact')} and ended beyond 1.25 times "
+        f"that; near, in the network, is below {used('near')}; a displacement is one bird entering a zone and another "
+        f"leaving it within {measures.displacement_s:g} s."
+    )
+
+
+def _names(videos: pd.DataFrame, measures: Measures) -> str:
+    weights = videos["watched_s"]
+    reviewed = float(np.average(videos["reviewed_share"], weights=weights))
+    lost = videos["not_seen_share"].fillna(0)
+    error = videos["identity_error"].dropna()
+    doubt = f"{np.average(error, weights=weights[error.index]):.2%}" if len(error) else "not known"
+    return (
+        f"{reviewed:.0%} of the time was reviewed by a person ({videos['corrections'].sum()} corrections). Named birds "
+        f"were not seen for {float(np.average(lost, weights=weights)):.1%} of the time. Identity error: the expected "
+        f"share of time under a wrong name is {doubt} (mean of 1 - p_identity); intervals of times are basic bootstrap "
+        f"intervals from {measures.draws} draws in which each stretch followed without a break exchanged names with a "
+        "random other bird with probability (1 - p_identity) / 2."
+    )
+
+
+def _sampling(counts: pd.DataFrame) -> str:
+    blocks = counts["block_s"].dropna()
+    length = f" (blocks of {blocks.min():.0f} to {blocks.max():.0f} s)" if len(blocks) else ""
+    return (
+        "Sampling error (time): standard errors and 95 % intervals come from a circular block bootstrap"
+        f"{length}, block length by Politis and White (2004) from the autocorrelation, Student's t with the number of "
+        "blocks less one degrees of freedom. They say how far the mean may be from that of a much longer recording of "
+        "the same kind."
+    )
+
+
+def _detector(measures: Measures) -> str:
+    if measures.missed is None and measures.false is None:
+        return "Detection error (missed and false birds) was not stated and is in none of these intervals."
+    missed = "not stated" if measures.missed is None else f"{measures.missed:.1%}"
+    false = "not stated" if measures.false is None else f"{measures.false:.1%}"
+    return (
+        f"Detection error is kept apart: share of birds missed {missed}, share of detections that are no bird {false}."
+    )
+
+
+def _cite(manifest: Manifest) -> str:
+    return (
+        f"Cite as: Lektrack {manifest.versions['lektrack']}, statistics of {manifest.started:%Y-%m-%d}; inputs by "
+        "checksum in manifest.json."
+    )

@@ -1,0 +1,112 @@
+"""How birds move on the ground: positions, steps, speed, rest. In metres where the camera has a scale, else in px."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.project.kernels import kernel
+from backend.zones.geometry import distance_to_outlines, joined
+from backend.zones.model import ZoneKind, Zones
+from backend.zones.recording import Recording
+from backend.zones.scale import to_ground
+
+
+@dataclass(frozen=True, eq=False)
+class Movement:
+    """Movement of all rows of a recording. A row without a position has NaN.
+
+    ``positions`` (N, 2) float64, smoothed ground points; ``step`` (N,) float32, way since the row before;
+    ``step_s`` (N,) float32, time of that step; ``speed`` (N,) float32, unit a second, of the step that ends here;
+    ``unit``: ``m`` or ``px``; ``body``: usual size of a bird in that unit.
+    """
+
+    positions: np.ndarray
+    step: np.ndarray
+    step_s: np.ndarray
+    speed: np.ndarray
+    unit: str
+    body: float
+
+
+def find_movement(recording: Recording, zones: Zones, smooth_s: float) -> Movement:
+    """Return positions on the ground, averaged over ``smooth_s`` (centred), and the steps between them.
+
+    The box of a bird that stands still trembles by a pixel or two; without smoothing that would add up to a way.
+    """
+    ground = to_ground(zones.scale, recording.ground_points)
+    usual = float(np.median(np.diff(recording.times)))
+    half = int(round(smooth_s / usual / 2))
+    known = np.isfinite(ground[:, 0])
+    positions = _smooth(ground, known, recording.starts, half)
+    way = np.full(len(ground), np.nan)
+    way[1:] = np.hypot(*(positions[1:] - positions[:-1]).T)
+    seconds = np.full(len(ground), np.nan)
+    seconds[1:] = np.diff(recording.times[recording.place])
+    way[recording.starts[:-1][recording.starts[:-1] < len(way)]] = np.nan
+    seconds = np.where(np.isnan(way), np.nan, seconds)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        speed = way / seconds
+    return Movement(
+        positions, *(each.astype(np.float32) for each in (way, seconds, speed)), zones.unit, _body(recording, zones)
+    )
+
+
+def zone_distances(movement: Movement, zones: Zones, inside: np.ndarray) -> np.ndarray:
+    """Return (N, Z) float32: distance to each zone, 0 for a bird that is ``inside`` (N, Z), NaN without a position."""
+    found = distance_to_outlines(movement.positions, *_ground_polygons(zones))
+    found[inside & np.isfinite(found)] = 0
+    return found
+
+
+def border_distances(movement: Movement, zones: Zones) -> np.ndarray:
+    """Return (N,) float32: distance to the outline of the nearest border zone; NaN where there is none."""
+    borders = [k for k, zone in enumerate(zones.zones) if zone.kind is ZoneKind.BORDER]
+    if not borders:
+        return np.full(len(movement.positions), np.nan, np.float32)
+    return distance_to_outlines(movement.positions, *_ground_polygons(zones, borders)).min(axis=1)
+
+
+def _ground_polygons(zones: Zones, which: list[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the zones on the ground. A homography keeps straight lines straight, so corners suffice."""
+    chosen = range(len(zones.zones)) if which is None else which
+    polygons = [to_ground(zones.scale, zones.zones[k].polygon) for k in chosen]
+    return joined([np.nan_to_num(polygon, nan=1e9) for polygon in polygons])  # corners beyond the horizon are far
+
+
+def _body(recording: Recording, zones: Zones) -> float:
+    if zones.scale is None:
+        return recording.body_px
+    rows = np.flatnonzero(recording.seen)
+    rows = rows[:: max(1, len(rows) // 5000)]
+    boxes = recording.boxes[rows]
+    left = to_ground(zones.scale, boxes[:, [0, 3]])
+    right = to_ground(zones.scale, boxes[:, [2, 3]])
+    return float(np.nanmedian(np.hypot(*(right - left).T)))
+
+
+@kernel
+def _smooth(points, known, starts, half):
+    """Return the mean of each point and up to ``half`` neighbours on each side, without bridging unknown ones."""
+    found = np.full(points.shape, np.nan)
+    for sequence in range(len(starts) - 1):
+        row, end = starts[sequence], starts[sequence + 1]
+        while row < end:
+            if not known[row]:
+                row += 1
+                continue
+            stop = row
+            while stop < end and known[stop]:
+                stop += 1
+            length = stop - row
+            sums = np.zeros((length + 1, 2))
+            for k in range(length):  # relative to the first point, so that no digits are lost
+                sums[k + 1, 0] = sums[k, 0] + points[row + k, 0] - points[row, 0]
+                sums[k + 1, 1] = sums[k, 1] + points[row + k, 1] - points[row, 1]
+            for k in range(length):
+                reach = min(half, k, length - 1 - k)
+                n = 2 * reach + 1
+                for axis in range(2):
+                    mean = (sums[k + reach + 1, axis] - sums[k - reach, axis]) / n
+                    found[row + k, axis] = points[row, axis] + mean
+            row = stop
+    return found

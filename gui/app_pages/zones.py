@@ -1,0 +1,80 @@
+"""Zones: draw the parts of the lek on a picture of the camera, give them a scale, keep every version."""
+
+import streamlit as st
+
+from backend.project.errors import InputError
+from backend.video.library import VideoRecord
+from backend.zones.model import Zones, overlaps, read_zones, save_zones, zones_path
+from backend.zones.picture import frame_jpeg, median_jpeg
+from gui.widgets.context import project, refusals, title
+from gui.widgets.zone_editor import Edited, edit_zones
+from gui.widgets.zone_files import cameras_of, show_files
+
+FRAME, MEDIAN = "A frame", "Without moving birds"
+
+
+def choose_picture() -> tuple[str, VideoRecord, bytes, str] | None:
+    """Let the user choose camera, video and what to draw on; return them with the JPEG and its name.
+
+    None, and what to do, where there is no video.
+    """
+    cameras = cameras_of(project())
+    if not cameras:
+        st.info("Add a video first: zones are drawn on one of its frames.", icon=":material/video_library:")
+        st.page_link(st.session_state["pages"]["videos"], label="Go to Videos", icon=":material/video_library:")
+        return None
+    columns = st.columns([0.26, 0.26, 0.3, 0.18])
+    names, asked = list(cameras), st.query_params.get("video")
+    first = next((k for k, name in enumerate(names) if asked in [record.slug for record in cameras[name]]), 0)
+    camera = columns[0].selectbox("Camera", names, first, help="All videos of a camera share its zones.")
+    record = columns[1].selectbox("Picture from", cameras[camera], format_func=lambda each: each.name)
+    kind = columns[2].segmented_control("Draw on", [FRAME, MEDIAN], default=FRAME, key="zone-picture") or FRAME
+    if kind == MEDIAN:
+        with st.spinner("Looking at nine frames"):
+            return camera, record, median_jpeg(project(), record.slug), f"{record.slug}:median"
+    last = record.info.n_frames - 1
+    frame = int(columns[3].number_input("Frame", 0, last, last // 2, key=f"zone-frame-{record.slug}"))
+    return camera, record, frame_jpeg(project(), record.slug, frame), f"{record.slug}:{frame}"
+
+
+def saved_zones(camera: str, record: VideoRecord) -> Zones:
+    """Return what is saved for a camera; no zones where there is no file."""
+    path = zones_path(project(), camera)
+    zones = read_zones(path) if path.exists() else Zones(image_size=tuple(record.info.size))
+    if tuple(zones.image_size) != tuple(record.info.size):
+        raise InputError(
+            f"the zones of {camera} are for {zones.image_size[0]}x{zones.image_size[1]} px, {record.name} has "
+            f"{record.info.size[0]}x{record.info.size[1]}; give this video a camera of its own (Videos page)"
+        )
+    return zones
+
+
+def save(camera: str, edited: Edited) -> None:
+    """Save what the editor sent, and load it anew."""
+    saved = save_zones(zones_path(project(), camera), edited.to_save, edited.based_on, edited.repair)
+    st.session_state["zones-said"] = f"Saved as version {saved.version}."
+    st.rerun()
+
+
+def show_overlaps(zones: Zones) -> None:
+    """State which zones overlap: it is allowed, and times in them do not add up then."""
+    found = overlaps(zones)
+    if found:
+        words = "; ".join(f"{a} and {b} ({share:.0%} of the smaller one)" for a, b, share in found[:6])
+        more = f" and {len(found) - 6} more" if len(found) > 6 else ""
+        st.info(f"These zones overlap: {words}{more}. A bird there is in both.", icon=":material/join_inner:")
+
+
+title("zones")
+if said := st.session_state.pop("zones-said", None):
+    st.toast(said, icon=":material/check:")
+with refusals():
+    if (chosen := choose_picture()) is not None:
+        camera, record, picture, picture_id = chosen
+        zones = saved_zones(camera, record)
+        with refusals():
+            edited = edit_zones("zone-editor", zones, picture, picture_id, f"{camera}:{zones.version}")
+            if edited.to_save is not None:
+                save(camera, edited)
+            show_overlaps(zones)
+            show_files(camera, zones, edited.changed)

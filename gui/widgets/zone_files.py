@@ -1,0 +1,83 @@
+"""What can be done with saved zones: copy to another camera, GeoJSON, earlier versions."""
+
+import streamlit as st
+
+from backend.project.paths import Project, slug
+from backend.video.library import VideoRecord, list_videos
+from backend.zones.geojson import copied, from_geojson, to_geojson
+from backend.zones.model import Zones, merged, read_version, read_zones, save_zones, versions_of, zones_path
+from gui.widgets.context import project, refusals
+
+
+def cameras_of(project: Project) -> dict[str, list[VideoRecord]]:
+    """Return the sound videos by camera; a video without a camera is its own."""
+    found: dict[str, list[VideoRecord]] = {}
+    for record in list_videos(project):
+        if not record.problem and record.info:
+            found.setdefault(record.camera or record.slug, []).append(record)
+    return found
+
+
+def show_files(camera: str, zones: Zones, changed: bool) -> None:
+    """Draw the three tools under the editor. They work on what is saved."""
+    if changed:
+        st.caption("Save first: copying, files and versions work on what is saved.")
+        return
+    copy, files, versions = st.columns(3, gap="large")
+    with copy:
+        _copy(camera, zones)
+    with files:
+        _files(camera, zones)
+    with versions:
+        _versions(camera, zones)
+
+
+def _copy(camera: str, zones: Zones) -> None:
+    st.subheader("Copy to another camera")
+    others = {name: records for name, records in cameras_of(project()).items() if name != camera}
+    if not others or not zones.zones:
+        st.caption("There is no other camera." if not others else "There is nothing to copy yet.")
+        return
+    other = st.selectbox("To camera", list(others))
+    st.caption("They are added to its zones; shapes are stretched where the pictures differ in size.")
+    if st.button("Copy", icon=":material/content_copy:"):
+        with refusals():
+            path, size = zones_path(project(), other), tuple(others[other][0].info.size)
+            present = read_zones(path) if path.exists() else Zones(image_size=size)
+            saved = save_zones(path, merged(present, copied(zones.zones, zones.image_size, size)), present.version)
+            st.success(f"{len(zones.zones)} zones copied to {other}, now version {saved.version}.")
+
+
+def _files(camera: str, zones: Zones) -> None:
+    st.subheader("GeoJSON")
+    st.download_button(
+        "Export", to_geojson(zones), f"{slug(camera)}.geojson", "application/geo+json", icon=":material/download:",
+        disabled=not zones.zones,
+    )  # fmt: skip
+    given = st.file_uploader("Import", ["geojson", "json"], key=f"zones-{camera}-{zones.version}")
+    if given is not None and st.button("Add these zones", icon=":material/upload:"):
+        with refusals():
+            found = from_geojson(given.getvalue(), zones.image_size)
+            whole = merged(zones, found.zones)
+            if whole.scale is None and found.scale is not None:
+                whole = whole.model_copy(update={"scale": found.scale})
+            _save(camera, whole, zones.version)
+
+
+def _versions(camera: str, zones: Zones) -> None:
+    st.subheader("Versions")
+    path = zones_path(project(), camera)
+    earlier = [version for version in versions_of(path) if version != zones.version]
+    if not earlier:
+        st.caption("Every saved version is kept. Statistics say which one they used.")
+        return
+    version = st.selectbox("Go back to version", earlier)
+    if st.button("Load and save as the newest", icon=":material/history:"):
+        with refusals():
+            _save(camera, read_version(path, version), zones.version)
+
+
+def _save(camera: str, zones: Zones, based_on: int) -> None:
+    saved = save_zones(zones_path(project(), camera), zones, based_on)
+    st.session_state["zones-said"] = f"Saved as version {saved.version}."
+    st.rerun()

@@ -1,0 +1,178 @@
+"""Every statistic on a recording whose numbers were worked out by hand: 10 frames a second, zones left and right."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from backend.project.errors import InputError
+from backend.zones.measures import Measures, VideoFacts
+from backend.zones.recording import of_detections, of_tracks
+from backend.zones.tables import measure
+from tests.detection_runs import make_run
+from tests.zones.made import left_and_right, rectangle, tracks_of, zones_of
+
+START = datetime(2026, 5, 9, 5, 59, 59, tzinfo=UTC)
+PATH = [100, 40, 40, 40, 100, 160, 160, 160 + 0j, None, 160, 100, 100, None, None, None, 40, 40, 40, 100, 100]
+
+
+def tables_of(paths, zones=None, p=None, **settings):
+    settings = {"smooth_s": 0, "lost_after": 2, "bin_s": 1.0, **settings}
+    facts = VideoFacts("made", "north", START, reviewed=((0, 5),), corrections=3, zones_version=7)
+    return measure(of_tracks(tracks_of(paths, p=p)), zones or left_and_right(), facts, Measures(**settings))
+
+
+def row(table, **where):
+    for column, value in where.items():
+        table = table[table[column] == value]
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+def test_time_visits_latency_and_evidence_of_a_bird():
+    """Bird a: left for frames 1-3 and 15-17, right for 5-9 (7 guessed, 8 bridged), lost for 12-14, outside for 7."""
+    birds = tables_of({"a": PATH})["birds"]
+    left, right = row(birds, zone="left"), row(birds, zone="right")
+    outside, lost = row(birds, zone="outside"), row(birds, zone="lost")
+    assert [left.time_s, right.time_s, outside.time_s, lost.time_s] == pytest.approx([0.6, 0.5, 0.6, 0.3])
+    assert left.share == pytest.approx(0.3) and row(birds, zone="any zone").time_s == pytest.approx(1.1)
+    assert [right.seen_s, right.interpolated_s, right.missing_s] == pytest.approx([0.3, 0.1, 0.1])
+    assert [right.least_s, right.most_s] == pytest.approx([0.4, 0.8])
+    assert (left.visits, right.visits) == (2, 1)
+    assert [left.latency_s, right.latency_s] == pytest.approx([0.1, 0.5])
+    assert left.bout_mean_s == pytest.approx(0.3) and left.bouts_cut == 1 and right.bouts_cut == 0
+    assert left.bout_mean_uncut_s == pytest.approx(0.3)
+
+
+def test_bouts_say_how_they_begin_and_end():
+    bouts = tables_of({"a": PATH, "b": [40] * 20})["bouts"]
+    left = bouts[(bouts.bird == "a") & (bouts.zone == "left")]
+    assert left[["begins", "ends"]].to_numpy().tolist() == [["entered", "left"], ["not seen", "left"]]
+    assert left[["start_s", "end_s"]].to_numpy().ravel().tolist() == pytest.approx([0.1, 0.4, 1.5, 1.8])
+    whole = row(bouts, bird="b", zone="left")
+    assert (whole.begins, whole.ends, whole.cut) == ("recording", "recording", True)
+    assert whole.seen_share == pytest.approx(1)
+    assert row(bouts, bird="a", zone="right").seen_share == pytest.approx(0.8)
+
+
+def test_transitions_in_order_and_their_matrix_skips_outside_but_not_lost():
+    found = tables_of({"a": PATH})
+    steps = [f"{move['from']}>{move['to']}" for _, move in found["transitions"].iterrows()]
+    assert steps == [
+        "outside>left",
+        "left>outside",
+        "outside>right",
+        "right>outside",
+        "outside>lost",
+        "lost>left",
+        "left>outside",
+    ]
+    matrix = found["transition_matrix"]
+    assert row(matrix, **{"from": "left", "to": "right"}).n == 1
+    assert matrix["n"].sum() == 1  # right to left went through lost
+
+
+def test_bins_add_up_and_carry_the_clock():
+    found = tables_of({"a": PATH})
+    by_time = found["birds_by_time"]
+    left = by_time[by_time.zone == "left"]
+    assert left.time_s.tolist() == pytest.approx([0.3, 0.3]) and left.visits.tolist() == [1, 1]
+    assert left.hour.tolist() == [5, 6] and left.clock.tolist()[1] == "2026-05-09T06:00:00+00:00"
+    sums = by_time.groupby("zone")[["time_s", "distance", "rest_s", "visits"]].sum()
+    whole = found["birds"].set_index("zone")[["time_s", "distance", "rest_s", "visits"]]
+    assert sums.loc[whole.index].to_numpy() == pytest.approx(whole.to_numpy())
+
+
+def test_distance_speed_and_rest_in_metres():
+    """10 px a frame are 0.1 m a frame, 1 m/s; then it stands."""
+    scale = {"kind": "length", "line": [[0, 0], [100, 0]], "length_m": 1.0}
+    path = [0, 10, 20, 30, 40, 40, 40, 40, 40, 40, 40]
+    found = tables_of({"a": path}, left_and_right(scale=scale), rest_below=0.5)["birds"]
+    left = row(found, zone="left")
+    assert left.distance == pytest.approx(0.4) and left.speed == pytest.approx(0.4)
+    assert [left.moving_s, left.rest_s] == pytest.approx([0.4, 0.6]) and left.unit == "m"
+
+
+def test_a_way_is_measured_on_the_ground_of_a_slanted_camera():
+    """A view in which y halves: 10 px down is 5 m on the ground, 10 px across is 10 m."""
+    scale = {"kind": "homography", "image_to_ground": [[1, 0, 0], [0, 0.5, 0], [0, 0, 1]]}
+    across = tables_of({"a": [10, 20, 30]}, left_and_right(scale=scale))["birds"]
+    assert row(across, zone="left").distance == pytest.approx(20)
+    assert row(across, zone="right").distance_to_zone == pytest.approx(130)
+
+
+def test_smoothing_keeps_a_trembling_box_from_walking():
+    trembling = [40 + (frame % 2) for frame in range(100)]
+    assert row(tables_of({"a": trembling})["birds"], zone="left").distance == pytest.approx(99)
+    assert row(tables_of({"a": trembling}, smooth_s=1.0)["birds"], zone="left").distance < 12
+
+
+def test_distance_to_zone_and_border():
+    zones = zones_of(
+        {"name": "court", "shape": rectangle(0, 0, 50, 100)},
+        {"name": "rim", "kind": "border", "shape": rectangle(180, 0, 200, 100)},
+    )
+    birds = tables_of({"a": [60, 70, 40]}, zones)["birds"]
+    assert row(birds, zone="court").distance_to_zone == pytest.approx((10 + 20 + 0) / 3)
+    assert row(birds, zone="court").distance_to_border == pytest.approx((120 + 110 + 140) / 3)
+
+
+def test_counts_need_no_names():
+    found = tables_of({"a": [40] * 10, "b": [40] * 5 + [None] * 5, "?1": [100] * 5 + [40] * 5})
+    counts = found["counts"]
+    assert row(counts, zone="left").birds == pytest.approx((10 + 5 + 5) / 10)
+    assert row(counts, zone="outside").birds == pytest.approx(0.5)
+    assert row(counts, zone="lost").birds == 0  # the nameless one may be b
+    assert row(found["birds"], bird="(not told apart)", zone="left").time_s == pytest.approx(0.5)
+    assert np.isnan(row(found["birds"], bird="(not told apart)", zone="left").share)
+
+
+def test_counts_of_bare_detections_and_the_stated_error_of_the_detector(tmp_path):
+    boxes = {frame: [(35, 30, 45, 50)] * (1 + frame % 2) for frame in range(10)}
+    recording = of_detections(make_run(tmp_path / "run", boxes, 10, size=(200, 100), fps=10), 0.5)
+    settings = Measures(bin_s=0.5, birds=3, missed=0.2, false=0.1)
+    found = measure(recording, left_and_right(), VideoFacts("made"), settings)
+    assert set(found) == {"counts", "counts_by_time", "videos"}
+    left = row(found["counts"], zone="left")
+    assert left.birds == pytest.approx(1.5) and row(found["counts"], zone="lost").birds == pytest.approx(1.5)
+    assert [left.detection_low, left.detection_high] == pytest.approx([1.35, 1.875])
+    assert found["counts_by_time"].query("zone == 'left'").birds.tolist() == pytest.approx([1.4, 1.6])
+
+
+def test_contacts_pairs_and_nearest_neighbours():
+    """b comes within 20 px of a in frames 3-5, is 22 px away in 6 (still in contact), gone in 7. c is far off."""
+    found = tables_of(
+        {"a": [40] * 10, "b": [100, 80, 65, 55, 50, 55, 62, 90, 90, 90], "c": [195] * 10}, contact=20.0, near=30.0
+    )
+    contact = row(found["contacts"], bird="a")
+    assert (contact.other, contact.zone) == ("b", "left")
+    assert [contact.start_s, contact.end_s, contact.least_distance] == pytest.approx([0.3, 0.7, 10])
+    pair = row(found["pairs"], bird="a", other="b")
+    assert [pair.together_s, pair.near_s, pair.weight] == pytest.approx([1.0, 0.5, 0.5])
+    assert (pair.contacts, pair.contact_s) == (1, pytest.approx(0.4))
+    assert row(found["pairs"], bird="a", other="b").nearest_share == 1
+    assert row(found["pairs"], bird="b", other="a").nearest_share == pytest.approx(1.0)
+    assert row(found["pairs"], bird="c", other="b").nearest_share == pytest.approx(1.0)
+
+
+def test_displacement_is_one_leaving_as_another_comes():
+    """b comes into left at 0.5 s, a leaves at 0.7 s; c comes at 1.5 s when b stays."""
+    found = tables_of(
+        {"a": [40] * 7 + [100] * 13, "b": [100] * 5 + [45] * 15, "c": [100] * 15 + [30] * 5}, displacement_s=0.5
+    )
+    event = row(found["displacements"], zone="left")
+    assert (event.left, event.came) == ("a", "b") and [event.time_s, event.lag_s] == pytest.approx([0.5, 0.2])
+
+
+def test_the_video_row_carries_review_and_expected_error():
+    video = tables_of({"a": [40] * 20, "b": [40] * 10 + [None] * 10}, p={"b": 0.9})["videos"].iloc[0]
+    assert video.reviewed_share == pytest.approx(0.25) and video.corrections == 3 and video.zones_version == 7
+    assert video.not_seen_share == pytest.approx(0.25)
+    assert video.identity_error == pytest.approx(0.1 * 10 / 30)
+
+
+def test_empty_tracks_and_a_range_behind_the_end_are_refused():
+    with pytest.raises(InputError, match="empty"):
+        tables_of({"a": [None] * 5, "b": [None] * 5})
+    with pytest.raises(InputError, match="ends at 2.0 s"):
+        tables_of({"a": PATH}, from_s=5)
