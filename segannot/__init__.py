@@ -1,0 +1,1 @@
+"""SegAnnot: outlining birds in a video, in the browser, at any length."""

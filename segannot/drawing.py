@@ -1,0 +1,72 @@
+"""What people draw, as pixels: strokes, polygons, boxes; and the cleaning of masks."""
+
+import cv2
+import numpy as np
+
+from backend.masks import rle
+from backend.masks.polygons import to_counts
+
+SUBPIXEL = 4  # bits: cv2 takes coordinates in sixteenths of a pixel
+
+
+def stroke_mask(points: np.ndarray, radius: float, size: tuple[int, int]) -> np.ndarray:
+    """Return (H, W) bool: a line through ``points``, (N, 2) float xy px, of ``radius`` px, in a picture of ``size``."""
+    mask = np.zeros(size[::-1], np.uint8)
+    centres = np.round((np.asarray(points, float) - 0.5) * 2**SUBPIXEL).astype(np.int32)
+    thickness = max(1, round(2 * radius) - 1)  # cv2 draws one pixel more
+    if len(centres) > 1:
+        cv2.polylines(mask, [centres], False, 1, thickness, cv2.LINE_8, SUBPIXEL)
+    else:
+        cv2.circle(mask, tuple(centres[0].tolist()), round(max(radius, 0.5) * 2**SUBPIXEL), 1, -1, cv2.LINE_8, SUBPIXEL)
+    return mask.astype(bool)
+
+
+def polygon_mask(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return (H, W) bool: the inside of a polygon with corners ``points``, (N, 2) float xy px, as COCO takes it."""
+    corners = np.clip(np.asarray(points, float), 0, size)
+    return rle.decode(to_counts([corners.ravel().tolist()], size[1], size[0]), size[1], size[0])
+
+
+def without_specks(mask: np.ndarray, share: float = 0.1) -> np.ndarray:
+    """Return a mask, (H, W) bool, without parts smaller than ``share`` of its largest and without small holes."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    if count < 2:
+        return mask
+    areas = stats[:, cv2.CC_STAT_AREA]
+    least = max(2, share * areas[1:].max())
+    kept = np.flatnonzero(areas >= least)
+    clean = np.isin(labels, kept[kept > 0])
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((~clean).astype(np.uint8), connectivity=4)
+    small = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] < least)
+    return clean | np.isin(labels, small[small > 0])
+
+
+def put_object(
+    labels: np.ndarray, mask: np.ndarray, number: int, in_front: set[int], allowed: np.ndarray | None = None
+) -> np.ndarray:
+    """Return a copy of a label map where object ``number`` is exactly ``mask``.
+
+    Pixels of objects ``in_front`` stay theirs, except where ``allowed``, (H, W) bool, says that a person drew there.
+    """
+    mine = mask.astype(bool)
+    if in_front:
+        theirs = np.isin(labels, list(in_front))
+        mine &= ~theirs if allowed is None else (~theirs | allowed)
+    result = np.where(labels == number, np.uint8(0), labels)
+    result[mine] = number
+    return result
+
+
+def box_of(mask: np.ndarray) -> tuple[int, int, int, int] | None:
+    """Return x1, y1, x2, y2 of what is True, px; None if nothing is."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not len(rows):
+        return None
+    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def signed_distance(mask: np.ndarray) -> np.ndarray:
+    """Return (H, W) float32: px to the border of a bool mask, positive inside."""
+    values = mask.astype(np.uint8)
+    return cv2.distanceTransform(values, cv2.DIST_L2, 3) - cv2.distanceTransform(1 - values, cv2.DIST_L2, 3)

@@ -1,0 +1,1 @@
+"""Engines: ways from what a person draws to outlines, and from one frame to the next."""

@@ -1,0 +1,346 @@
+"""What annotators do, carried out on a project: each method is one act, logged and saved when it returns."""
+
+import threading
+from collections.abc import Iterable
+
+import numpy as np
+
+from backend.masks.objects import MaskOrigin
+from backend.project.errors import InputError
+from backend.video.shown import ShownFrames
+from backend.web.errors import Conflict
+from segannot.drawing import polygon_mask, put_object, stroke_mask, without_specks
+from segannot.engines.base import Engine, Interaction, Kind, View
+from segannot.engines.registry import Engines
+from segannot.objects import AnnotatedObject, new_object
+from segannot.propagation import Propagation
+from segannot.requests import Draw, FrameAct, ObjectAct, Propagate, interaction
+from segannot.store import AnnotationStore
+
+SEGMENTED = ("scribble", "click", "box")  # an engine makes an outline of them; the others are meant to the pixel
+THIN = 1.5  # px: half the width of a scribble that is certain
+LEARNT, LEARNT_AT_ONCE = 12, 3  # newest labelled frames to learn from, before carrying on and before an outline
+
+
+class Session:
+    """One open project: its store, its video, its engines, and the propagation at work, if any."""
+
+    def __init__(self, store: AnnotationStore, source: ShownFrames, engines: Engines):
+        self.store, self.source, self.engines = store, source, engines
+        self.task: Propagation | None = None
+        self._acting = threading.RLock()  # one act at a time
+        self._engine_lock = threading.Lock()
+        self._learnt: dict[str, set[int]] = {}
+
+    def close(self) -> None:
+        """Stop what runs; everything that was acknowledged is on the disk already."""
+        if self.task is not None:
+            self.task.stop()
+            self.task.join(5)
+        self.store.close()
+        self.source.close()
+
+    # drawing
+
+    def draw(self, request: Draw) -> None:
+        """Carry out a stroke, a box or a polygon."""
+        with self._act(request.version, request.key) as fresh:
+            if not fresh:
+                return
+            frame, entry = self.source.check(request.frame), self._changeable(request.object)
+            labels = self.store.labels(frame)
+            drawn = {
+                "kind": request.kind, "points": [[round(x, 2), round(y, 2)] for x, y in request.points],
+                "positive": request.positive, "radius": request.radius,
+            }  # fmt: skip
+            kept = drawn | {"kind": "brush", "positive": request.kind == "brush"} if request.kind in (
+                "brush", "eraser") else drawn  # fmt: skip
+            mask, allowed = self._outline(frame, labels, entry, request, kept)
+            changed = put_object(labels, mask, entry.id, self._untouchable(entry), allowed)
+            self._save(request.kind, frame, changed, request, None if request.kind == "polygon" else kept)
+
+    def _outline(self, frame: int, labels: np.ndarray, entry: AnnotatedObject, request: Draw, kept: dict):
+        """Return the object's new (H, W) bool mask, and where a person drew it to the pixel."""
+        size, points = self.source.size, np.array(request.points, float)
+        before = labels == entry.id
+        if request.kind == "polygon":
+            if len(points) < 3:
+                raise InputError("a polygon has at least 3 corners")
+            inside = polygon_mask(points, size)
+            return (before | inside) if request.positive else (before & ~inside), inside
+        if request.kind == "brush":
+            inside = stroke_mask(points, request.radius, size)
+            return before | inside, inside
+        if request.kind == "eraser":
+            return before & ~stroke_mask(points, request.radius, size), None
+        if request.kind == "box" and len(points) != 2:
+            raise InputError("a box has 2 corners")
+        drawn = [interaction(each) for each in [*self.store.inputs(frame, entry.id), kept]]
+        engine = self.engine_for_outlines()
+        view = View(frame, self.source.frame(frame), labels)
+        with self._engine_lock:
+            self._teach(engine, [frame], LEARNT_AT_ONCE)
+            mask = exactly(engine.segment(view, entry.id, drawn), drawn)
+        touched = stroke_mask(points, THIN, size) if request.kind != "box" and request.positive else None
+        return mask, touched
+
+    def engine_for_outlines(self) -> Engine:
+        """Return the chosen engine, or the classic one where that makes no outlines of strokes."""
+        return self.engines.chosen if self.engines.chosen.name != "detector" else self.engines.classic
+
+    def _teach(self, engine: Engine, but_not: Iterable[int], most: int = LEARNT) -> None:
+        """Let the classic engine look at labelled frames that it has not seen as they are now."""
+        if engine is not self.engines.classic:
+            return
+        learnt = self._learnt.setdefault(engine.name, set())
+        for frame in self.store.seen_by_a_person()[-most:]:
+            if frame not in learnt and frame not in but_not:
+                labels = self.store.labels(frame)
+                numbers = [int(each) for each in np.unique(labels) if each]
+                engine.learn(View(frame, self.source.frame(frame), labels), numbers)
+                learnt.add(frame)
+
+    # frames
+
+    def frame_act(self, request: FrameAct) -> None:
+        """Copy from another frame, clear, accept, remove specks."""
+        with self._act(request.version, request.key) as fresh:
+            if not fresh:
+                return
+            frame = self.source.check(request.frame)
+            acts = {"copy": self._copy, "clear": self._clear, "specks": self._specks, "propose": self._propose}
+            act = acts.get(request.kind)
+            if act is not None:
+                act(frame, request)
+                return
+            if frame not in self.store.origins:
+                raise InputError(f"frame {frame} has no outlines yet; there is nothing to accept")
+            origin = MaskOrigin.REVIEWED if request.kind == "review" else MaskOrigin.PROPAGATED
+            self._save(request.kind, frame, self.store.labels(frame), request, origin=origin)
+
+    def _copy(self, frame: int, request: FrameAct) -> None:
+        source = frame - 1 if request.source is None else self.source.check(request.source)
+        if source == frame or source not in self.store.origins:
+            raise InputError(f"frame {source} has no outlines to copy")
+        labels, there = self.store.labels(frame), self.store.labels(source)
+        for entry in self._some(request.object):
+            if (there == entry.id).any():
+                labels = put_object(labels, there == entry.id, entry.id, self._untouchable(entry))
+        self._save("copy", frame, labels, request)
+
+    def _clear(self, frame: int, request: FrameAct) -> None:
+        labels = self.store.labels(frame).copy()
+        if request.object is None and not any(entry.locked for entry in self.store.objects):
+            self._save("clear", frame, labels, request, origin=None)
+            return
+        labels[np.isin(labels, [entry.id for entry in self._some(request.object)])] = 0
+        self._save(request.kind, frame, labels, request)
+
+    def _specks(self, frame: int, request: FrameAct) -> None:
+        labels = self.store.labels(frame)
+        for entry in self._some(request.object):
+            mask = labels == entry.id
+            if mask.any():
+                labels = put_object(labels, without_specks(mask), entry.id, self._others(entry))
+        self._save("specks", frame, labels, request)
+
+    def _propose(self, frame: int, request: FrameAct) -> None:
+        """Add the birds that the detector finds and nobody has outlined yet."""
+        found = self.engines.detector.propose(self.source.frame(frame))
+        labels, objects = self.store.labels(frame).copy(), list(self.store.objects)
+        for mask, class_name in found:
+            free = mask & (labels == 0)
+            if free.sum() < 0.5 * mask.sum() or not free.any():
+                continue  # somebody is outlined there already
+            entry = new_object(objects, class_name=class_name)
+            objects.append(entry)
+            labels[free] = entry.id
+        if len(objects) == len(self.store.objects):
+            raise InputError("the detector finds no bird here that is not outlined already")
+        self._save("propose", frame, labels, request, origin=MaskOrigin.PROPAGATED, objects=objects)
+
+    # objects
+
+    def object_act(self, request: ObjectAct) -> None:
+        """Add, change, delete or merge objects, or change who is in front."""
+        with self._act(request.version, request.key) as fresh:
+            if not fresh:
+                return
+            objects = list(self.store.objects)
+            if request.kind == "add":
+                last = objects[-1].class_name if objects else "bird"
+                added = new_object(objects, request.name or "", request.class_name or last)
+                self._save_objects(request, [*objects, added])
+                return
+            if request.object is None:
+                raise InputError("say which object")
+            entry = self.store.object(request.object)
+            if request.kind in ("delete", "merge"):
+                self._remove(entry, request)
+            else:
+                self._save_objects(request, [_changed(each, entry, request, objects) for each in objects])
+
+    def _remove(self, entry: AnnotatedObject, request: ObjectAct) -> None:
+        """Delete an object, or give its pixels to another, in every frame; one act."""
+        into = 0
+        if request.kind == "merge":
+            if request.into is None or request.into == entry.id:
+                raise InputError("say which other object to merge into")
+            into = self.store.object(request.into).id
+        left = [each for each in self.store.objects if each.id != entry.id]
+        act = self.store.begin(request.kind, entry.id, request.key)
+        for frame in sorted(self.store.origins):
+            labels = self.store.labels(frame)
+            if (labels == entry.id).any():
+                doubts = {n: c for n, c in self.store.confidence.get(frame, {}).items() if n != entry.id}
+                act.set_frame(frame, np.where(labels == entry.id, np.uint8(into), labels),
+                              self.store.origins[frame], doubts)  # fmt: skip
+        act.set_objects(left)
+        act.end()
+
+    def _save_objects(self, request: ObjectAct, objects: list[AnnotatedObject]) -> None:
+        act = self.store.begin(request.kind, request.object, request.key)
+        act.set_objects(objects)
+        act.end()
+
+    # undo, propagation
+
+    def turn(self, way: str, version: int, key: str) -> list[int]:
+        """Undo or redo; return the frames that changed."""
+        with self._act(version, key) as fresh:
+            if not fresh:
+                return []
+            frames = self.store.undo(key) if way == "undo" else self.store.redo(key)
+            self._forget(frames)
+            return frames
+
+    def propagate(self, request: Propagate) -> None:
+        """Start carrying objects on; `task` says how far it is."""
+        with self._act(request.version, request.key) as fresh:
+            if not fresh:
+                return
+            start = self.source.check(request.frame)
+            ends = self._around(start) if request.to is None else [self.source.check(request.to)]
+            if start in ends:
+                raise InputError("choose another frame to carry the outlines to")
+            there = {int(each) for each in np.unique(self.store.labels(start))} - {0}
+            changed = self.store.changed_by_hand(start) if request.to is None else None
+            asked = request.objects or changed or there
+            fit = [entry.id for entry in self.store.objects if entry.id in asked and not entry.locked]
+            wanted = [number for number in fit if number in there or request.to is None]
+            if not wanted:
+                raise InputError(f"frame {start} has no outline to carry on (locked objects stay as they are)")
+            engine = self.engine_for_outlines()
+            with self._engine_lock:
+                self._teach(engine, [])
+            self.task = Propagation(self.store, self.source, engine, start, ends, wanted, request.key)
+            self.task.start()
+
+    def _around(self, frame: int) -> list[int]:
+        """Return the last carried frame on either side of a correction, or the labelled frame that ends the stretch."""
+        origins = self.store.origins
+        ends = []
+        for step in (1, -1):
+            end = frame
+            while (origin := origins.get(end + step)) is not None:
+                end += step
+                if origin.seen_by_a_person:
+                    break
+            if end != frame:
+                ends.append(end)
+        if not ends:
+            raise InputError(f"no carried frames lie beside frame {frame}; carry its outlines forward or backward")
+        return ends
+
+    # the frame of an act
+
+    def _act(self, version: int, key: str) -> "_OneAct":
+        return _OneAct(self, version, key)
+
+    def _changeable(self, number: int) -> AnnotatedObject:
+        entry = self.store.object(number)
+        if entry.locked:
+            raise InputError(f"{entry.name} is locked; unlock it to change it")
+        return entry
+
+    def _some(self, number: int | None) -> list[AnnotatedObject]:
+        """Return one object, or all that are not locked, from back to front."""
+        if number is not None:
+            return [self._changeable(number)]
+        return sorted((entry for entry in self.store.objects if not entry.locked), key=lambda entry: entry.order)
+
+    def _others(self, entry: AnnotatedObject) -> set[int]:
+        return {each.id for each in self.store.objects if each.id != entry.id}
+
+    def _untouchable(self, entry: AnnotatedObject) -> set[int]:
+        """Return the ids whose pixels an act on ``entry`` leaves alone: those in front of it, and locked ones."""
+        return {each.id for each in self.store.objects
+                if each.id != entry.id and (each.locked or each.order > entry.order)}  # fmt: skip
+
+    def _save(
+        self, kind: str, frame: int, labels: np.ndarray, request: Draw | FrameAct, input: dict | None = None,
+        origin: MaskOrigin | None = MaskOrigin.HAND_MADE, objects: list[AnnotatedObject] | None = None,
+    ) -> None:  # fmt: skip
+        act = self.store.begin(kind, request.object, request.key, frame, input)
+        act.set_frame(frame, labels, origin, objects=objects)
+        act.end()
+        self._forget([frame])
+
+    def _forget(self, frames: Iterable[int]) -> None:
+        """Let engines look again at frames that have changed."""
+        for learnt in self._learnt.values():
+            learnt.difference_update(frames)
+
+
+def exactly(mask: np.ndarray, drawn: Iterable[Interaction]) -> np.ndarray:
+    """Return a mask, (H, W) bool, where what people drew is just so: brushes in full width, scribbles as thin lines."""
+    size = mask.shape[1], mask.shape[0]
+    for each in drawn:
+        if each.kind is not Kind.BOX:
+            radius = each.radius if each.kind is Kind.BRUSH else min(each.radius, THIN)
+            mask[stroke_mask(each.points, radius, size)] = each.positive
+    return mask
+
+
+class _OneAct:
+    """``with`` this: the act is alone, on the present version, and new (False: it was carried out before)."""
+
+    def __init__(self, session: Session, version: int, key: str):
+        self._session, self._version, self._key = session, version, key
+
+    def __enter__(self) -> bool:
+        session = self._session
+        session._acting.acquire()
+        try:
+            session.store.finish()
+            if session.store.knows(self._key):
+                return False
+            if session.task is not None and session.task.is_alive():
+                raise Conflict("outlines are being carried on; stop that first, or wait for its end")
+            session.store.check_version(self._version)
+            return True
+        except BaseException:
+            session._acting.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._session._acting.release()
+
+
+def _changed(
+    each: AnnotatedObject, entry: AnnotatedObject, request: ObjectAct, objects: list[AnnotatedObject]
+) -> AnnotatedObject:
+    """Return ``each`` as it is after ``request`` about ``entry``."""
+    if request.kind == "edit":
+        if each.id != entry.id:
+            return each
+        given = request.model_dump(include={"name", "class_name", "colour", "hidden", "locked"}, exclude_none=True)
+        if "class_name" in given:
+            given["class_name"] = given["class_name"].strip()
+            if not given["class_name"]:
+                raise InputError("a class has a name")
+        return each.model_copy(update=given)
+    row = sorted(objects, key=lambda one: one.order)
+    row.remove(entry)
+    row.insert(len(row) if request.kind == "front" else 0, entry)
+    return each.model_copy(update={"order": row.index(each) + 1})

@@ -1,0 +1,386 @@
+"""An annotation project on the disk: masks, objects, how each frame came about, and the log of every act.
+
+The order of every change: a line in ``acts.jsonl`` (flushed to the disk), then the mask files. So a kill leaves at most
+the files of the last line behind, and opening the project applies that line again: lines hold absolute labels, and
+applying one twice does no harm. Undo and redo are lines, too, so they have no limit and survive a restart.
+
+Lines::
+
+    {"act": 7, "kind": "scribble", "key": "...", "who": "", "when": 1790000000.0, "frame": 40, "object": 2,
+     "input": {...}, "box": [x, y, w, h], "before": "...", "after": "...", "origin": [null, "hand-made"],
+     "confidence": [{}, {}], "objects": [[...], [...]]}
+    {"act": 8, "kind": "propagate", "frame": 41, ...}     one line a frame, all with the same number
+    {"undo": 8, "key": "..."}  {"redo": 8, "key": "..."}
+"""
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.masks.indexed import read_labels, write_labels
+from backend.masks.objects import MaskOrigin, read_frames, write_frames
+from backend.project.atomic import remove_temporary
+from backend.project.errors import InputError
+from backend.web.errors import Conflict
+from segannot.journal import Journal
+from segannot.objects import AnnotatedObject, dump_objects, parse_objects, read_annotated, write_annotated
+from segannot.patches import apply, difference
+
+ACTS = "acts.jsonl"
+CACHED_LABELS = 6  # label maps kept in memory: the frame at work and its neighbours
+FRAMES_EVERY_S = 2.0  # between two writings of frames.json while an act goes on
+Confidence = dict[int, float]  # objects that propagation is unsure of: id -> 0 (lost) to 1 (sure)
+
+
+@dataclass
+class Act:
+    """An act as the memory keeps it; its lines stay in the log."""
+
+    number: int
+    kind: str
+    object: int | None
+    frame: int | None
+    input: dict[str, Any] | None
+    places: list[int] = field(default_factory=list)
+    doubts: dict[int, Confidence] = field(default_factory=dict)  # every frame it touched
+
+
+class AnnotationStore:
+    """The project in ``folder`` for a video of ``size`` (width, height) px. Safe for use from several threads.
+
+    The caller holds the folder's lock (`backend.project.locks.output_lock`).
+
+    Raises
+    ------
+    InputError
+        If a file of the folder cannot be used; it says which.
+    """
+
+    def __init__(self, folder: Path, size: tuple[int, int]):
+        self.folder, self.size = folder, size
+        self.lock = threading.RLock()
+        remove_temporary(folder)
+        self.objects: list[AnnotatedObject] = read_annotated(folder)
+        self.origins: dict[int, MaskOrigin] = self._read_origins()
+        self.confidence: dict[int, Confidence] = {}
+        self.version = 0  # lines of acts that were begun, undone or redone
+        self._acts: dict[int, Act] = {}
+        self._done: list[int] = []
+        self._undone: list[int] = []
+        self._keys: set[str] = set()
+        self._labels: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._frames_written = 0.0
+        self._unfinished: list[tuple[dict[str, Any], bool]] = []  # logged, but the disk did not take the files
+        self._journal = Journal(folder / ACTS)
+        self._recover()
+
+    def close(self) -> None:
+        """Write what is still to be written and give the log back."""
+        with self.lock:
+            write_frames(self.folder, self.origins)
+            self._journal.close()
+
+    # reading
+
+    def labels(self, frame: int) -> np.ndarray:
+        """Return the label map of a frame, (H, W) uint8, background where it has none. Do not write into it."""
+        with self.lock:
+            if frame in self._labels:
+                self._labels.move_to_end(frame)
+                return self._labels[frame]
+            labels = self._read(frame)
+            self._keep(frame, labels)
+            return labels
+
+    def mask_path(self, frame: int) -> Path:
+        """Return where the mask of a frame is, if it has one."""
+        return self.folder / f"{frame:06d}.png"
+
+    def object(self, number: int) -> AnnotatedObject:
+        """Return an object; InputError if there is none of that id."""
+        found = next((entry for entry in self.objects if entry.id == number), None)
+        if found is None:
+            raise InputError(f"there is no object {number}")
+        return found
+
+    def inputs(self, frame: int, number: int) -> list[dict[str, Any]]:
+        """Return what was drawn for an object on a frame and counts now, oldest first.
+
+        What replaced the mask as a whole (a polygon, a copy, a propagation) begins anew.
+        """
+        found: list[dict[str, Any]] = []
+        with self.lock:
+            for act in map(self._acts.__getitem__, self._done):
+                if act.frame != frame or act.object not in (number, None):
+                    continue
+                found = [*found, act.input] if act.input is not None else []
+        return found
+
+    def seen_by_a_person(self) -> list[int]:
+        """Return the frames whose mask a person drew or accepted, ascending."""
+        with self.lock:
+            return sorted(frame for frame, origin in self.origins.items() if origin.seen_by_a_person)
+
+    def changed_by_hand(self, frame: int) -> set[int] | None:
+        """Return the objects changed on a frame since it was carried there; None stands for all of them."""
+        found: set[int] = set()
+        with self.lock:
+            for act in map(self._acts.__getitem__, reversed(self._done)):
+                if act.kind == "propagate" and frame in act.doubts:
+                    break
+                if frame in act.doubts:
+                    if act.object is None:
+                        return None
+                    found.add(act.object)
+        return found or None
+
+    @property
+    def undo_kind(self) -> str:
+        """What undo would take back; empty if nothing."""
+        return self._acts[self._done[-1]].kind if self._done else ""
+
+    @property
+    def redo_kind(self) -> str:
+        """What redo would do again; empty if nothing."""
+        return self._acts[self._undone[-1]].kind if self._undone else ""
+
+    def check_version(self, version: int) -> None:
+        """Raise Conflict unless ``version`` is the present one."""
+        if version != self.version:
+            raise Conflict(f"this was drawn on version {version}, the present one is {self.version}; look again")
+
+    def knows(self, key: str) -> bool:
+        """Tell whether the act with this key is in the log already: it was sent twice."""
+        return bool(key) and key in self._keys
+
+    # changing
+
+    def begin(self, kind: str, object: int | None = None, key: str = "", frame: int | None = None,
+              input: dict[str, Any] | None = None) -> "OpenAct":  # fmt: skip
+        """Return a new act; it is in the log with its first line. What was undone can then not be redone."""
+        return OpenAct(self, kind, object, key, frame, input)
+
+    def finish(self) -> None:
+        """Write the files of what was logged when the disk refused them. Raises OSError as long as it does."""
+        with self.lock:
+            while self._unfinished:
+                self._apply(*self._unfinished[0])
+                self._unfinished.pop(0)
+
+    def undo(self, key: str = "") -> list[int]:
+        """Take the last act back and return the frames it touched; InputError if there is none."""
+        with self.lock:
+            if not self._done:
+                raise InputError("there is nothing to undo")
+            return self._turn("undo", self._done[-1], key)
+
+    def redo(self, key: str = "") -> list[int]:
+        """Do the act that was undone last again and return the frames it touched; InputError if there is none."""
+        with self.lock:
+            if not self._undone:
+                raise InputError("there is nothing to redo")
+            return self._turn("redo", self._undone[-1], key)
+
+    def _turn(self, way: str, number: int, key: str) -> list[int]:
+        self.finish()
+        record = {way: number, "key": key}
+        self._note(record, self._journal.append(record))
+        return self._replay(self._acts[number], back=way == "undo")
+
+    def _replay(self, act: Act, back: bool) -> list[int]:
+        frames = []
+        for place in reversed(act.places) if back else act.places:
+            record = self._journal.read(place)
+            self._carry_out(record, back)
+            if record.get("frame") is not None:
+                frames.append(record["frame"])
+        self._write_lists()
+        return frames
+
+    def _line(self, record: dict[str, Any]) -> None:
+        """Log a line and carry it out."""
+        self.finish()
+        place = self._journal.append(record)
+        self._note(record, place)
+        self._carry_out(record, back=False)
+
+    def _carry_out(self, record: dict[str, Any], back: bool) -> None:
+        self._unfinished.append((record, back))
+        self._apply(record, back)
+        self._unfinished.pop()
+
+    def _note(self, record: dict[str, Any], place: int) -> None:
+        """Keep in mind what a line says, without its pixels."""
+        self._keys.add(record.get("key", ""))
+        if "undo" in record:
+            self._done.remove(record["undo"])
+            self._undone.append(record["undo"])
+            self.version += 1
+            return
+        if "redo" in record:
+            self._undone.remove(record["redo"])
+            self._done.append(record["redo"])
+            self.version += 1
+            return
+        number = record["act"]
+        if number not in self._acts:
+            self._acts[number] = Act(
+                number, record["kind"], record.get("object"), record.get("frame"), record.get("input")
+            )
+            self._done.append(number)
+            self._undone.clear()
+            self.version += 1
+        act = self._acts[number]
+        act.places.append(place)
+        if "origin" in record:
+            act.doubts[record["frame"]] = _confidence(record, 1)
+
+    def _apply(self, record: dict[str, Any], back: bool) -> None:
+        """Bring files and memory to the state after a line, or before it."""
+        side = 0 if back else 1
+        if "objects" in record:
+            self.objects = parse_objects(record["objects"][side])
+            write_annotated(self.folder, self.objects)
+        frame = record.get("frame")
+        if frame is None or "origin" not in record:
+            return
+        origin = record["origin"][side]
+        if record["box"][2]:
+            labels = self.labels(frame).copy()
+            apply(labels, tuple(record["box"]), record["before" if back else "after"])
+        else:
+            labels = self.labels(frame)
+        self._note_frame(record, side)
+        if origin is None:
+            self.mask_path(frame).unlink(missing_ok=True)
+        elif record["box"][2] or not self.mask_path(frame).exists():
+            write_labels(self.mask_path(frame), labels)
+        self._keep(frame, labels)
+
+    def _note_frame(self, record: dict[str, Any], side: int) -> None:
+        frame, origin = record["frame"], record["origin"][side]
+        if origin is None:
+            self.origins.pop(frame, None)
+        else:
+            self.origins[frame] = MaskOrigin(origin)
+        self._note_doubts(frame, _confidence(record, side))
+
+    def _note_doubts(self, frame: int, doubts: Confidence) -> None:
+        if doubts:
+            self.confidence[frame] = doubts
+        else:
+            self.confidence.pop(frame, None)
+
+    def _recover(self) -> None:
+        """Read the log; carry out its last line again, because a kill may have come between log and files."""
+        last: dict[str, Any] = {}
+        for place, record in self._journal.scan():
+            self._note(record, place)
+            last = record
+        for number in self._done:
+            for frame, doubts in self._acts[number].doubts.items():
+                self._note_doubts(frame, doubts)
+        if "act" in last:
+            for place in self._acts[last["act"]].places:  # frames.json may be behind
+                record = self._journal.read(place)
+                if "origin" in record:
+                    self._note_frame(record, 1)
+            self._apply(last, back=False)
+        elif last:
+            way = "undo" if "undo" in last else "redo"
+            self._replay(self._acts[last[way]], back=way == "undo")
+        self._write_lists()
+
+    def _write_lists(self) -> None:
+        write_frames(self.folder, self.origins)
+        self._frames_written = time.monotonic()
+
+    def _read_origins(self) -> dict[int, MaskOrigin]:
+        """Return what ``frames.json`` says; masks that came from elsewhere count as drawn by hand."""
+        known = read_frames(self.folder) or {}
+        there = {int(entry.name[:-4]) for entry in os.scandir(self.folder) if _is_mask(entry.name)}
+        return {frame: known.get(frame, MaskOrigin.HAND_MADE) for frame in sorted(there)}
+
+    def _read(self, frame: int) -> np.ndarray:
+        path = self.mask_path(frame)
+        if not path.exists():
+            return np.zeros(self.size[::-1], np.uint8)
+        labels = read_labels(path)
+        if labels.shape != self.size[::-1]:
+            raise InputError(
+                f"{path} is {labels.shape[1]}x{labels.shape[0]} px, the video {self.size[0]}x{self.size[1]}"
+            )
+        return labels
+
+    def _keep(self, frame: int, labels: np.ndarray) -> None:
+        self._labels[frame] = labels
+        self._labels.move_to_end(frame)
+        while len(self._labels) > CACHED_LABELS:
+            self._labels.popitem(last=False)
+
+
+class OpenAct:
+    """An act that is being written, one line a frame; see `AnnotationStore.begin`."""
+
+    def __init__(self, store: AnnotationStore, kind: str, object: int | None, key: str, frame: int | None,
+                 input: dict[str, Any] | None):  # fmt: skip
+        self._store = store
+        self._head = {"kind": kind, "key": key, "object": object, "input": input}
+        self._number: int | None = None
+        self.frame = frame
+
+    def set_frame(
+        self, frame: int, labels: np.ndarray, origin: MaskOrigin | None, confidence: Confidence | None = None,
+        objects: list[AnnotatedObject] | None = None,
+    ) -> None:  # fmt: skip
+        """Give a frame a new label map, (H, W) uint8; ``origin`` None removes its mask."""
+        store = self._store
+        with store.lock:
+            before = store.labels(frame)
+            patch = difference(before, labels if origin is not None else np.zeros_like(before))
+            was = store.origins.get(frame)
+            sure = [store.confidence.get(frame, {}), confidence or {}]
+            self._write(
+                {
+                    "frame": frame, "box": patch.box, "before": patch.before, "after": patch.after,
+                    "origin": [was and was.value, origin and origin.value], "confidence": sure,
+                },
+                objects,
+            )  # fmt: skip
+
+    def set_objects(self, objects: list[AnnotatedObject]) -> None:
+        """Replace the list of objects."""
+        with self._store.lock:
+            self._write({"frame": self.frame}, objects)
+
+    def end(self) -> None:
+        """Write the lists that go with the masks."""
+        with self._store.lock:
+            self._store._write_lists()
+
+    def _write(self, content: dict[str, Any], objects: list[AnnotatedObject] | None) -> None:
+        store = self._store
+        if self._number is None:
+            self._number = max(store._acts, default=0) + 1
+            head = {"act": self._number, "when": round(time.time(), 3), **self._head}
+        else:
+            head = {"act": self._number, "kind": self._head["kind"]}
+        if objects is not None:
+            content = {**content, "objects": [dump_objects(store.objects), dump_objects(objects)]}
+        store._line({**head, **content})
+        if time.monotonic() - store._frames_written > FRAMES_EVERY_S:
+            store._write_lists()
+
+
+def _confidence(record: dict[str, Any], side: int) -> Confidence:
+    return {int(number): value for number, value in record.get("confidence", [{}, {}])[side].items()}
+
+
+def _is_mask(name: str) -> bool:
+    return name.endswith(".png") and name[:-4].isdecimal()
