@@ -1,0 +1,56 @@
+"""Put doubtful moments of a tracked video right in the browser.
+
+    python -m board --tracks data/track_output/lek-north/2026-05-02 --port 8881
+
+Each correction is appended to the project's corrections/VIDEO/DETECTIONS_RUN.jsonl at once; tracks.parquet is never
+changed.
+"""
+
+import ipaddress
+import sys
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from backend.jobs.script import ScriptParser, ScriptSettings, run_script
+from backend.project.paths import Project
+from backend.project.settings import Port, load_settings
+from backend.web.links import app_link, service_link
+from backend.web.serve import serve
+from board.opening import opened_board
+from board.server import BoardApi, protected_board
+
+
+class BoardSettings(ScriptSettings):
+    """The arguments of this script."""
+
+    tracks: Path
+    host: str = "127.0.0.1"
+    port: Port = Field(default=8880)
+    memory_gb: float = Field(default=2.0, ge=1, le=1024, allow_inf_nan=False)
+
+    @field_validator("host")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        ipaddress.ip_address(value)
+        return value
+
+
+def main(argv: list[str]) -> None:
+    """Serve until stopped."""
+    parser = ScriptParser("board", __doc__)
+    parser.add_argument("--tracks", required=True, help="folder of a track run of the project")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", default=8880, help="port to listen on")
+    parser.add_argument("--memory-gb", default=2.0, help="what the server may take, at any length of video")
+    settings = parser.settings(BoardSettings, argv)
+    ours = load_settings().model_copy(update={"bind_address": settings.host})
+    with opened_board(Project(ours.project_folder), settings.tracks, settings.memory_gb) as board:
+        api = BoardApi(board, app_link(ours, ours.app_port))
+        if sys.stdout.isatty():
+            print(f"Board: {service_link(ours, None, settings.port)}", flush=True)
+        serve(protected_board(api, ours, settings.port), settings.host, settings.port, access_log=False)
+
+
+if __name__ == "__main__":
+    run_script("board", main)

@@ -1,0 +1,70 @@
+// Pictures that the page holds, up to a number of bytes.
+
+import * as api from "./api.js";
+import { app, lastFrame } from "./state.js";
+
+const MOST_BYTES = 300e6;
+const AHEAD = 8; // frames fetched before they are shown
+
+const bitmaps = new Map(); // "frame width" -> {promise, bitmap, bytes}
+let held = 0;
+let waiting = 0;
+
+// Widths come in steps, so that zooming a little fetches nothing. A picture that stands still is as sharp as the screen
+// can show it; one that plays is small.
+export function usefulWidth(scale) {
+  const full = app.server.video.width;
+  const wanted = full * scale * devicePixelRatio;
+  if (app.playing) return Math.min(full, 960, Math.ceil(wanted / 320) * 320);
+  return wanted > 0.75 * full ? full : Math.min(full, Math.ceil(wanted / 320) * 320);
+}
+
+export function bitmap(frame, width) {
+  const key = `${frame} ${width}`;
+  const kept = bitmaps.get(key);
+  if (kept) {
+    bitmaps.delete(key);
+    bitmaps.set(key, kept);
+    return kept.promise;
+  }
+  const entry = { bytes: 0, bitmap: null };
+  waiting += 1;
+  entry.promise = api
+    .picture(frame, width)
+    .then((made) => {
+      entry.bytes = 4 * made.width * made.height;
+      entry.bitmap = made;
+      held += entry.bytes;
+      shrink();
+      return made;
+    })
+    .finally(() => (waiting -= 1));
+  entry.promise.catch(() => bitmaps.delete(key));
+  bitmaps.set(key, entry);
+  return entry.promise;
+}
+
+// The best picture of a frame that is here already.
+export function here(frame, width) {
+  const exact = bitmaps.get(`${frame} ${width}`)?.bitmap;
+  if (exact) return exact;
+  for (const [key, entry] of bitmaps) if (entry.bitmap && key.startsWith(`${frame} `)) return entry.bitmap;
+  return null;
+}
+
+export function prefetch(frame, width, step) {
+  for (let k = 1; k <= AHEAD && waiting < AHEAD; k++) {
+    const next = frame + k * step;
+    if (next < 0 || next > lastFrame()) return;
+    bitmap(next, width).catch(() => null);
+  }
+}
+
+function shrink() {
+  for (const [key, entry] of bitmaps) {
+    if (held <= MOST_BYTES) return;
+    if (!entry.bitmap) continue;
+    held -= entry.bytes;
+    bitmaps.delete(key); // not closed: it may be on the screen; the browser frees it
+  }
+}

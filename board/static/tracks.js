@@ -1,0 +1,145 @@
+// Rows of the corrected tracks and masks of detections, fetched in stretches of frames and kept while they are true.
+
+import * as api from "./api.js";
+import { app, lastFrame, set } from "./state.js";
+
+const STRETCH = 200; // frames a request
+const MOST_STRETCHES = 30;
+const MOST_MASKS = 150;
+export const DETECTED = 0;
+export const INTERPOLATED = 1;
+export const LOST = 2;
+
+let stretches = new Map(); // first frame -> {promise, rows: Map frame -> rows}
+let version = -1;
+const masks = new Map(); // frame -> {promise, mask}
+let lanes = null;
+let lanesVersion = -1;
+
+api.on("state", (state) => {
+  if (state.version === version) return;
+  const old = stretches;
+  version = state.version;
+  stretches = new Map();
+  const here = Math.floor(app.frame / STRETCH) * STRETCH;
+  if (old.has(here)) stretch(here).stale = old.get(here).rows; // shown until the new ones are here: no flicker
+  loadLanes();
+});
+
+function stretch(first) {
+  if (!stretches.has(first)) {
+    const entry = { rows: null, stale: null };
+    const last = Math.min(first + STRETCH - 1, lastFrame());
+    entry.promise = api.bytes(`rows/${first}/${last}`).then((data) => {
+      entry.rows = parsed(data);
+      set({});
+      return entry.rows;
+    });
+    entry.promise.catch(() => stretches.delete(first));
+    stretches.set(first, entry);
+    if (stretches.size > MOST_STRETCHES) stretches.delete(stretches.keys().next().value);
+  }
+  return stretches.get(first);
+}
+
+function parsed(data) {
+  const n = new Uint32Array(data, 4, 1)[0];
+  const whole = (k) => new Int32Array(data, 8 + 4 * n * k, n);
+  const float = (k) => new Float32Array(data, 8 + 4 * n * k, n);
+  const [frame, track, identity, state, detection] = [0, 1, 2, 3, 4].map(whole);
+  const [p, x1, y1, x2, y2] = [5, 6, 7, 8, 9].map(float);
+  const rows = new Map();
+  for (let k = 0; k < n; k++) {
+    if (!rows.has(frame[k])) rows.set(frame[k], []);
+    rows.get(frame[k]).push({
+      frame: frame[k], track: track[k], identity: identity[k], state: state[k], detection: detection[k], p: p[k],
+      box: [x1[k], y1[k], x2[k], y2[k]],
+    });
+  }
+  return rows;
+}
+
+// Rows of a frame that are here already; they are fetched if not.
+export function rowsAt(frame) {
+  const entry = stretch(Math.floor(frame / STRETCH) * STRETCH);
+  return (entry.rows ?? entry.stale)?.get(frame) ?? [];
+}
+
+export async function rowsOf(frame) {
+  return (await stretch(Math.floor(frame / STRETCH) * STRETCH).promise).get(frame) ?? [];
+}
+
+export function seenAt(frame) {
+  return rowsAt(frame).filter((row) => row.state !== LOST);
+}
+
+// {x, y, width, height, labels} of a frame if it is here; label = detection + 1
+export function maskAt(frame) {
+  if (!masks.has(frame)) {
+    const entry = { mask: null };
+    entry.promise = api.bytes(`masks/${frame}`).then((data) => {
+      const [x, y, width, height] = new Uint32Array(data, 0, 4);
+      entry.mask = { x, y, width, height, labels: new Uint8Array(data, 16), painted: new Map() };
+      set({});
+      return entry.mask;
+    });
+    entry.promise.catch(() => masks.delete(frame));
+    masks.set(frame, entry);
+    if (masks.size > MOST_MASKS) masks.delete(masks.keys().next().value);
+  }
+  return masks.get(frame).mask;
+}
+
+const FILL = 70;
+
+// The mask as a picture in the colours of its birds.
+export function painted(mask, rows, colourOf, chosen) {
+  const key = `${chosen} ${rows.map((row) => `${row.detection}:${row.identity}:${row.track === chosen}`).join()}`;
+  if (mask.painted.has(key)) return mask.painted.get(key);
+  const { width, height, labels } = mask;
+  const colours = new Uint32Array(256);
+  const borders = new Uint32Array(256);
+  for (const row of rows) {
+    if (row.detection < 0) continue;
+    const hex = colourOf(row.identity);
+    const [red, green, blue] = [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16));
+    const rgb = (blue << 16) | (green << 8) | red;
+    colours[row.detection + 1] = (((row.track === chosen ? 130 : FILL) << 24) | rgb) >>> 0;
+    borders[row.detection + 1] = ((255 << 24) | rgb) >>> 0;
+  }
+  const image = new ImageData(Math.max(1, width), Math.max(1, height));
+  const pixels = new Uint32Array(image.data.buffer);
+  for (let y = 0, k = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, k++) {
+      const label = labels[k];
+      if (!label) continue;
+      const inner = x > 0 && x < width - 1 && y > 0 && y < height - 1 && labels[k - 1] === label &&
+        labels[k + 1] === label && labels[k - width] === label && labels[k + width] === label;
+      pixels[k] = inner ? colours[label] : borders[label];
+    }
+  }
+  const made = new OffscreenCanvas(image.width, image.height);
+  made.getContext("2d").putImageData(image, 0, 0);
+  mask.painted.clear();
+  mask.painted.set(key, made);
+  return made;
+}
+
+async function loadLanes() {
+  if (lanesVersion === version) return;
+  const wanted = version;
+  try {
+    const data = await api.bytes("lanes");
+    const n = new Uint32Array(data, 4, 1)[0];
+    lanes = { n, cells: new Int32Array(data, 8, 5 * n) };
+    lanesVersion = wanted;
+    set({});
+  } catch {
+    // the next change asks again
+  }
+}
+
+// Stretches of one state as {n, cells}: track, identity, state, first, last of each in a row; null until they are here.
+export function allLanes() {
+  return lanes;
+}

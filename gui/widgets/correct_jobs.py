@@ -1,0 +1,76 @@
+"""The jobs of the page Correct mistakes: boards, tracks made anew with corrections, exports."""
+
+from pathlib import Path
+
+from backend.jobs import Job, JobSpec
+from backend.jobs.states import Slot
+from backend.project.errors import InputError
+from backend.tracking.tracks import track_manifest
+from gui.widgets.context import active_jobs, project, submit
+
+BOARD = "board"
+
+
+def title_of(folder: Path) -> str:
+    """Return the title of a run's board, by which it is known."""
+    return f"Board of {folder.parent.name}, {folder.name}"
+
+
+def board_job(folder: Path) -> Job | None:
+    """Return the board of a run that is at work."""
+    return next((job for job in active_jobs(BOARD, folder.parent.name) if job.title == title_of(folder)), None)
+
+
+def start_board(folder: Path) -> Job:
+    """Start the board of a run; InputError if it is at work already."""
+    if board_job(folder) is not None:
+        raise InputError(f"the board of {folder.name} is open already; its link is on this page")
+    return submit(
+        JobSpec(
+            kind=BOARD,
+            title=title_of(folder),
+            command=("-m", "board", "--tracks", str(folder)),
+            project=project().root,
+            videos=(folder.parent.name,),
+            slot=Slot.NONE,
+            service=True,
+        )
+    )
+
+
+def track_again(folder: Path) -> Job:
+    """Queue tracking of the same detections with the corrections; the run gets a name of its own."""
+    video, detections = folder.parent.name, str(track_manifest(folder).inputs["detections_run"])
+    source = project().inference_output(video, detections)
+    if not source.is_dir():
+        raise InputError(f"the detections of {folder.name} are gone ({source}); they cannot be tracked again")
+    number = 2
+    while project().track_output(video, f"{detections}-corrected-{number}").exists():
+        number += 1
+    output = project().track_output(video, f"{detections}-corrected-{number}")
+    command = ("-m", "backend.track", "--detections", str(source), "--run", output.name)
+    return submit(
+        JobSpec(
+            kind="track",
+            title=f"Track {video} again with corrections",
+            command=command,
+            output=output,
+            project=project().root,
+            videos=(video,),
+        )
+    )
+
+
+def export(folder: Path, formats: list[str]) -> Job:
+    """Queue an export of a run's corrected tracks into ``exports/`` of its folder."""
+    out = folder / "exports"
+    return submit(
+        JobSpec(
+            kind="export_tracks",
+            title=f"Export tracks of {folder.parent.name}, {folder.name}",
+            command=("-m", "backend.export_tracks", "--tracks", str(folder), "--out", str(out), "--to", *formats),
+            output=out,
+            project=project().root,
+            videos=(folder.parent.name,),
+        )
+    )
