@@ -23,11 +23,12 @@ from backend.web.headers import content_policy, secured
 from backend.web.hosts import OwnHosts
 from backend.web.links import service_base
 from backend.web.origin import Refusal, check_source, from_own_page, needs_own_page
+from backend.web.person import name_cookie, name_of, name_page
 from backend.web.readiness import READY_PATH, is_probe, ready_answer
 from backend.web.sign_in import Brake, SignIn, safe_target, sign_in_page, sign_out_page
 from backend.web.token import token_source
 
-SIGN_IN_PATH, SIGN_OUT_PATH = "/-/sign-in", "/-/sign-out"
+SIGN_IN_PATH, SIGN_OUT_PATH, NAME_PATH = "/-/sign-in", "/-/sign-out", "/-/name"
 MAX_PATH = 4096  # no path of ours is longer
 NOT_KEPT = {"cache-control": "no-store"}
 POLICY_VIOLATION = 1008  # the WebSocket close code for "you may not"
@@ -159,6 +160,8 @@ class Gate:
             return json_error(403, "the request does not say which page it comes from; programs sign in by token")
         if kind == "http" and path == SIGN_OUT_PATH:
             return self._sign_out(method)
+        if kind == "http" and path == NAME_PATH:
+            return await self._ask_name(scope, receive)
         return None
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -237,6 +240,16 @@ class Gate:
             return json_error(401, message, {"www-authenticate": 'Bearer realm="Lektrack"'})
         notice = "You were signed out: the token was changed." if self.sign_in.had_cookie(headers) else ""
         return sign_in_page(self.base, _without_token(scope), notice)
+
+    async def _ask_name(self, scope: Scope, receive: Receive) -> Response:
+        home = f"{self.base}/"
+        if scope["method"] in ("GET", "HEAD"):
+            return name_page(self.base, home, name_of(scope["headers"]))
+        if scope["method"] != "POST":
+            return json_error(405, "say your name by GET and POST", {"allow": "GET, HEAD, POST"})
+        form = await read_form(Request(scope, receive))
+        cookie = name_cookie(form.get("name", ""), self.sign_in.path, self.sign_in.secure)
+        return RedirectResponse(safe_target(form.get("next", ""), home), 303, {"set-cookie": cookie, **NOT_KEPT})
 
     def _sign_out(self, method: str) -> Response:
         if method in ("GET", "HEAD"):

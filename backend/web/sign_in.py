@@ -116,7 +116,7 @@ def sign_in_page(base: str, target: str, notice: str = "", status: int = 401) ->
 </form>
 <p class="hint">The token is in the address that was printed when Lektrack was started, and in the file
 <code>token</code> of its state folder. Ask whoever runs this server.</p>"""
-    return _page("sign in", content, status)
+    return page("sign in", content, status)
 
 
 def sign_out_page(base: str) -> HTMLResponse:
@@ -124,7 +124,7 @@ def sign_out_page(base: str) -> HTMLResponse:
     content = f"""<p>Sign out of Lektrack in this browser? Jobs go on.</p>
 <form method="post" action="{html.escape(base)}/-/sign-out"><button type="submit">Sign out</button></form>
 <p class="hint"><a href="{html.escape(base)}/">Back to Lektrack</a></p>"""
-    return _page("sign out", content, 200)
+    return page("sign out", content, 200)
 
 
 def safe_target(target: str, fallback: str) -> str:
@@ -133,7 +133,8 @@ def safe_target(target: str, fallback: str) -> str:
     return target if plain and not target.startswith("//") and len(target) <= 2048 else fallback
 
 
-def _page(title: str, content: str, status: int) -> HTMLResponse:
+def page(title: str, content: str, status: int) -> HTMLResponse:
+    """Return one of the small pages that the gate itself shows; ``content`` is HTML whose parts are escaped."""
     headers = {"content-security-policy": _POLICY, "cache-control": "no-store"}
     if status == 401:
         headers["www-authenticate"] = 'Bearer realm="Lektrack"'

@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -126,10 +127,73 @@ def tensorboard_routes() -> list[BaseRoute]:
     return [Route(path, home) for path in (*program.exact_routes, *(f"{each}x" for each in program.prefix_routes))]
 
 
+def annotation_api(settings: Settings) -> Any:
+    """Return SegAnnot on a small video of a project of its own."""
+    from backend.project.paths import Project
+    from backend.video.library import add_video, list_videos, open_video
+    from backend.video.shown import ShownFrames
+    from segannot.engines.registry import Engines
+    from segannot.server import AnnotationApi
+    from segannot.session import Session
+    from segannot.store import AnnotationStore
+    from tests.videos import write_video
+
+    project = Project(settings.project_folder)
+    if not list_videos(project):
+        add_video(project, write_video(project.root / "lek.mp4", 12), [project.root])
+    source = ShownFrames(lambda: open_video(project, "lek", threads=1), 2**24)
+    project.segannot("lek").mkdir(parents=True, exist_ok=True)
+    store = AnnotationStore(project.segannot("lek"), source.size)
+    return AnnotationApi(Session(store, source, Engines(project.root)), "lek")
+
+
+def protected_segannot(settings: Settings, port: int) -> ASGIApp:
+    """Return SegAnnot behind the gate."""
+    from segannot.server import protected_annotation
+
+    return protected_annotation(annotation_api(settings), settings, port)
+
+
+def segannot_routes() -> list[BaseRoute]:
+    """Return all routes of SegAnnot."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        return annotation_api(Settings(project_folder=Path(folder))).routes
+
+
+def board_api(settings: Settings, stack: ExitStack) -> Any:
+    """Return the board of a small tracked video of a project of its own, open until the stack is left."""
+    from board.opening import opened_board
+    from board.server import BoardApi
+    from tests.board.boards import small_project
+
+    project = small_project(settings.project_folder)
+    tracks = project.track_output("lek", "tracks-a")
+    return BoardApi(stack.enter_context(opened_board(project, tracks, memory_gb=1, threads=1)))
+
+
+def protected_relabelling(settings: Settings, port: int) -> ASGIApp:
+    """Return the board behind the gate."""
+    from board.server import protected_board
+
+    return protected_board(board_api(settings, ExitStack()), settings, port)
+
+
+def board_routes() -> list[BaseRoute]:
+    """Return all routes of the board."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        return board_api(Settings(project_folder=Path(folder)), stack).routes
+
+
 KINDS: dict[str, tuple[Callable[[Settings, int], ASGIApp], Callable[[], list[BaseRoute]]]] = {
     "service": (protected_service, lambda: service().routes),
     "app": (protected_app, app_routes),
     "tensorboard": (protected_tensorboard, tensorboard_routes),
+    "segannot": (protected_segannot, segannot_routes),
+    "board": (protected_relabelling, board_routes),
 }
 
 

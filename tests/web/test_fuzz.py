@@ -12,7 +12,19 @@ from tests.web.servers import HANDSHAKE, Server
 
 TRIES = int(os.environ.get("LEKTRACK_FUZZ_TRIES", "100"))
 
-KNOWN = ["/", "/api/edit", "/stream", "/-/sign-in", "/-/ready", "/-/sign-out", "/_stcore/stream", "/_stcore/health"]
+KNOWN = [
+    "/",
+    "/api/edit",
+    "/stream",
+    "/-/sign-in",
+    "/-/ready",
+    "/-/sign-out",
+    "/-/name",
+    "/_stcore/stream",
+    "/_stcore/health",
+]
+KNOWN += ["/api/draw", "/api/turn", "/api/frames/3", "/api/masks/999", "/api/frames/1?width=9"]
+KNOWN += ["/api/act", "/api/preview", "/api/rows/0/9", "/api/doubts/1", "/api/loops/2", "/api/gaps/1/9", "/api/audit"]
 KNOWN += ["/_stcore/upload_file/a/b", "/media/x.png", "/component/x/y", "/static/js/x.js", "/_stcore/host-config"]
 METHODS = st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 URL_CHARACTERS = st.characters(min_codepoint=0x21, max_codepoint=0x7E)

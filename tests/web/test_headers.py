@@ -47,6 +47,7 @@ def check(headers: dict[str, str]) -> None:
         ("GET", "/-/ready", []),
         ("GET", "/-/sign-in", []),
         ("GET", "/-/sign-out", []),
+        ("GET", "/-/name", []),
         ("GET", "/?token=wrong", []),
         ("TRACE", "/", []),
         ("GET", "/a%00", []),

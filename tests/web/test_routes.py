@@ -12,6 +12,8 @@ from tests.web.servers import HANDSHAKE, Server
 EXPECTED = {
     "app": {"/", "/_stcore/health", "/_stcore/metrics", "/_stcore/stream", "/_stcore/host-config"},
     "service": {"/", "/api/edit", "/stream"},
+    "segannot": {"/", "/api/state", "/api/draw", "/api/turn", "/api/propagate", "/api/masks/{frame:int}"},
+    "board": {"/", "/api/state", "/api/act", "/api/turn", "/api/preview", "/api/rows/{first:int}/{last:int}"},
 }
 
 
@@ -47,7 +49,9 @@ def test_every_route_refuses_without_sign_in(server: Server, routes: dict[str, l
     assert asked >= 6
 
 
-@pytest.mark.parametrize("path", ["/static/js/x.js", "/favicon.png", "/media/x.png", "/-/ready", "/-/sign-out", "/-/x"])
+@pytest.mark.parametrize(
+    "path", ["/static/js/x.js", "/favicon.png", "/media/x.png", "/-/ready", "/-/sign-out", "/-/name", "/-/x"]
+)
 def test_files_and_our_own_paths_refuse_without_sign_in(server: Server, path: str) -> None:
     assert server.ask(path=path).status == 401
 
