@@ -18,6 +18,7 @@ bash setup.sh COMMAND [OPTIONS]
   lock          compile requirements*.in into requirements*.txt (for developers)
 
   --wheels DIR      install from the wheel folder DIR, without a network
+  --sam2            also install what SegAnnot's SAM 2 engine needs
   --detectron2 X    also install Detectron2 from a wheel or a source folder that you have
   --python PROGRAM  use this Python (3.11 or 3.12)
 TEXT
@@ -26,10 +27,11 @@ TEXT
 die() { echo "setup.sh: error: $*" >&2; exit 2; }
 say() { echo "setup.sh: $*" >&2; }
 
-wheels='' detectron2='' python="${LEKTRACK_PYTHON:-}" command='' rest=()
+wheels='' detectron2='' sam2='' python="${LEKTRACK_PYTHON:-}" command='' rest=()
 while (($#)); do
   case $1 in
     --wheels) wheels=${2:?--wheels needs a folder}; shift ;;
+    --sam2) sam2=yes ;;
     --detectron2) detectron2=${2:?--detectron2 needs a wheel or a folder}; shift ;;
     --python) python=${2:?--python needs a program}; shift ;;
     -h | --help) usage; exit 0 ;;
@@ -80,12 +82,13 @@ install_list() {
   [[ -f $stamp && $(<"$stamp") == "$sum" ]] && return
   [[ -n $wheels ]] && from=(--no-index --find-links "$wheels")
   say "installing $(grep -c '==' "$list") packages of $list${wheels:+ from $wheels}"
-  "$VENV/bin/python" -m pip install --disable-pip-version-check --quiet "${from[@]}" -r "$list" ||
+  # --no-deps: the lists are whole, without the opencv-python that trackeval asks for beside the headless one.
+  "$VENV/bin/python" -m pip install --disable-pip-version-check --quiet --no-deps "${from[@]}" -r "$list" ||
     die "pip could not install $list (see above); without a network use --wheels DIR"
   echo "$sum" >"$stamp"
 }
 
-has_gpu() { [[ -e /proc/driver/nvidia/version ]] || command -v nvidia-smi >/dev/null; }
+has_gpu() { [[ -n ${LEKTRACK_WITH_GPU:-} || -e /proc/driver/nvidia/version ]] || command -v nvidia-smi >/dev/null; }
 
 install() {
   exec 9>.setup.lock
@@ -93,6 +96,7 @@ install() {
   if ! usable_venv; then make_venv; fi
   install_list requirements.txt
   if has_gpu; then install_list requirements-gpu.txt; fi
+  if [[ -n $sam2 ]]; then install_list requirements-sam2.txt; fi
   if [[ -n $detectron2 ]]; then
     say "installing Detectron2 from $detectron2"
     "$VENV/bin/python" -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation "$detectron2" ||
@@ -125,13 +129,19 @@ download_wheels() {
   local folder=${1:-}
   [[ -n $folder ]] || die "wheels needs a folder: bash setup.sh wheels DIR"
   install
-  "$VENV/bin/python" -m pip download --disable-pip-version-check --quiet -d "$folder" \
-    -r requirements.txt -r requirements-test.txt
-  "$VENV/bin/python" -m pip download --disable-pip-version-check --quiet --no-deps -d "$folder" -r requirements-gpu.txt
+  "$VENV/bin/python" -m pip download --disable-pip-version-check --quiet --no-deps -d "$folder" \
+    -r requirements.txt -r requirements-test.txt -r requirements-gpu.txt -r requirements-sam2.txt
   say "every package is in $folder; on the other machine: bash setup.sh start --wheels $folder"
 }
 
-# Labelled pictures of the sample become a training set: export, COCO JSON, report.
+# The true tracks of a clip of the sample, as a run of tracking: what a faultless tracker would give.
+truth_tracks() {
+  "$VENV/bin/python" -c 'import sys; from pathlib import Path
+from backend.lek.truth_tracks import write_truth_tracks
+write_truth_tracks(*map(Path, sys.argv[1:]))' "$1/sample_truth/$2" "$1/track_output/$2/ground-truth"
+}
+
+# Labelled pictures of the sample become a training set: export, COCO JSON, report. True tracks become statistics.
 demo() {
   install
   local project video frames pictures=() masks=()
@@ -147,8 +157,14 @@ demo() {
       --json-path-train "$project/COCO_jsons/demo_train.json" --json-path-val "$project/COCO_jsons/demo_val.json" \
       --train-ratio 0.8
   fi
-  say "results are in $project: sample_videos, segannot, exported_frames, COCO_jsons"
-  say "open $project/COCO_jsons/demo_report.html in a browser; training takes longer: .venv/bin/python -m backend.train --help"
+  if [[ ! -f $project/statistics/demo/report.html ]]; then
+    for video in lek-north lek-south; do truth_tracks "$project" "$video"; done
+    "$VENV/bin/python" -m backend.zone_stats --tracks "$project"/track_output/lek-{north,south}/ground-truth \
+      --out "$project/statistics/demo" --bin-s 2
+  fi
+  say "results are in $project: sample_videos, segannot, exported_frames, COCO_jsons, track_output, statistics"
+  say "training takes longer (.venv/bin/python -m backend.train --help), so the statistics are of the true tracks of the sample"
+  say "open $project/COCO_jsons/demo_report.html and $project/statistics/demo/report.html in a browser"
 }
 
 lint() {
@@ -156,14 +172,14 @@ lint() {
   "$VENV/bin/ruff" check .
   "$VENV/bin/ruff" format --check --quiet .
   "$VENV/bin/python" .ci/house_rules.py
-  "$VENV/bin/shellcheck" setup.sh .ci/run
+  "$VENV/bin/shellcheck" setup.sh .ci/run apptainer/*.sh
 }
 
 lock() {
   command -v uv >/dev/null || die "lock needs uv (pip install uv)"
-  for list in requirements requirements-test requirements-gpu; do
+  for list in requirements requirements-test requirements-gpu requirements-sam2; do
     uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --no-annotate --no-header \
-      --no-emit-index-url --no-emit-find-links "$list.in" -o "$list.txt"
+      --no-emit-index-url --no-emit-find-links --no-emit-package opencv-python "$list.in" -o "$list.txt"
   done
 }
 

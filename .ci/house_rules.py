@@ -99,6 +99,8 @@ def call_problems(name: str, node: ast.Call) -> Iterator[str]:
     keywords = {word.arg: word.value for word in node.keywords}
     if called.endswith("torch.load") and ast.unparse(keywords.get("weights_only", ast.Constant(None))) != "True":
         yield "torch.load without weights_only=True runs what the file says"
+    if name.startswith("gui/") and called.endswith("job_store().submit") and name != "gui/widgets/context.py":
+        yield "job_store().submit() forgets who did it: gui.widgets.context.submit"
     if ast.unparse(keywords.get("shell", ast.Constant(False))) == "True":
         yield "shell=True: arguments are lists, never a shell string"
 

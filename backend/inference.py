@@ -125,16 +125,23 @@ def find_birds(supervisor: Supervisor, runs: Sequence[VideoRun], progress: Progr
     total = sum(len(chunk.frames) for run in runs for chunk in run.chunks)
     done = total - sum(len(chunk.frames) for chunks in left for chunk in chunks)
     progress.stage("finding birds", total, done=done)
-    for run, chunks in zip(runs, left, strict=True):
+
+    def finish(video: int) -> None:
+        try:
+            finish_run(runs[video])
+        except InputError as error:  # not one frame could be decoded: no reason to give up the other videos
+            supervisor.problems[video] = str(error)
+
+    for video, chunks in enumerate(left):
         if not chunks:
-            finish_run(run)
+            finish(video)
 
     def saved(work: Work) -> None:
         nonlocal done
         done += len(work.chunk.frames)
         left[work.video].remove(work.chunk)
         if not left[work.video]:
-            finish_run(runs[work.video])
+            finish(work.video)
 
     todo = [Work(video, chunk) for video, chunks in enumerate(left) for chunk in chunks]
     supervisor.run([run.plan for run in runs], todo, saved, lambda under_way: progress.update(done + under_way))

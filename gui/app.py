@@ -1,14 +1,16 @@
 """The router: every page of Lektrack in the order of the work. Started by ``python -m gui``."""
 
+import html
 from pathlib import Path
 
 import streamlit as st
 
 from gui.steps import STEPS, Step
 from gui.widgets.coming import show_coming
-from gui.widgets.context import active_jobs, settings
+from gui.widgets.context import active_jobs, person, settings
 
 HERE = Path(__file__).parent
+NAME_HELP = "Your name stands beside the jobs you start and the corrections you make."
 
 
 def page_of(step: Step) -> st.Page:
@@ -32,5 +34,10 @@ chosen = st.navigation(sections, expanded=True)
 with st.sidebar:
     if running := active_jobs():
         st.page_link(pages["jobs"], label=f"{len(running)} at work or waiting", icon=":material/progress_activity:")
-    st.link_button("Sign out", f"{settings().path_prefix}/-/sign-out", icon=":material/logout:", type="tertiary")
+    own = f"{settings().path_prefix}/-"
+    name = html.escape(person() or "Who are you?")
+    st.html(  # plain links: Streamlit's own open a new tab
+        f'<p class="person"><a href="{own}/name" target="_self" title="{NAME_HELP}">{name}</a>'
+        f'<a href="{own}/sign-out" target="_self">Sign out</a></p>'
+    )
 chosen.run()

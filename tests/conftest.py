@@ -40,7 +40,7 @@ def barcode_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def real_clips() -> Path:
     """Return the folder of real clips; skips where they are not."""
-    folder = Path(os.environ.get("LEKTRACK_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
-    if not folder.is_dir():
-        pytest.skip("the real clips are not on this machine ($LEKTRACK_TEST_DATA)")
-    return folder
+    folder = os.environ.get("LEKTRACK_TEST_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("$LEKTRACK_TEST_DATA names no folder of real clips")
+    return Path(folder)

@@ -1,4 +1,4 @@
-"""Running `tests.fake_inference` as people and jobs run the real script: as a process of its own."""
+"""Running inference as people and jobs run the script, as a process of its own; by default with a fake network."""
 
 import os
 import signal
@@ -12,13 +12,20 @@ ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_S = 120
 
 
-def command(video: Path | list[Path], out: Path, model: Path, *more: str, run: str = "a") -> list[str]:
-    """Return the command line of a run on the CPU in small chunks."""
+def command(
+    video: Path | list[Path],
+    out: Path,
+    model: Path,
+    *more: str,
+    run: str = "a",
+    module: str = "tests.fake_inference",
+) -> list[str]:
+    """Return the command line of a run on the CPU in small chunks; ``module`` brings the network."""
     videos = [str(path) for path in (video if isinstance(video, list) else [video])]
     given = ["--video-path", *videos, "--base-out-dir", str(out), "--model-dir", str(model), "--run", run]
     usual = {"--gpu-id": ["cpu"], "--cpu-workers": ["1"], "--chunk-frames": ["32"], "--batch-size": ["8"]}
     chosen = [word for name, words in usual.items() if name not in more for word in (name, *words)]
-    return [sys.executable, "-m", "tests.fake_inference", *given, *chosen, *more]
+    return [sys.executable, "-m", module, *given, *chosen, *more]
 
 
 def start(arguments: list[str], state: Path) -> subprocess.Popen:

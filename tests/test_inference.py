@@ -159,6 +159,21 @@ def test_frames_that_cannot_be_decoded_are_left_out_and_named(lek, tmp_path):
     assert "cannot be decoded right and are left out" in said
 
 
+def test_a_range_without_one_frame_to_decode_is_named_and_the_other_video_goes_on(lek, tmp_path):
+    video, model = lek
+    torn = tmp_path / "torn.mp4"
+    content = bytearray(video.read_bytes())
+    begin = content.index(b"mdat") + 4
+    end = begin - 8 + int.from_bytes(content[begin - 8 : begin - 4], "big")
+    content[begin + (end - begin) // 3 : end] = bytes(end - begin - (end - begin) // 3)
+    torn.write_bytes(content)
+    arguments = command([torn, video], tmp_path / "out", model, "--frame-start", "70")
+    code, said = run(arguments, tmp_path / "state")
+    assert code == 1, said
+    assert f"none of the 30 frames of {torn} can be decoded" in said
+    assert verify(tmp_path / "out" / "lek" / "a").counts["frames"] == 30
+
+
 def test_resuming_what_is_finished_does_nothing(lek, whole, tmp_path):
     arguments = command(*lek_and(lek, tmp_path))
     assert run(arguments, tmp_path / "state")[0] == 0
@@ -231,7 +246,7 @@ def test_a_video_that_is_missing_or_none_is_refused(lek, tmp_path, state):
 def test_without_a_model_the_refusal_says_how_to_get_one(lek, tmp_path, state):
     video, model = lek
     words = [word for word in command(video, tmp_path / "out", model) if word not in ("--model-dir", str(model))]
-    check_refused(words, "python -m backend.models convert")
+    check_refused(words, "python -m backend.models fetch coco_resnet50")
 
 
 def test_two_videos_of_one_name_are_refused(lek, tmp_path, state):

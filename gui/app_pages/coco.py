@@ -14,7 +14,7 @@ from backend.project.paths import check_name
 from gui.widgets.coco_merge import MergedFile, choose_merged
 from gui.widgets.coco_pairs import choose_pairs
 from gui.widgets.coco_sets import browse, choose_set, free_name, show_augmentation, show_done, show_report
-from gui.widgets.context import active_jobs, job_store, project, refusals, title
+from gui.widgets.context import active_jobs, job_store, project, refusals, submit, title
 from gui.widgets.job_view import show_job
 from gui.widgets.live import live
 
@@ -59,7 +59,7 @@ def outputs_of(chosen: dict[str, object]) -> Outputs:
     return found
 
 
-def submit(pairs: Pairs, merged: list[MergedFile], chosen: dict[str, object], outputs: Outputs) -> None:
+def queue(pairs: Pairs, merged: list[MergedFile], chosen: dict[str, object], outputs: Outputs) -> None:
     """Hand the work to the queue."""
     command = ["-m", "backend.mask2coco", "--json-path-train", str(outputs.train)]
     command += ["--json-path-val", str(outputs.val)] if outputs.val else []
@@ -71,7 +71,7 @@ def submit(pairs: Pairs, merged: list[MergedFile], chosen: dict[str, object], ou
         if option == "name" or value is False or value == []:
             continue
         command += [f"--{option}", *([] if value is True else map(str, value if isinstance(value, list) else [value]))]
-    job_store().submit(
+    submit(
         JobSpec(
             kind=KIND,
             title=f"Create data set {chosen['name']}",
@@ -104,7 +104,7 @@ def make() -> None:
             st.markdown(f"{sum(file.images for file in merged)} images of COCO files come on top, in the same shares.")
         busy = bool(active_jobs(KIND))
         if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=busy or not (pairs or merged)):
-            submit(pairs, merged, chosen, outputs)
+            queue(pairs, merged, chosen, outputs)
             st.rerun()
     with right:
         st.subheader("Last set")

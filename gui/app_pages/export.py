@@ -9,7 +9,7 @@ from backend.jobs import JobSpec
 from backend.project.disk import as_bytes, check_space
 from backend.project.errors import InputError
 from backend.video.library import VideoRecord, open_video, thumbnail
-from gui.widgets.context import active_jobs, job_store, project, refusals, settings, title
+from gui.widgets.context import active_jobs, job_store, project, refusals, settings, submit, title
 from gui.widgets.gallery import show_gallery
 from gui.widgets.job_view import show_job
 from gui.widgets.live import live
@@ -47,12 +47,12 @@ def choose_mode(start: int, end: int) -> dict[str, int]:
     return {}
 
 
-def submit(record: VideoRecord, folder: Path, choice: dict[str, int], count: int) -> None:
+def queue(record: VideoRecord, folder: Path, choice: dict[str, int], count: int) -> None:
     """Hand the export to the queue."""
     command = ["-m", "backend.export_frames", "--src", record.path, "--dest", str(folder)]
     for name, value in choice.items():
         command += [f"--{name.replace('_', '-')}", str(value)]
-    job_store().submit(
+    submit(
         JobSpec(
             kind="export_frames",
             title=f"Export {count} frames of {record.name}",
@@ -102,7 +102,7 @@ def form(record: VideoRecord, folder: Path) -> None:
         if busy:
             st.caption("An export of this video is at work; stop it or wait for its end to start another.")
         if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=busy or bool(problem)):
-            submit(record, folder, choice, count)
+            queue(record, folder, choice, count)
             st.rerun()
 
 

@@ -10,6 +10,7 @@ from gui.steps import BY_KEY, STEPS
 from gui.widgets.context import active_jobs, job_store, project
 from gui.widgets.job_view import escape, show_job
 from gui.widgets.live import live
+from gui.widgets.morning import show_morning
 from gui.widgets.words import duration
 
 LOOKS = {
@@ -75,6 +76,8 @@ third.metric("Jobs at work or waiting", len(active_jobs()))
 
 st.subheader("Now")
 live(draw_jobs, busy=bool(active_jobs()))
+
+show_morning()
 
 st.subheader("Videos")
 if not records:

@@ -18,7 +18,8 @@ from gui.widgets.inference_form import (
     submit_night,
     submit_trial,
 )
-from gui.widgets.inference_night import picture, show_night
+from gui.widgets.inference_next import choose_next, submit_next
+from gui.widgets.inference_night import KINDS, picture, show_night
 from gui.widgets.job_view import show_job
 from gui.widgets.live import live
 from gui.widgets.video_choice import choose_video
@@ -85,11 +86,13 @@ def new_run() -> None:
         st.caption(f"It looks for: {', '.join(model.classes)}")
         options, stride = choose_options(records[0])
         choice = Choice(model, options, stride, choose_gpus())
+        then = choose_next(records)
         fits = estimate(records, choice)
         start, attempt = st.columns(2)
         if start.button("Start", type="primary", icon=":material/bedtime:", disabled=not fits, width="stretch"):
             with refusals():
-                submit_night(records, choice)
+                for record, job in zip(records, submit_night(records, choice), strict=True):
+                    submit_next(record, job, then)
                 st.session_state["asked-view"] = NIGHT
                 st.rerun()
         if attempt.button("Try it on 10 frames", icon=":material/science:", width="stretch"):
@@ -107,7 +110,7 @@ view = st.segmented_control("View", [NEW, NIGHT, RESULTS], key=VIEW, label_visib
 if view == NEW:
     new_run()
 elif view == NIGHT:
-    live(show_night, busy=bool(active_jobs("inference")))
+    live(show_night, busy=any(active_jobs(kind) for kind in KINDS))
 else:
     chosen = choose_video()
     if chosen is not None:

@@ -1,14 +1,17 @@
-"""The installation a page works in: settings, project folder, job table."""
+"""The installation a page works in: settings, project folder, job table, and who sits at the browser."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from urllib.parse import unquote
 
 import streamlit as st
 
-from backend.jobs import ACTIVE, Job, JobStore
+from backend.jobs import ACTIVE, Job, JobSpec, JobStore
 from backend.project.errors import InputError
 from backend.project.paths import Project
 from backend.project.settings import Settings, load_settings
+from backend.web.person import NAME_COOKIE, clean_name
 
 
 def settings() -> Settings:
@@ -29,6 +32,16 @@ def project() -> Project:
 def job_store() -> JobStore:
     """Return the one job table of this installation."""
     return JobStore()
+
+
+def person() -> str:
+    """Return the name that was given in this browser (backend/web/person.py), or an empty string."""
+    return clean_name(unquote(st.context.cookies.get(NAME_COOKIE, "")))
+
+
+def submit(spec: JobSpec) -> Job:
+    """Queue a job in the name of whoever sits at the browser."""
+    return job_store().submit(replace(spec, user=person()))
 
 
 def active_jobs(kind: str | None = None, video: str | None = None) -> list[Job]:

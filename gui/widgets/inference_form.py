@@ -15,7 +15,7 @@ from backend.project.disk import as_bytes
 from backend.project.paths import slug
 from backend.training.library import list_models
 from backend.video.library import VideoRecord, list_videos, thumbnail
-from gui.widgets.context import active_jobs, job_store, project, settings
+from gui.widgets.context import active_jobs, project, settings, submit
 from gui.widgets.job_view import escape
 
 TRIAL_FRAMES = 10
@@ -79,7 +79,7 @@ def choose_model() -> ModelOption | None:
     if not options:
         st.info(
             "There is no model yet. Train one, or ask your admin for general weights "
-            "(python -m backend.models convert).",
+            "(python -m backend.models fetch coco_resnet50).",
             icon=":material/model_training:",
         )
         return None
@@ -149,7 +149,7 @@ def submit_night(records: list[VideoRecord], choice: Choice) -> list[Job]:
     run = run_name(choice.model)
     out = project().root / "inference_output"
     return [
-        job_store().submit(_spec(record, choice, out, run, "inference", f"Inference on {record.name}", choice.options))
+        submit(_spec(record, choice, out, run, "inference", f"Inference on {record.name}", choice.options))
         for record in records
     ]
 
@@ -161,7 +161,7 @@ def submit_trial(record: VideoRecord, choice: Choice) -> Job:
     options += ["--frame-start", "0", "--frame-end", str(min(record.info.n_frames, stride * TRIAL_FRAMES))]
     title = f"Try {choice.model.path.stem} on {TRIAL_FRAMES} frames of {record.name}"
     run = f"trial-{run_name(choice.model)}"
-    return job_store().submit(_spec(record, choice, trials(), run, "inference_trial", title, tuple(options)))
+    return submit(_spec(record, choice, trials(), run, "inference_trial", title, tuple(options)))
 
 
 def trials() -> Path:

@@ -16,11 +16,13 @@ from gui.widgets.job_view import escape, show_job
 PICTURE_PX = 720
 SHOWN_SCORE = 0.5
 NIGHT = timedelta(hours=24)
+KINDS = ("inference", "track", "zone_stats")  # what a night is made of
 
 
 def show_night() -> bool:
     """Draw the jobs of the last day; return whether one is at work or waits."""
-    jobs = [job for job in job_store().list(kind="inference") if _is_recent(job)]
+    found = [job for kind in KINDS for job in job_store().list(kind=kind) if _is_recent(job)]
+    jobs = sorted(found, key=lambda job: job.id, reverse=True)
     running = [job for job in reversed(jobs) if not job.state.is_over and job.state is not JobState.QUEUED]
     waiting = [job for job in reversed(jobs) if job.state is JobState.QUEUED]
     ended = [job for job in jobs if job.state.is_over]
@@ -28,7 +30,8 @@ def show_night() -> bool:
         st.caption("Nothing was started in the last 24 hours.")
     for job in running:
         show_job(job, "night", log=False)
-        show_latest(job)
+        if job.kind == "inference":
+            show_latest(job)
     if waiting:
         st.subheader(f"Waiting, in this order ({len(waiting)})")
     for job in waiting:
@@ -39,7 +42,7 @@ def show_night() -> bool:
     for job in ended:
         show_job(job, "night")
         show_outcome(job)
-    return bool(active_jobs("inference"))
+    return any(active_jobs(kind) for kind in KINDS)
 
 
 def show_latest(job: Job) -> None:
@@ -62,7 +65,7 @@ def picture(folder: str, video: str, frame: int, score: float, width: int) -> by
 
 def show_outcome(job: Job) -> None:
     """Say what a finished job found."""
-    if job.state is not JobState.SUCCEEDED or job.output is None:
+    if job.kind != "inference" or job.state is not JobState.SUCCEEDED or job.output is None:
         return
     run = next((run for run in list_runs(project(), job.videos[0]) if run.folder == job.output), None)
     if run is None or not run.counts:

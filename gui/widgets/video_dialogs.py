@@ -8,7 +8,7 @@ import streamlit as st
 from backend.jobs import JobSpec
 from backend.project.errors import InputError
 from backend.video.library import VideoRecord, check_video, relink_video, remove_video, update_video
-from gui.widgets.context import active_jobs, job_store, project, refusals, settings
+from gui.widgets.context import active_jobs, project, refusals, settings, submit
 from gui.widgets.file_picker import pick_files
 from gui.widgets.job_view import escape
 
@@ -78,7 +78,7 @@ def remux_button(record: VideoRecord) -> None:
     if st.button("Remux", key=f"remux-{record.slug}", icon=":material/movie:", width="stretch", disabled=bool(busy)):
         with refusals():
             command = ("-m", "backend.remux", "--video", record.slug, "--project", str(project().root))
-            job_store().submit(
+            submit(
                 JobSpec(
                     kind="remux",
                     title=f"Remux {record.name}",

@@ -41,6 +41,12 @@ def test_sign_in_add_a_video_export_frames_stop_kill_the_app_and_come_back(runni
     expect(page.get_by_role("heading", name="Home", level=1)).to_be_visible(timeout=SLOW_MS)
     assert "token" not in page.url
 
+    # say who you are
+    page.get_by_role("link", name="Who are you?").click()
+    page.get_by_label("Your name").fill("Zoltán")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("link", name="Zoltán")).to_be_visible(timeout=SLOW_MS)
+
     # add the video with the keyboard
     page.get_by_role("link", name=re.compile("Add videos")).click()
     expect(page.get_by_role("heading", name="Videos", level=1)).to_be_visible(timeout=SLOW_MS)
@@ -71,6 +77,7 @@ def test_sign_in_add_a_video_export_frames_stop_kill_the_app_and_come_back(runni
     expect(page.get_by_text("stopped on request").first).to_be_visible(timeout=SLOW_MS)
     store = JobStore(running_app.state)
     assert [job.state for job in store.list()] == [JobState.STOPPED, JobState.SUCCEEDED]
+    assert {job.user for job in store.list()} == {"Zoltán"}
     kept = len(list(folder.glob("*.png")))
     assert 24 <= kept < 600
 

@@ -7,7 +7,11 @@ import signal
 import time
 
 import pytest
+import torch
 
+from backend.detectors.load import build_detector
+from backend.detectors.settings import DetectorSettings
+from backend.detectors.weights import write_weights
 from backend.project.manifest import verify
 from tests.fake_inference import write_model
 from tests.inference_runs import command, finish, kill_group, members, run, start, tables, wait_until
@@ -49,12 +53,12 @@ def kill_while_writing(process, folder, dice, old):
     wait_until(lambda: writing(folder) - old[0] or process.poll() is not None, every_s=0.0003)
 
 
-def campaign(tmp_path, undisturbed, kills, kill_when, seed):
+def campaign(tmp_path, undisturbed, kills, kill_when, seed, **chosen):
     """Kill the whole group, resume, and so on; return how many kills hit and how many left a half-written table."""
     video, model, expected = undisturbed
     folder, dice = tmp_path / "out" / "lek" / "a", random.Random(seed)
     hits = torn = 0
-    arguments = command(video, tmp_path / "out", model, "--resume")
+    arguments = command(video, tmp_path / "out", model, "--resume", **chosen)
     while hits < kills:
         old = writing(folder), begun(folder)  # left by the kill before
         process = start(arguments, tmp_path / "state")
@@ -87,6 +91,28 @@ def test_twenty_kills_at_random_moments_change_no_byte(tmp_path, undisturbed):
 @pytest.mark.slow
 def test_ten_kills_while_a_table_is_written_change_no_byte(tmp_path, undisturbed):
     assert campaign(tmp_path, undisturbed, 10, kill_while_writing, seed=3) >= 5
+
+
+@pytest.mark.slow
+def test_kills_of_the_real_network_change_no_byte(tmp_path):
+    settings = DetectorSettings(
+        class_names=("ruff", "reeve"),
+        backbone="mobilenet_v3_large",
+        channels=32,
+        short_side_px=64,
+        long_side_px=96,
+        proposals=50,
+        score_threshold=0.3,
+    )
+    torch.manual_seed(0)
+    model = tmp_path / "small.safetensors"
+    write_weights(model, build_detector(settings).network.state_dict(), settings)
+    video = write_video(tmp_path / "lek.mp4", N_FRAMES)
+    real = {"module": "backend.inference"}
+    assert run(command(video, tmp_path / "whole", model, **real), tmp_path / "state")[0] == 0
+    expected = tables(tmp_path / "whole" / "lek" / "a")
+    assert verify(tmp_path / "whole" / "lek" / "a").counts["detections"] > N_FRAMES
+    campaign(tmp_path, (video, model, expected), 5, kill_at_random, seed=4, **real)
 
 
 def test_sigterm_drops_the_open_chunk_and_is_obeyed_within_ten_seconds(tmp_path, undisturbed):

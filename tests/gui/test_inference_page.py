@@ -6,14 +6,18 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from backend.describe import parse as parse_description
 from backend.detectors.load import build_detector
 from backend.detectors.settings import DetectorSettings
 from backend.detectors.weights import write_weights
 from backend.jobs import JobStore, Slot
 from backend.project.paths import Project
 from backend.project.settings import Settings, save_settings
+from backend.track import parse as parse_track
 from backend.video import load_index
 from backend.video.library import add_video
+from backend.zone_stats import parse as parse_statistics
+from backend.zones.model import Zones, save_zones, zones_path
 from gui.widgets.context import job_store
 from tests.detection_runs import make_run
 from tests.videos import write_video
@@ -81,7 +85,7 @@ def button(app: AppTest, label: str):
 
 def test_without_a_model_the_page_says_how_to_get_one(project):
     app = opened()
-    assert "python -m backend.models convert" in said(app)
+    assert "python -m backend.models fetch coco_resnet50" in said(app)
     assert "Start" not in [each.label for each in app.button]
 
 
@@ -105,6 +109,37 @@ def test_start_queues_one_job_a_video_in_order_with_what_was_chosen(project, gen
     assert "Waiting, in this order (2)" in "\n".join(each.value for each in app.subheader)
     for job in jobs:
         JobStore().stop(job.id)
+
+
+def test_tracking_and_statistics_follow_each_video_once_the_step_before_has_succeeded(project, general):
+    save_zones(zones_path(project, "a"), Zones(image_size=(160, 96)), 0)
+    app = opened()
+    next(each for each in app.toggle if each.label == "Then track").set_value(True).run()
+    next(field for field in app.number_input if field.label.startswith("Birds in each")).set_value(3).run()
+    next(each for each in app.toggle if each.label == "Then statistics").set_value(True).run()
+    button(app, "Start").click().run()
+    assert not app.exception
+    found, describe, track, statistics = jobs = list(reversed(JobStore().list()))
+    assert [job.kind for job in jobs] == ["inference", "describe", "track", "zone_stats"]
+    assert [job.after for job in jobs] == [(), (found.id,), (describe.id,), (track.id,)]
+    assert describe.slot is Slot.GPU
+    assert track.output == project.track_output("north", found.output.name)
+    for job, words in (
+        (track, ["--detections", str(found.output), "--n-birds", "3", "--zones", str(zones_path(project, "a"))]),
+        (statistics, ["--tracks", str(track.output), "--out", str(statistics.output)]),
+    ):
+        assert set(words) <= set(job.command)
+    parse_description([*describe.command[2:], "--gpu-id", "cpu"])
+    parse_track(list(track.command[2:]))
+    parse_statistics(list(statistics.command[2:]))
+    JobStore().stop(found.id)
+
+
+def test_statistics_wait_for_the_zones_of_every_camera(project, general):
+    app = opened()
+    next(each for each in app.toggle if each.label == "Then track").set_value(True).run()
+    statistics = next(each for each in app.toggle if each.label == "Then statistics")
+    assert statistics.disabled and "Draw zones first for: a." in statistics.help
 
 
 def test_the_trial_looks_at_ten_frames_spread_over_the_video(project, general):

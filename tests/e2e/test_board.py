@@ -1,0 +1,174 @@
+"""The board in a real browser, with the keyboard alone: a whole review, undo of everything, and lost connections."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from backend.project.paths import Project
+from backend.tracking.acts import read_log
+from backend.tracking.tracks import TRACKS, Tracks, open_tracks, read_doubts, write_tracks
+from tests.board.boards import MEETINGS, board_server, identity_errors, small_project
+from tests.board.leks import rendered_project, true_tracks, wrong_meetings, wrong_rows
+from tests.tracking.track_samples import same
+from tests.web.servers import Server, running
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Return three birds that meet four times."""
+    return small_project(tmp_path / "project")
+
+
+@pytest.fixture
+def server(project: Project) -> Iterator[Server]:
+    """Return the running board."""
+    with running(board_server(project)) as started:
+        yield started
+
+
+def begin(page: Page, server: Server) -> list[str]:
+    """Open the board; return the list that collects what the browser complains of."""
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(server.sign_in_url)
+    expect(page.locator("#connection")).to_have_class("connected")
+    expect(page.locator("#swap-words")).to_contain_text("becomes")
+    return complaints
+
+
+def review(page: Page, is_wrong: Callable[[int], bool]) -> int:
+    """Answer every doubt by key from what is true; return the number of keys pressed."""
+    keys, card = 0, page.locator("#card")
+    while not page.locator("#done").is_visible():
+        expect(page.locator("#card:visible, #done:visible")).to_have_count(1)
+        if not card.is_visible():
+            continue
+        number = card.get_attribute("data-doubt")
+        expect(page.locator("#keep-words")).to_have_text(re.compile("becomes|names"))
+        page.keyboard.press("s" if is_wrong(int(number or 0)) else "k")
+        keys += 1
+        expect(page.locator(f'#card[data-doubt="{number}"]:visible')).to_have_count(0)
+        expect(page.locator("#saved")).to_have_text("All saved")
+    return keys
+
+
+def undo_everything(page: Page) -> None:
+    """Press Ctrl+Z until there is nothing to undo."""
+    undo = page.locator("#undo")
+    for _ in range(500):
+        expect(page.locator("#saved")).to_have_text("All saved")
+        if undo.is_disabled():
+            return
+        before = undo.get_attribute("title"), page.locator("#queue-state").text_content()
+        page.keyboard.press("Control+z")
+        page.wait_for_function(
+            "([title, done]) => document.getElementById('undo').title !== title"
+            " || document.getElementById('queue-state').textContent !== done",
+            arg=list(before),
+        )
+    raise AssertionError("there is always something to undo")
+
+
+def as_bytes(tracks: Tracks, folder: Path) -> bytes:
+    """Return tracks as the bytes of their file."""
+    folder.mkdir()
+    write_tracks(folder, tracks)
+    return (folder / TRACKS).read_bytes()
+
+
+def test_a_review_by_keys_ends_with_right_identities_and_undo_of_all_gives_the_automatic_result(
+    page: Page, server: Server, project: Project, tmp_path: Path
+) -> None:
+    complaints = begin(page, server)
+    run = project.track_output("lek", "tracks-a")
+    assert review(page, lambda number: MEETINGS[number - 1][2]) == 4
+    assert identity_errors(open_tracks(run)) == 0
+    undo_everything(page)
+    assert as_bytes(open_tracks(run), tmp_path / "undone") == as_bytes(open_tracks(run, False), tmp_path / "first")
+    assert not complaints
+
+
+def test_what_was_decided_while_the_server_was_gone_survives_a_reload(
+    page: Page, server: Server, project: Project
+) -> None:
+    begin(page, server)
+    expect(page.locator("#keep-words")).to_contain_text("names")
+    server.kill()
+    page.keyboard.press("k")
+    expect(page.locator("#saved")).to_have_text("Saving 1…")
+    expect(page.locator("#connection")).to_have_class("lost")
+    server.start()
+    page.reload()
+    expect(page.locator("#saved")).to_have_text("All saved", timeout=15000)
+    expect(page.locator("#queue-state")).to_have_text("1 of 4 done")
+    assert [act.act for act in read_log(project.root / "corrections/lek/detections-a.jsonl")] == ["keep"]
+
+
+def test_an_act_says_what_it_will_change_and_a_bird_in_two_places_is_refused(page: Page, server: Server) -> None:
+    begin(page, server)
+    page.keyboard.press("F2")
+    page.keyboard.press("Tab")
+    page.locator("#exchange").uncheck()
+    page.keyboard.press("2")
+    expect(page.locator("#asking-words")).to_contain_text("frame 12: bird 02 is seen elsewhere in this frame")
+    expect(page.locator("#do-it")).to_be_disabled()
+    page.locator("#exchange").check()
+    page.locator("#scope").select_option("end")
+    page.locator("#view").focus()
+    page.keyboard.press("2")
+    expect(page.locator("#asking-words")).to_have_text(
+        "bird 01 becomes bird 02 in 48 frames, 12 to the end; bird 02 becomes bird 01 in 48 frames, 12 to the end"
+    )
+    page.keyboard.press("Enter")
+    expect(page.locator("#undo")).to_be_enabled()
+
+
+def test_two_pages_see_each_other_and_a_decision_on_what_has_changed_is_not_made(
+    page: Page, server: Server, project: Project
+) -> None:
+    begin(page, server)
+    other = page.context.new_page()
+    begin(other, server)
+    expect(page.locator("#swap-words")).to_contain_text("becomes")
+    other.locator("#view").focus()
+    page.route("**/api/pulse", lambda route: route.abort())  # this page hears nothing of the other one
+    expect(other.locator("#swap-words")).to_contain_text("becomes")
+    other.keyboard.press("s")
+    expect(other.locator("#queue-state")).to_have_text("1 of 4 done")
+    page.keyboard.press("s")  # on the birds as they were before the other one swapped them
+    expect(page.locator("#message")).to_contain_text("somebody changed", ignore_case=True)
+    assert identity_errors(open_tracks(project.track_output("lek", "tracks-a"))) == 3 * (60 - 36) - 24
+    assert len(read_log(project.root / "corrections/lek/detections-a.jsonl")) == 2
+
+
+def test_a_key_can_be_changed_and_is_kept(page: Page, server: Server) -> None:
+    begin(page, server)
+    page.keyboard.press("?")
+    page.get_by_role("button", name="K", exact=True).first.click()
+    page.keyboard.press("j")
+    page.get_by_role("button", name="Close").click()
+    page.reload()
+    expect(page.locator("#keep-words")).to_contain_text("names")
+    page.keyboard.press("k")
+    page.keyboard.press("j")
+    expect(page.locator("#queue-state")).to_have_text("1 of 4 done")
+
+
+@pytest.mark.slow
+def test_a_review_of_the_rendered_lek_leaves_no_wrong_identity(page: Page, tmp_path: Path) -> None:
+    project = rendered_project(tmp_path / "project", birds=12, seconds=8, seed=5)
+    run, truth = project.track_output("video", "tracks-a"), true_tracks(project, "video")
+    wrong = wrong_meetings(project)
+    assert len(wrong) >= 3 and wrong_rows(open_tracks(run), truth) > 0
+    with running(board_server(project, video="video")) as server:
+        begin(page, server)
+        keys = review(page, lambda number: number in wrong)
+        assert wrong_rows(open_tracks(run), truth) == 0
+        undo_everything(page)
+    assert same(open_tracks(run), open_tracks(run, corrections=False))
+    assert keys == len(read_doubts(run))

@@ -1,0 +1,92 @@
+"""The Annotation page: starting, the list of projects, and two jobs that make a training set of one."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from backend.jobs import JobStore
+from backend.jobs.states import Slot
+from backend.masks.indexed import write_labels
+from backend.masks.objects import LabelledObject, MaskOrigin, write_frames, write_objects
+from backend.project.paths import Project
+from backend.project.settings import Settings, save_settings
+from backend.video.library import add_video
+from gui.widgets.annotation_jobs import frame_list
+from gui.widgets.context import job_store
+from tests.videos import write_video
+
+APP = Path(__file__).parents[2] / "gui" / "app.py"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with two videos, one of them labelled in part."""
+    state, videos = tmp_path / "state", tmp_path / "videos"
+    state.mkdir()
+    videos.mkdir()
+    monkeypatch.setenv("LEKTRACK_STATE", str(state))
+    save_settings(Settings(project_folder=tmp_path / "project", allowed_roots=(videos,)), state)
+    project = Project(tmp_path / "project")
+    for name in ("north", "south"):
+        add_video(project, write_video(videos / f"{name}.mp4", 30), [videos])
+    folder = project.segannot("north")
+    folder.mkdir(parents=True)
+    labels = np.zeros((96, 160), np.uint8)
+    labels[20:40, 20:60] = 1
+    origins = {2: MaskOrigin.HAND_MADE, 3: MaskOrigin.PROPAGATED, 4: MaskOrigin.REVIEWED, 9: MaskOrigin.PROPAGATED}
+    for frame in origins:
+        write_labels(folder / f"{frame:06d}.png", labels)
+    write_frames(folder, origins)
+    write_objects(folder, [LabelledObject(id=1, name="Rufus", class_name="ruff")])
+    job_store.clear()
+    yield project
+    job_store.clear()
+
+
+def opened() -> AppTest:
+    app = AppTest.from_file(str(APP), default_timeout=60).run()
+    app.switch_page("app_pages/annotation.py").run()
+    assert not app.exception, app.exception
+    return app
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    next(button for button in app.button if button.label == label).click()
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def test_several_videos_are_started_each_once(project):
+    app = opened()
+    app.multiselect[0].set_value(["north", "south"]).run()
+    press(app, "Start")
+    jobs = JobStore().list(kind="segannot")
+    assert {job.videos for job in jobs} == {("north",), ("south",)}
+    assert all(job.service and job.slot is Slot.NONE and "--half_precision" not in job.command for job in jobs)
+    press(app, "Start")
+    assert len(JobStore().list(kind="segannot")) == 2
+    assert any("is open already" in error.value for error in app.error)
+    for job in jobs:
+        JobStore().stop(job.id)
+
+
+def test_one_click_queues_export_and_after_it_the_training_set(project):
+    press(opened(), "Make a training set")
+    (export,), (convert,) = JobStore().list(kind="export_frames"), JobStore().list(kind="mask2coco")
+    assert convert.after == (export.id,)
+    assert export.output == project.exported_frames("north") and export.command[-1] == "2,4"
+    assert "--reviewed-only" in convert.command and str(project.segannot("north")) in convert.command
+    for job in (convert, export):
+        JobStore().stop(job.id)
+
+
+def test_the_list_says_how_far_a_video_is(project):
+    texts = [str(each.proto) for each in opened().get("progress")]
+    assert any("4 frames, 2 drawn or accepted" in text and "ruff" in text for text in texts)
+
+
+def test_frames_in_a_row_become_ranges():
+    assert frame_list((1, 5, 9, 10, 11)) == "1,5,9-11"

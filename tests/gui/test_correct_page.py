@@ -1,0 +1,77 @@
+"""The page Correct mistakes: what it says of a run, what it starts, and what it says where something is missing."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from backend.jobs import JobStore
+from backend.project.paths import Project
+from backend.project.settings import Settings, save_settings
+from board.opening import opened_board
+from board.requests import ActRequest
+from board.summary import review_of
+from gui.widgets.context import job_store
+from tests.board.boards import small_project
+
+APP = Path(__file__).parents[2] / "gui" / "app.py"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A project with one tracked video, in which nothing is started."""
+    monkeypatch.setenv("LEKTRACK_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr("backend.jobs.slots._gpus", lambda: ())
+    (tmp_path / "state").mkdir()
+    save_settings(Settings(project_folder=tmp_path / "project"), tmp_path / "state")
+    job_store.clear()
+    yield small_project(tmp_path / "project")
+    job_store.clear()
+
+
+def page() -> AppTest:
+    """Open the page."""
+    return AppTest.from_file(str(APP), default_timeout=60).switch_page("app_pages/correct.py").run()
+
+
+def decided(project: Project, *decisions: tuple[str, dict]) -> None:
+    """Make decisions on the board, as (who, request)."""
+    with opened_board(project, project.track_output("lek", "tracks-a"), 1.0) as board:
+        for who, request in decisions:
+            board.session.act(ActRequest(version=board.session.view.version, **request), who)
+
+
+def test_it_says_how_far_the_review_is_and_how_sure_one_may_be(project: Project) -> None:
+    answers = [("Ann", {"kind": "answer", "doubt": 1}), ("Bob", {"kind": "answer", "doubt": 1})]
+    audits = [("Ann", {"kind": "audit", "track": 1, "frame": k, "verdict": "right"}) for k in range(10)]
+    decided(project, *answers, *audits)
+    app = page()
+    assert not app.exception
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown["Doubts answered"] == "25 %" and shown["Identity error"] == "0.0 %" and shown["Corrections"] == "12"
+    assert any("Wilson score interval" in caption.value for caption in app.caption)
+    assert any("Ann and Bob answered 1 doubts in common" in caption.value for caption in app.caption)
+    found = review_of(project, project.track_output("lek", "tracks-a"))
+    assert (found.doubts, found.open) == (4, 3)
+
+
+def test_it_starts_a_board_of_the_run(project: Project) -> None:
+    app = page()
+    next(button for button in app.button if button.label == "Open the board").click().run()
+    assert not app.exception
+    (job,) = JobStore().list(kind="board")
+    assert job.command[:3] == ("-m", "board", "--tracks") and job.service
+    assert any("The board is" in caption.value for caption in app.caption)
+
+
+def test_it_queues_an_export(project: Project) -> None:
+    app = page()
+    next(button for button in app.button if button.label == "Export corrected tracks").click().run()
+    (job,) = JobStore().list(kind="export_tracks")
+    assert job.command[-2:] == ("--to", "csv") and job.output is not None
+
+
+def test_a_video_without_tracks_says_so(project: Project) -> None:
+    for file in project.track_output("lek", "tracks-a").iterdir():
+        file.unlink()
+    assert any("no tracks yet" in info.value for info in page().info)
