@@ -33,11 +33,11 @@ from backend.tracking.linking import Linked, all_sweeps, count_birds, link
 from backend.tracking.people import bird_names, constraints
 from backend.tracking.places import how_it_began, how_it_ended, with_zones
 from backend.tracking.result import Assigned, assigned, track_rows, tracklet_table
-from backend.tracking.schemas import DOUBTS, FRAMES, TRACKLETS, TRACKS
+from backend.tracking.schemas import BIRDS, DOUBTS, FRAMES, SUMMARY, TRACKLETS, TRACKS
 from backend.tracking.tracks import corrections_path, write_table, write_tracks
 from backend.zones.model import read_zones
 
-SCRIPT, BIRDS, SUMMARY = "track", "birds.npz", "summary.json"
+SCRIPT = "track"
 INFERENCE = "inference_output"
 STAGE_LIMIT_S = 900.0  # one chunk of stage 1, one sweep of stage 2
 MOST_BIRDS = 200

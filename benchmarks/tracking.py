@@ -34,7 +34,7 @@ from backend.lek.detector_run import detect
 from backend.lek.recording import record
 from backend.lek.settings import LekSettings, difficulty
 from backend.pipeline.detections import DetectionsRun, open_detections
-from backend.tracking.association import FRAGMENT
+from backend.tracking.association_state import FRAGMENT
 from backend.tracking.compared import Shown, compare, matches, read_tracks, read_truth
 from backend.tracking.evaluation import calibration, measures
 from backend.tracking.online import Follower, chunk_of, usual_rules

@@ -26,7 +26,9 @@ from backend.lek.settings import LekSettings, difficulty
 from backend.pipeline.detections import open_detections
 from backend.project.kernels import kernel
 from backend.tracking import pairs
-from backend.tracking.association import JUMP_TO_SCALE, Flock, box_area, remember, shape_features
+from backend.tracking.association_life import remember
+from backend.tracking.association_matching import box_area, shape_features
+from backend.tracking.association_state import JUMP_TO_SCALE, Flock
 from backend.tracking.motion import FOLLOWED, observe, predict, size_of, start
 from backend.tracking.online import chunk_of, column_step
 from backend.tracking.overlap import LONGEST, column_runs

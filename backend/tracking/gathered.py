@@ -9,7 +9,7 @@ import numpy as np
 from backend.pipeline.detections import ChunkDetections, DetectionsRun
 from backend.project.errors import InputError
 from backend.tracking.appearance_files import read_appearance
-from backend.tracking.association import FRAGMENT
+from backend.tracking.association_state import FRAGMENT
 from backend.tracking.linking_appearance import Look
 from backend.tracking.linking_motion import Ends, learn_spread
 from backend.tracking.linking_pieces import CONTACT, cut, hidden_shares

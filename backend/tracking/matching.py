@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from backend.project.errors import InputError
+from backend.tracking.schemas import BIRDS
 from backend.tracking.tracks import track_manifest
 
-BIRDS = "birds.npz"
 SESSION_SHARE = 0.1  # of the variance between birds: what changes from video to video
 NEW_NATS = -3.0  # for a bird that the other video does not show
 STEPS, DROPPED = 20000, 2000  # of the chain over all ways to match

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from backend.pipeline.detections import ChunkDetections
-from backend.tracking.association import JUMP_TO_SCALE, Chunk, Flock, Found, Rules, follow
+from backend.tracking.association import follow
+from backend.tracking.association_state import JUMP_TO_SCALE, Chunk, Flock, Found, Rules
 from backend.tracking.motion import FOLLOWED
 from backend.tracking.overlap import LONGEST
 from backend.tracking.pairs import USUAL_SCALE

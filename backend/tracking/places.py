@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from backend.tracking.association import GAP
+from backend.tracking.association_state import GAP
 from backend.tracking.gathered import Gathered
 from backend.tracking.linking_pieces import CONTACT
 from backend.zones.geometry import joined, points_inside

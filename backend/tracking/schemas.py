@@ -5,6 +5,7 @@ from enum import IntEnum, StrEnum
 import pyarrow as pa
 
 TRACKS, TRACKLETS, DOUBTS, FRAMES = "tracks.parquet", "tracklets.parquet", "doubts.parquet", "frames.parquet"
+BIRDS, SUMMARY = "birds.npz", "summary.json"
 
 
 class State(IntEnum):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.project.kernels import kernel
-from backend.tracking.association import FRAGMENT, GAP
+from backend.tracking.association_state import FRAGMENT, GAP
 from backend.tracking.motion import PERHAPS_SEVERAL, SEVERAL, SINGLE
 
 LEAST_DETECTIONS = 5

@@ -1,5 +1,6 @@
 """Tracks as pages show them: runs of a video, lanes by bird, counts, trails and doubts over a frame."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from backend.masks.colours import colour_of
 from backend.project.errors import InputError
 from backend.project.manifest import read_manifest
 from backend.project.paths import Project
-from backend.tracking.schemas import STATE_NAMES, State
+from backend.tracking.schemas import STATE_NAMES, SUMMARY, State
 from backend.tracking.tracks import NONE, Tracks, read_doubts
 from backend.video import VideoReader
 
@@ -56,6 +57,18 @@ def list_track_runs(project: Project, video: str) -> list[TrackRun]:
             known = manifest.settings.get("n_birds")
             found.append(TrackRun(folder.name, folder, manifest.complete, manifest.started, known))
     return sorted(found, key=lambda run: run.started.timestamp(), reverse=True)
+
+
+def read_summary(folder: Path) -> dict:
+    """Return what tracking said of its result (``summary.json``); InputError where the file is missing or damaged."""
+    try:
+        return json.loads((folder / SUMMARY).read_bytes())
+    except FileNotFoundError:
+        raise InputError(
+            f"{folder / SUMMARY} is missing, so what these tracks are worth is not known; track again"
+        ) from None
+    except ValueError as error:
+        raise InputError(f"{folder / SUMMARY} is damaged ({error}); track again") from error
 
 
 def lanes(tracks: Tracks) -> list[Lane]:

@@ -1,6 +1,5 @@
 """The result of tracking: what it is worth, lanes by bird, counts, trails, and the moments to look at."""
 
-import json
 from pathlib import Path
 
 import altair as alt
@@ -8,7 +7,16 @@ import pandas as pd
 import streamlit as st
 
 from backend.tracking.tracks import open_tracks
-from backend.tracking.views import TrackRun, counts, doubt_rows, lanes, list_track_runs, picture_of, worth_removing
+from backend.tracking.views import (
+    TrackRun,
+    counts,
+    doubt_rows,
+    lanes,
+    list_track_runs,
+    picture_of,
+    read_summary,
+    worth_removing,
+)
 from backend.video.library import VideoRecord, index_cache
 from gui.steps import BY_KEY
 from gui.widgets.context import project, refusals
@@ -16,7 +24,6 @@ from gui.widgets.context import project, refusals
 STATES = ["seen", "interpolated", "lost"]
 COLOURS = ["#2a9d8f", "#e9c46a", "#b8b8b8"]
 WIDTH = 1280
-SUMMARY = "summary.json"
 
 
 def show_tracks(record: VideoRecord) -> None:
@@ -26,10 +33,11 @@ def show_tracks(record: VideoRecord) -> None:
         st.info("The birds of this video were not tracked yet. Begin with New.", icon=":material/timeline:")
         return
     run = st.selectbox("Tracks", runs, format_func=lambda run: run.name)
+    key = (str(run.folder), run.started.isoformat())
     with refusals():
-        key = (str(run.folder), run.started.isoformat())
         rows = doubts(*key)
-        show_worth(run, rows)
+        with refusals():
+            show_worth(run, rows)
         show_lanes(run, key, rows)
         pictures, table = st.columns([0.5, 0.5], gap="large")
         with table:
@@ -40,7 +48,7 @@ def show_tracks(record: VideoRecord) -> None:
 
 def show_worth(run: TrackRun, rows: list[dict]) -> None:
     """Say in plain words what the automatic result is worth, and where to go on."""
-    facts = json.loads((run.folder / SUMMARY).read_text())
+    facts = read_summary(run.folder)
     most = worth_removing([row["cost_s"] for row in rows])
     error = 100 * facts["expected_error"]
     words = f"**{facts['birds']} birds. Expected identity error {error:.1f} % of bird-time"

@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 
-from backend.tracking.views import counts, lanes, worth_removing
+from backend.project.errors import InputError
+from backend.tracking.views import counts, lanes, read_summary, worth_removing
 from tests.tracking.track_samples import two_birds
 
 
@@ -33,3 +35,11 @@ def test_the_first_doubts_that_stand_for_most_of_the_error():
     assert worth_removing([8.0, 1.0, 1.0]) == 1
     assert worth_removing([4.0, 3.0, 2.0, 1.0]) == 3
     assert worth_removing([]) == 0
+
+
+@pytest.mark.parametrize(("content", "says"), [(None, "summary.json is missing"), (b"{", "summary.json is damaged")])
+def test_a_run_without_a_summary_is_named_in_one_line(tmp_path, content, says):
+    if content is not None:
+        (tmp_path / "summary.json").write_bytes(content)
+    with pytest.raises(InputError, match=says):
+        read_summary(tmp_path)
