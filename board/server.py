@@ -15,7 +15,7 @@ import numpy as np
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
@@ -28,6 +28,7 @@ from backend.video.shown import Crop
 from backend.web.body import read_json
 from backend.web.errors import exception_handlers
 from backend.web.gate import protect
+from backend.web.pages import page_routes
 from backend.web.person import name_of
 from board.doubts import Doubt, rows_of
 from board.opening import Board, zone_outlines
@@ -36,7 +37,6 @@ from board.requests import ActRequest, Turn, checked
 from board.session import View, agreement, audit, audit_moment, reviewed_share
 
 STATIC = Path(__file__).with_name("static")
-KINDS = {".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 MAX_BODY = 2 * 1024**2  # a drawn mask takes at most half of that
 MAX_FRAMES = 2000  # of one answer with rows
 LEAST_WIDTH, MOST_WIDTH = 32, 8192
@@ -57,8 +57,7 @@ class BoardApi:
     def routes(self) -> list[BaseRoute]:
         """Every route of the server."""
         return [
-            Route("/", self._page),
-            Route("/static/{name}", self._static),
+            *page_routes(STATIC),
             Route("/api/state", self._state),
             Route("/api/pulse", self._pulse),
             Route("/api/frames/{frame:int}", self._frame),
@@ -76,17 +75,6 @@ class BoardApi:
             Route("/api/act", self._post(ActRequest, self._changed(self._session.act)), methods=["POST"]),
             Route("/api/turn", self._post(Turn, self._changed(self._session.turn)), methods=["POST"]),
         ]  # fmt: skip
-
-    # the page
-
-    def _page(self, request: Request) -> Response:
-        return FileResponse(STATIC / "index.html", media_type=KINDS[".html"])
-
-    def _static(self, request: Request) -> Response:
-        path = STATIC / request.path_params["name"]
-        if path.parent != STATIC or path.suffix not in KINDS or not path.is_file():
-            raise FileNotFoundError(path.name)
-        return FileResponse(path, media_type=KINDS[path.suffix])
 
     # pictures
 

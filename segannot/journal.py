@@ -4,12 +4,11 @@ A line that a kill cut short is the open act; opening the log removes it. Nothin
 """
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from backend.project.atomic import fsync_folder
+from backend.project.append_log import AppendLog
 from backend.project.errors import InputError
 
 
@@ -18,15 +17,11 @@ class Journal:
 
     def __init__(self, path: Path):
         self.path = path
-        is_new = not path.exists()
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        if is_new:
-            fsync_folder(path.parent)
-        self._end = os.fstat(self._file).st_size
+        self._log = AppendLog(path)
 
     def close(self) -> None:
         """Give the file back."""
-        os.close(self._file)
+        self._log.close()
 
     def scan(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield ``(place, record)`` of every line, and remove a last line that was cut short.
@@ -41,15 +36,12 @@ class Journal:
             for line in file:
                 record = _parsed(line)
                 if record is None:
-                    if place + len(line) < self._end:
+                    if place + len(line) < self._log.end:
                         raise InputError(f"{self.path} is damaged at byte {place}; put a copy of the folder in place")
                     break
                 yield place, record
                 place += len(line)
-        if place < self._end:
-            os.truncate(self._file, place)
-            os.fsync(self._file)
-            self._end = place
+        self._log.cut(place)
 
     def read(self, place: int) -> dict[str, Any]:
         """Return the record that begins at byte ``place``."""
@@ -65,19 +57,7 @@ class Journal:
         OSError
             If the disk does not take it whole; the log is then as it was.
         """
-        line = json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-        place = self._end
-        try:
-            written = 0
-            while written < len(line):
-                written += os.write(self._file, line[written:])
-            os.fsync(self._file)
-        except OSError as error:
-            os.truncate(self._file, place)
-            error.filename = os.fspath(self.path)
-            raise
-        self._end = place + len(line)
-        return place
+        return self._log.append(json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n")
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

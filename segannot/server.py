@@ -15,7 +15,7 @@ import numpy as np
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
@@ -24,6 +24,7 @@ from backend.project.settings import Settings
 from backend.web.body import read_json
 from backend.web.errors import exception_handlers
 from backend.web.gate import protect
+from backend.web.pages import page_routes
 from segannot import requests
 from segannot.drawing import box_of
 from segannot.objects import dump_objects
@@ -32,7 +33,6 @@ from segannot.session import Session
 from segannot.suggest import Suggester
 
 STATIC = Path(__file__).with_name("static")
-KINDS = {".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 MAX_BODY = 2 * 1024**2  # a stroke of 20,000 points takes 400 kB
 LEAST_WIDTH = 64
 
@@ -58,8 +58,7 @@ class AnnotationApi:
             "engine": (requests.Choose, lambda choice: self._session.engines.choose(choice.engine)),
         }
         return [
-            Route("/", self._page),
-            Route("/static/{name}", self._static),
+            *page_routes(STATIC),
             Route("/api/state", self._state),
             Route("/api/pulse", self._pulse),
             Route("/api/next", self._next),
@@ -67,15 +66,6 @@ class AnnotationApi:
             Route("/api/masks/{frame:int}", self._mask),
             *(Route(f"/api/{name}", self._change(*each), methods=["POST"]) for name, each in changes.items()),
         ]
-
-    def _page(self, request: Request) -> Response:
-        return FileResponse(STATIC / "index.html", media_type=KINDS[".html"])
-
-    def _static(self, request: Request) -> Response:
-        path = STATIC / request.path_params["name"]
-        if path.parent != STATIC or path.suffix not in KINDS or not path.is_file():
-            raise FileNotFoundError(path.name)
-        return FileResponse(path, media_type=KINDS[path.suffix])
 
     def _state(self, request: Request) -> Response:
         return JSONResponse(self.state())

@@ -273,7 +273,7 @@ function draw() {
   if (version !== app.server.version) load();
   const { all, open: left } = app.server.doubts;
   byId("queue-state").textContent = all ? `${all - left} of ${all} done` : "";
-  byId("done").hidden = Boolean(card) || !loaded || version !== app.server.version || api.pending() > 0;
+  byId("done").hidden = Boolean(card) || !loaded || version !== app.server.version || api.pending().length > 0;
   byId("done").textContent = all ? "Every doubt is answered. Audit a few random moments to know what is left." : "Tracking left no doubts in this video.";
   byId("card").hidden = !card;
   if (!card) return;

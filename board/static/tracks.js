@@ -1,7 +1,8 @@
 // Rows of the corrected tracks and masks of detections, fetched in stretches of frames and kept while they are true.
 
 import * as api from "./api.js";
-import { app, lastFrame, set } from "./state.js";
+import { app, colourOf, lastFrame, set } from "./state.js";
+import { painted, parsed as parsedMask } from "../shared/masks.js";
 
 const STRETCH = 200; // frames a request
 const MOST_STRETCHES = 30;
@@ -78,8 +79,7 @@ export function maskAt(frame) {
   if (!masks.has(frame)) {
     const entry = { mask: null };
     entry.promise = api.bytes(`masks/${frame}`).then((data) => {
-      const [x, y, width, height] = new Uint32Array(data, 0, 4);
-      entry.mask = { x, y, width, height, labels: new Uint8Array(data, 16), painted: new Map() };
+      entry.mask = { ...parsedMask(data), painted: new Map() };
       set({});
       return entry.mask;
     });
@@ -91,35 +91,18 @@ export function maskAt(frame) {
 }
 
 const FILL = 70;
+const FILL_CHOSEN = 130;
 
 // The mask as a picture in the colours of its birds.
-export function painted(mask, rows, colourOf, chosen) {
+export function maskPicture(mask, rows) {
+  const chosen = app.selected;
   const key = `${chosen} ${rows.map((row) => `${row.detection}:${row.identity}:${row.track === chosen}`).join()}`;
   if (mask.painted.has(key)) return mask.painted.get(key);
-  const { width, height, labels } = mask;
-  const colours = new Uint32Array(256);
-  const borders = new Uint32Array(256);
-  for (const row of rows) {
-    if (row.detection < 0) continue;
-    const hex = colourOf(row.identity);
-    const [red, green, blue] = [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16));
-    const rgb = (blue << 16) | (green << 8) | red;
-    colours[row.detection + 1] = (((row.track === chosen ? 130 : FILL) << 24) | rgb) >>> 0;
-    borders[row.detection + 1] = ((255 << 24) | rgb) >>> 0;
-  }
-  const image = new ImageData(Math.max(1, width), Math.max(1, height));
-  const pixels = new Uint32Array(image.data.buffer);
-  for (let y = 0, k = 0; y < height; y++) {
-    for (let x = 0; x < width; x++, k++) {
-      const label = labels[k];
-      if (!label) continue;
-      const inner = x > 0 && x < width - 1 && y > 0 && y < height - 1 && labels[k - 1] === label &&
-        labels[k + 1] === label && labels[k - width] === label && labels[k + width] === label;
-      pixels[k] = inner ? colours[label] : borders[label];
-    }
-  }
-  const made = new OffscreenCanvas(image.width, image.height);
-  made.getContext("2d").putImageData(image, 0, 0);
+  const byLabel = new Map(rows.map((row) => [row.detection + 1, row]));
+  const made = painted(mask, (label) => {
+    const row = byLabel.get(label);
+    return row && { colour: colourOf(row.identity), alpha: row.track === chosen ? FILL_CHOSEN : FILL };
+  });
   mask.painted.clear();
   mask.painted.set(key, made);
   return made;

@@ -1,56 +1,28 @@
 // The picture with what is known of its birds: zoom, pan, choosing by click, drawing a box.
 
 import { app, byId, colourOf, listen, nameOf, set } from "./state.js";
-import * as pictures from "./pictures.js";
-import { INTERPOLATED, maskAt, painted, rowsAt, seenAt } from "./tracks.js";
+import { labelIn } from "../shared/masks.js";
+import * as pictures from "../shared/pictures.js";
+import { Viewport } from "../shared/viewport.js";
+import { INTERPOLATED, maskAt, maskPicture, rowsAt, seenAt } from "./tracks.js";
 
 const canvas = byId("view");
-const paper = canvas.getContext("2d", { alpha: false });
-const MOST_ZOOM = 40; // screen px a frame px
+const view = new Viewport(canvas, () => app.server.video);
 const TRAIL = 50; // frames
 
-const view = { scale: 0, x: 0, y: 0, fitted: true }; // screen = frame * scale + (x, y), CSS px
 let shown = { frame: -1, bitmap: null };
 let wanted = "";
 let pull = null; // {x, y, moved, box}
 let boxDrawn = () => null;
 
+export const fit = () => view.fit();
+export const zoom = (factor) => view.zoom(factor);
+export const pan = (dx, dy) => view.pan(dx, dy);
+export const scale = () => view.scale;
+export const shownFrame = () => shown.frame;
+
 export function onBox(act) {
   boxDrawn = act;
-}
-
-export function shownFrame() {
-  return shown.frame;
-}
-
-export function scale() {
-  return view.scale;
-}
-
-export function fit() {
-  view.fitted = true;
-  set({});
-}
-
-export function zoom(factor, x = canvas.clientWidth / 2, y = canvas.clientHeight / 2) {
-  const least = 0.5 * Math.min(canvas.clientWidth / app.server.video.width, 1);
-  const now = Math.min(MOST_ZOOM, Math.max(least, view.scale * factor));
-  view.x = x - ((x - view.x) * now) / view.scale;
-  view.y = y - ((y - view.y) * now) / view.scale;
-  Object.assign(view, { scale: now, fitted: false });
-  set({});
-}
-
-export function pan(dx, dy) {
-  view.x += dx;
-  view.y += dy;
-  view.fitted = false;
-  set({});
-}
-
-function toFrame(event) {
-  const box = canvas.getBoundingClientRect();
-  return [(event.clientX - box.left - view.x) / view.scale, (event.clientY - box.top - view.y) / view.scale];
 }
 
 // The bird under a point: by mask where there is one, else the smallest box.
@@ -58,8 +30,7 @@ export function birdAt([x, y]) {
   const rows = seenAt(app.frame);
   const mask = maskAt(app.frame);
   if (mask) {
-    const [column, row] = [Math.floor(x) - mask.x, Math.floor(y) - mask.y];
-    const label = column >= 0 && row >= 0 && column < mask.width && row < mask.height ? mask.labels[row * mask.width + column] : 0;
+    const label = labelIn(mask, [x, y]);
     const found = label && rows.find((each) => each.detection === label - 1);
     if (found) return found;
   }
@@ -69,12 +40,7 @@ export function birdAt([x, y]) {
 }
 
 function update() {
-  if (view.scale === 0 || view.fitted) {
-    const { width, height } = app.server.video;
-    view.scale = Math.min(canvas.clientWidth / width, canvas.clientHeight / height);
-    view.x = (canvas.clientWidth - width * view.scale) / 2;
-    view.y = (canvas.clientHeight - height * view.scale) / 2;
-  }
+  view.settle();
   const width = pictures.usefulWidth(view.scale);
   const key = `${app.frame} ${width}`;
   if (key !== wanted || shown.frame !== app.frame) {
@@ -100,17 +66,9 @@ async function load(frame, width, key) {
 }
 
 function draw() {
-  const ratio = devicePixelRatio;
-  const [width, height] = [Math.round(canvas.clientWidth * ratio), Math.round(canvas.clientHeight * ratio)];
-  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-  paper.setTransform(1, 0, 0, 1, 0, 0);
-  paper.fillStyle = getComputedStyle(canvas).backgroundColor;
-  paper.fillRect(0, 0, width, height);
+  view.paint(shown.bitmap);
   if (!shown.bitmap) return;
-  paper.setTransform(view.scale * ratio, 0, 0, view.scale * ratio, view.x * ratio, view.y * ratio);
-  paper.imageSmoothingEnabled = view.scale * ratio < 3;
-  paper.imageSmoothingQuality = "high";
-  paper.drawImage(shown.bitmap, 0, 0, app.server.video.width, app.server.video.height);
+  const { paper } = view;
   drawOverlay(paper, shown.frame, 1 / view.scale);
   if (pull?.box) {
     paper.strokeStyle = "#ffffff";
@@ -125,7 +83,7 @@ export function drawOverlay(paper, frame, px, loop = false) {
   const seen = rows.filter((row) => row.box[0] === row.box[0]);
   if (app.show.zones && !loop) for (const zone of app.server.zones) drawZone(paper, zone, px);
   const mask = app.show.masks && (!app.playing || loop) ? maskAt(frame) : null;
-  if (mask?.width) paper.drawImage(painted(mask, seen, colourOf, app.selected), mask.x, mask.y);
+  if (mask?.width) paper.drawImage(maskPicture(mask, seen), mask.x, mask.y);
   if (app.show.trails && !loop) for (const row of seen) drawTrail(paper, row, frame, px);
   for (const row of seen) drawBird(paper, row, px, loop, Boolean(mask?.width));
 }
@@ -187,13 +145,13 @@ function asRect([a, b]) {
 
 canvas.addEventListener("pointerdown", (event) => {
   canvas.setPointerCapture(event.pointerId);
-  pull = { x: event.clientX, y: event.clientY, moved: 0, box: app.drawing ? [toFrame(event), toFrame(event)] : null };
+  pull = { x: event.clientX, y: event.clientY, moved: 0, box: app.drawing ? [view.toFrame(event), view.toFrame(event)] : null };
 });
 canvas.addEventListener("pointermove", (event) => {
   if (!pull) return;
   pull.moved += Math.abs(event.movementX) + Math.abs(event.movementY);
-  if (pull.box) pull.box[1] = toFrame(event);
-  else if (pull.moved > 4) pan(event.movementX, event.movementY);
+  if (pull.box) pull.box[1] = view.toFrame(event);
+  else if (pull.moved > 4) view.pan(event.movementX, event.movementY);
   set({});
 });
 canvas.addEventListener("pointerup", (event) => {
@@ -204,7 +162,7 @@ canvas.addEventListener("pointerup", (event) => {
     const [x, y, width, height] = asRect(done.box);
     if (width > 2 && height > 2) boxDrawn([x, y, x + width, y + height]);
     set({ drawing: null });
-  } else if (done.moved <= 4) choose(birdAt(toFrame(event)), event.shiftKey);
+  } else if (done.moved <= 4) choose(birdAt(view.toFrame(event)), event.shiftKey);
 });
 
 function choose(found, second) {
@@ -216,16 +174,6 @@ function choose(found, second) {
   else set({ selected: found?.track ?? null, other: null, asking: null });
 }
 
-canvas.addEventListener(
-  "wheel",
-  (event) => {
-    event.preventDefault();
-    const box = canvas.getBoundingClientRect();
-    zoom(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.0015)), event.clientX - box.left, event.clientY - box.top);
-  },
-  { passive: false },
-);
-new ResizeObserver(() => set({})).observe(canvas);
 for (const input of document.querySelectorAll("#show input")) {
   input.addEventListener("change", () => set({ show: { ...app.show, [input.name]: input.checked } }));
 }

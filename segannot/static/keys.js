@@ -2,12 +2,12 @@
 
 import { cancel, closePolygon, held } from "./tools.js";
 import { acts } from "./panel.js";
-import { app, busy, doubtful, element, goTo, labelled, lastFrame, objects, origin, set } from "./state.js";
+import { app, busy, byId, doubtful, element, goTo, labelled, lastFrame, objects, origin, set } from "./state.js";
 import { fit, zoom } from "./view.js";
 
-const help = document.getElementById("help");
+const help = byId("help");
 const step = (by) => () => {
-  set({ playing: false });
+  set({ playing: 0 });
   goTo(app.frame + by);
 };
 const second = (way) => () => step(way * Math.round(app.server.video.fps))();
@@ -76,10 +76,10 @@ for (const group of [...new Set(TABLE.map(([name]) => name))].filter(Boolean)) {
     element("dt", { textContent: keys }),
     element("dd", { textContent: words }),
   ]);
-  document.getElementById("keys").append(element("section", {}, element("h3", { textContent: group }), element("dl", {}, ...rows)));
+  byId("keys").append(element("section", {}, element("h3", { textContent: group }), element("dl", {}, ...rows)));
 }
-document.getElementById("help-button").addEventListener("click", () => help.showModal());
-document.getElementById("help-close").addEventListener("click", () => help.close());
+byId("help-button").addEventListener("click", () => help.showModal());
+byId("help-close").addEventListener("click", () => help.close());
 
 function typing(target) {
   return target.tagName === "SELECT" || (target.tagName === "INPUT" && !["range", "checkbox", "color"].includes(target.type));
@@ -105,5 +105,5 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("keyup", (event) => {
   if (event.key !== " " || !held.space) return;
   held.space = false;
-  if (!held.moved) set({ playing: !app.playing });
+  if (!held.moved) set({ playing: app.playing ? 0 : 1 });
 });

@@ -1,11 +1,10 @@
 // The right side: birds, what can be done with the frame, and carrying outlines on.
 
 import * as api from "./api.js";
-import { app, busy, element, goTo, lastFrame, listen, objects, origin, selected, set } from "./state.js";
+import { app, busy, byId, element, goTo, lastFrame, listen, objects, origin, selected, set } from "./state.js";
 
-const list = document.getElementById("birds");
+const list = byId("birds");
 const ORIGINS = { "hand-made": "drawn by you", propagated: "carried, not looked at yet", reviewed: "looked at and accepted" };
-const byId = (id) => document.getElementById(id);
 let drawnFor = "";
 
 export const acts = {
@@ -114,7 +113,6 @@ function drawEngines() {
 }
 
 listen(() => {
-  if (!app.server) return;
   if (app.selected !== null && !selected()) app.selected = null;
   if (app.selected === null && objects().length) app.selected = objects().at(-1).id;
   drawBirds();

@@ -1,34 +1,16 @@
-// What the page knows: the server's state, and what is chosen here. Modules read it and listen for changes.
+// What the page knows beside what every page does: the tool, and how to read the server's state.
 
-export const app = {
-  server: null, // the answer of api/state, null until it is there
-  frame: 0,
-  selected: null, // id of the chosen object
+import { app } from "../shared/page.js";
+
+export { app, byId, clock, element, goTo, lastFrame, listen, say, set } from "../shared/page.js";
+
+Object.assign(app, {
   tool: "scribble",
   negative: false,
   radius: 12, // of brush and eraser, px of the frame
   outlines: true,
-  playing: false,
   follow: true, // the view goes with what is carried on
-};
-
-const listeners = new Set();
-let drawn = false;
-
-export function listen(listener) {
-  listeners.add(listener);
-}
-
-// Change something and let every part draw itself once, before the next picture of the screen.
-export function set(changes) {
-  Object.assign(app, changes);
-  if (drawn) return;
-  drawn = true;
-  requestAnimationFrame(() => {
-    drawn = false;
-    for (const listener of listeners) listener();
-  });
-}
+});
 
 export function objects() {
   return app.server?.objects ?? [];
@@ -36,10 +18,6 @@ export function objects() {
 
 export function selected() {
   return objects().find((each) => each.id === app.selected) ?? null;
-}
-
-export function lastFrame() {
-  return (app.server?.video.frames ?? 1) - 1;
 }
 
 export function origin(frame) {
@@ -63,19 +41,4 @@ export function labelled() {
 
 export function doubtful() {
   return Object.keys(app.server?.doubts ?? {}).map(Number);
-}
-
-export function goTo(frame) {
-  set({ frame: Math.min(Math.max(0, Math.round(frame)), lastFrame()) });
-}
-
-export function element(name, properties = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(properties)) {
-    if (key === "data") Object.assign(made.dataset, value);
-    else if (key in made) made[key] = value;
-    else made.setAttribute(key, value);
-  }
-  made.append(...children);
-  return made;
 }

@@ -1,11 +1,10 @@
 // What the pointer does on the picture: strokes, boxes, polygons, moving the view.
 
 import * as api from "./api.js";
-import { app, busy, objects, selected, set } from "./state.js";
+import { app, busy, byId, objects, say, selected, set } from "./state.js";
 import { labelAt, pan, scale, shownFrame, showPreviews, toFrame } from "./view.js";
-import { say } from "./words.js";
 
-const canvas = document.getElementById("view");
+const canvas = byId("view");
 const SCRIBBLE_PX = 2.5; // half the width of a scribble on the screen
 const CLOSE_PX = 10; // a click so near a polygon's first corner closes it
 const NEAR_PX = 1.5; // points of a stroke are at least so far apart on the screen
@@ -85,7 +84,7 @@ canvas.addEventListener("pointerdown", (event) => {
     if (label) set({ selected: label });
     return;
   }
-  if (app.playing) set({ playing: false });
+  if (app.playing) set({ playing: 0 });
   if (!ready()) return;
   if (app.tool === "polygon") corner(point, negative);
   else if (app.tool === "click") send("click", [point], negative);

@@ -49,6 +49,13 @@ def test_what_is_not_there_is_refused_in_one_line(server: Server, path: str) -> 
     assert answer.status == 400 and answer.json["error"]["message"]
 
 
+def test_shared_modules_are_served_and_nothing_beside_them(server: Server) -> None:
+    answer = server.ask_signed_in(path="/shared/server.js")
+    assert answer.status == 200 and answer.headers["content-type"].startswith("text/javascript")
+    for name in ("pages.py", "..%2Fpages.py", "..%2F..%2F..%2FREADME.md", "none.js", "."):
+        assert server.ask_signed_in(path=f"/shared/{name}").status == 404
+
+
 def test_masks_carry_the_number_of_the_detection(server: Server) -> None:
     data = gzip.decompress(server.ask_signed_in(path="/api/masks/9").body)
     x, y, width, height = struct.unpack("<4I", data[:16])

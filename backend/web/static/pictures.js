@@ -1,10 +1,11 @@
 // Pictures that the page holds, up to a number of bytes.
 
-import * as api from "./api.js";
-import { app, lastFrame } from "./state.js";
+import { app, lastFrame } from "./page.js";
+import * as server from "./server.js";
 
 const MOST_BYTES = 300e6;
 const AHEAD = 8; // frames fetched before they are shown
+const PLAYED_WIDTH = 960;
 
 const bitmaps = new Map(); // "frame width" -> {promise, bitmap, bytes}
 let held = 0;
@@ -15,7 +16,7 @@ let waiting = 0;
 export function usefulWidth(scale) {
   const full = app.server.video.width;
   const wanted = full * scale * devicePixelRatio;
-  if (app.playing) return Math.min(full, 960, Math.ceil(wanted / 320) * 320);
+  if (app.playing) return Math.min(full, PLAYED_WIDTH, Math.ceil(wanted / 320) * 320);
   return wanted > 0.75 * full ? full : Math.min(full, Math.ceil(wanted / 320) * 320);
 }
 
@@ -29,8 +30,8 @@ export function bitmap(frame, width) {
   }
   const entry = { bytes: 0, bitmap: null };
   waiting += 1;
-  entry.promise = api
-    .picture(frame, width)
+  entry.promise = server
+    .bitmap(`frames/${frame}?width=${width}`)
     .then((made) => {
       entry.bytes = 4 * made.width * made.height;
       entry.bitmap = made;

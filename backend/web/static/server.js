@@ -1,0 +1,169 @@
+// The only module that talks to a server of ours. Changes wait in a queue that survives a reload, go out one after the
+// other, and are sent again until the server has answered; their keys see to it that none is carried out twice.
+
+const PULSE_MS = 1000;
+const BUSY_PULSE_MS = 300;
+const TIMEOUT_MS = 30000;
+
+const listeners = {};
+const waiting = []; // for the end of the queue
+let page = null; // see ``start``
+let queue = [];
+let state = null; // the newest, null until it is there
+let sending = false;
+let connected = null;
+
+export function on(event, listener) {
+  (listeners[event] ??= []).push(listener);
+}
+
+function emit(event, ...details) {
+  for (const listener of listeners[event] ?? []) listener(...details);
+}
+
+export class Refused extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+async function ask(path, options = {}) {
+  let answer;
+  try {
+    answer = await fetch(`api/${path}`, { signal: AbortSignal.timeout(TIMEOUT_MS), ...options });
+  } catch (error) {
+    setConnected("lost");
+    throw error;
+  }
+  if (answer.status === 401) setConnected("signed-out");
+  else if (answer.status < 500) setConnected("connected");
+  if (!answer.ok) {
+    const told = await answer.json().catch(() => null);
+    throw new Refused(answer.status, told?.error?.message ?? `the server answered ${answer.status}`);
+  }
+  return answer;
+}
+
+function setConnected(now) {
+  if (now !== connected) emit("connection", (connected = now));
+}
+
+export async function json(path) {
+  return (await ask(path)).json();
+}
+
+export async function bytes(path) {
+  return (await ask(path)).arrayBuffer();
+}
+
+export async function bitmap(path) {
+  return createImageBitmap(await (await ask(path)).blob());
+}
+
+export async function post(path, body, timeout = TIMEOUT_MS) {
+  const headers = { "content-type": "application/json" };
+  const signal = AbortSignal.timeout(timeout);
+  return (await ask(path, { method: "POST", headers, body: JSON.stringify(body), signal })).json();
+}
+
+// state
+
+export function version() {
+  return state?.version ?? null;
+}
+
+export async function refresh() {
+  take(await json("state"));
+}
+
+export function take(answer) {
+  emit("state", (state = answer));
+}
+
+async function pulse() {
+  try {
+    const told = await json("pulse");
+    const changed = told.version !== state?.version || told.server !== state.server || page.busy(told) || page.busy(state);
+    if (changed && !sending) await refresh();
+    send();
+  } catch {
+    // said by the connection's state; the next pulse tries again
+  }
+  setTimeout(pulse, state && page.busy(state) ? BUSY_PULSE_MS : PULSE_MS);
+}
+
+// Begin. ``name`` keeps pages of one server apart; ``deliver`` sends a change and resolves to the state it led to; ``again``
+// says which changes are worth a second look where somebody else was faster; ``busy`` whether a state goes on by itself.
+export function start({ name, deliver, again, busy = () => false }) {
+  page = { store: `${name} ${location.pathname}`, deliver, again, busy };
+  queue = restored();
+  emit("queue", queue);
+  pulse();
+}
+
+// changes
+
+export function push(change) {
+  const entry = { ...change, key: crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}` };
+  queue.push(entry);
+  keep();
+  send();
+  return entry;
+}
+
+export function pending() {
+  return queue;
+}
+
+// Resolves once no change is under way.
+export function settled() {
+  return queue.length ? new Promise((go) => waiting.push(go)) : Promise.resolve();
+}
+
+async function send() {
+  if (sending || !state) return;
+  sending = true;
+  while (queue.length) {
+    const entry = queue[0];
+    try {
+      take(await page.deliver(entry));
+      emit("done", entry);
+    } catch (error) {
+      if (isLost(error)) break; // the pulse tries again
+      const fresh = await refresh().then(() => true, () => false);
+      if (error.status === 409 && !entry.seenAgain && page.again(entry)) {
+        if (!fresh) break;
+        entry.seenAgain = true;
+        continue;
+      }
+      emit("refused", error.message, entry);
+    }
+    queue.shift();
+    keep();
+  }
+  keep();
+  sending = false;
+}
+
+function isLost(error) {
+  return !(error instanceof Refused) || error.status === 401 || error.status >= 500;
+}
+
+function keep() {
+  try {
+    localStorage.setItem(page.store, JSON.stringify(queue));
+  } catch {
+    // no room or no storage: the queue still lives in this page
+  }
+  emit("queue", queue);
+  if (!queue.length) for (const go of waiting.splice(0)) go();
+}
+
+function restored() {
+  try {
+    return JSON.parse(localStorage.getItem(page.store)) ?? [];
+  } catch {
+    return [];
+  }
+}
