@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Sets Lektrack up and runs it. No root, no manual edits; everything goes into .venv/ beside this file.
 set -euo pipefail
+from=$PWD # what is typed is meant from there
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() {
@@ -11,6 +12,8 @@ bash setup.sh COMMAND [OPTIONS]
   test          set up what is missing and run the tests (further arguments go to pytest)
   demo          run the pipeline on the sample without the browser and say where the results are
   install       only set up what is missing
+  weights fetch NAME | add FILE...
+                bring start weights into the project, from the network or from files
   lint          check the code's style and the house rules
   browser       install Debian's Chromium for the browser tests (the only step that needs root)
   test-browser  run the browser tests
@@ -24,6 +27,7 @@ bash setup.sh COMMAND [OPTIONS]
 TEXT
 }
 
+absolute() { case $1 in /*) echo "$1" ;; *) echo "$from/$1" ;; esac; }
 die() { echo "setup.sh: error: $*" >&2; exit 2; }
 say() { echo "setup.sh: $*" >&2; }
 
@@ -39,6 +43,9 @@ while (($#)); do
   esac
   shift
 done
+[[ -z ${LEKTRACK_STATE:-} ]] || LEKTRACK_STATE=$(absolute "$LEKTRACK_STATE")
+[[ -z $wheels ]] || wheels=$(absolute "$wheels")
+[[ -z $detectron2 ]] || detectron2=$(absolute "$detectron2")
 [[ -z $wheels || -d $wheels ]] || die "--wheels $wheels: no such folder"
 [[ -z $detectron2 || -e $detectron2 ]] || die "--detectron2 $detectron2: no such wheel or folder"
 
@@ -77,13 +84,13 @@ usable_venv() {
 
 # Installs one list of packages unless exactly this list is there already. The stamp is written last.
 install_list() {
-  local list=$1 stamp="$VENV/installed-$1" sum from=()
+  local list=$1 stamp="$VENV/installed-$1" sum source=()
   sum=$(sha256sum <"$list")
   [[ -f $stamp && $(<"$stamp") == "$sum" ]] && return
-  [[ -n $wheels ]] && from=(--no-index --find-links "$wheels")
-  say "installing $(grep -c '==' "$list") packages of $list${wheels:+ from $wheels}"
+  [[ -n $wheels ]] && source=(--no-index --find-links "$wheels")
+  say "installing $(grep -c '==' "$list") packages of $list${wheels:+ from $wheels}; this can take minutes"
   # --no-deps: the lists are whole, without the opencv-python that trackeval asks for beside the headless one.
-  "$VENV/bin/python" -m pip install --disable-pip-version-check --quiet --no-deps "${from[@]}" -r "$list" ||
+  "$VENV/bin/python" -m pip install --disable-pip-version-check --quiet --no-deps "${source[@]}" -r "$list" ||
     die "pip could not install $list (see above); without a network use --wheels DIR"
   echo "$sum" >"$stamp"
 }
@@ -128,6 +135,7 @@ install_browser() {
 download_wheels() {
   local folder=${1:-}
   [[ -n $folder ]] || die "wheels needs a folder: bash setup.sh wheels DIR"
+  folder=$(absolute "$folder")
   install
   "$VENV/bin/python" -m pip download --disable-pip-version-check --quiet --no-deps -d "$folder" \
     -r requirements.txt -r requirements-test.txt -r requirements-gpu.txt -r requirements-sam2.txt
@@ -167,6 +175,15 @@ demo() {
   say "open $project/COCO_jsons/demo_report.html and $project/statistics/demo/report.html in a browser"
 }
 
+# From where it was typed, so that files may be named as they lie there.
+weights() {
+  local python
+  python=$(realpath -s "$VENV/bin/python")
+  export PYTHONPATH=$PWD
+  cd "$from"
+  exec "$python" -m backend.admin weights "$@"
+}
+
 lint() {
   install_tests
   "$VENV/bin/ruff" check .
@@ -189,6 +206,7 @@ case $command in
   test-browser) install_tests; exec "$VENV/bin/python" -m pytest -m browser "${rest[@]}" ;;
   demo) demo ;;
   install) install ;;
+  weights) install; weights "${rest[@]}" ;;
   lint) lint ;;
   browser) install_browser ;;
   wheels) download_wheels "${rest[@]}" ;;

@@ -7,6 +7,8 @@ python -m backend.admin verify /mnt/backup/lektrack-20270401-060000
 python -m backend.admin restore /mnt/backup/lektrack-20270401-060000 --project /srv/lektrack --state /srv/state
 python -m backend.admin clean
 python -m backend.admin morning --hours 24
+python -m backend.admin weights fetch coco_resnet50
+python -m backend.admin weights add model_final_f10217.pkl
 python -m backend.admin token rotate
 python -m backend.admin report --out report.txt
 """
@@ -17,14 +19,17 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 from tqdm import tqdm
 
+from backend.jobs.progress import Progress
 from backend.jobs.script import ScriptParser, SubParser, run_script
 from backend.project.atomic import atomic_write
 from backend.project.disk import as_bytes
 from backend.project.errors import InputError
+from backend.project.manifest import sha256
 from backend.project.settings import Settings, first_problem, load_settings, save_settings, state_folder
 
 
@@ -123,6 +128,39 @@ def clean(delete: list[str]) -> None:
         print("nothing was deleted; name what may go, such as: clean --delete cache half-written")
 
 
+def weights(what: str, **given: Any) -> None:
+    """Fetch start weights from the network, or take over files."""
+    given["folder"] = given["folder"] or load_settings().project_folder / "weights"
+    {"fetch": _fetch_weights, "add": _add_weights}[what](**given)
+
+
+def _fetch_weights(name: str, folder: Path, url: str | None) -> None:
+    from backend.detectors.fetch import fetch  # torch: seconds that the other commands do not need
+
+    with Progress() as progress:
+
+        def told(done: int, total: int | None) -> None:
+            if done == 0:
+                progress.stage(f"fetching {name}", total)
+            progress.update(done)
+
+        path = fetch(name, folder, url, told)
+    print(f"{path}: ready")
+
+
+def _add_weights(files: list[Path], folder: Path, name: str) -> None:
+    from backend.detectors.take_over import take_over, weights_files
+
+    paths = [path for given in files for path in weights_files(given)]
+    if name and len(paths) > 1:
+        raise InputError(f"--name is for one file; these are {len(paths)}")
+    for path in paths:
+        dest, held = take_over(path, folder, name)
+        network = f"{held.settings.engine} {held.settings.backbone}"
+        kind = "backbone" if held.backbone_only else f"detector of {held.settings.n_classes} classes"
+        print(f"{dest}: {network}, {kind}, SHA-256 {sha256(dest)}")
+
+
 def morning(hours: float, write: bool) -> None:
     """Print what happened in the last hours."""
     from backend.upkeep.morning import as_markdown, look_back, write_report
@@ -206,6 +244,7 @@ def _parser() -> argparse.ArgumentParser:
     restoring.add_argument("--state", type=Path, required=True, help="the new state folder")
     cleaning = commands.add_parser("clean", help="list what can be deleted; with --delete, delete it")
     cleaning.add_argument("--delete", nargs="+", default=[], metavar="KIND")
+    _add_weights_commands(commands.add_parser("weights", help="bring start weights into the project's weights/"))
     looking_back = commands.add_parser("morning", help="what ran, what failed and why, what is ready to review")
     looking_back.add_argument("--hours", type=float, default=24)
     looking_back.add_argument("--write", action="store_true", help="also as a file in the project's reports/")
@@ -216,6 +255,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_weights_commands(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="what", metavar="fetch|add", required=True, parser_class=SubParser)
+    network = commands.add_parser("fetch", help="weights trained on COCO or ImageNet, from the network, checked")
+    network.add_argument(
+        "name", help="coco_resnet50, coco_resnet50_v2, imagenet_resnet18 and more; a wrong name lists all"
+    )
+    network.add_argument("--url", help="a mirror's address of the same file")
+    files = commands.add_parser("add", help="files: ours, torchvision's (.pth), of Detectron2's model zoo (.pkl)")
+    files.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a file, or a folder of them")
+    files.add_argument("--name", default="", help="what it is called in weights/; by default as the file")
+    for each in (network, files):
+        each.add_argument("--folder", type=Path, help="where it goes; the project's weights/ by default")
+
+
 COMMANDS = {
     "init": init,
     "sample": sample,
@@ -224,6 +277,7 @@ COMMANDS = {
     "verify": verify,
     "restore": restore,
     "clean": clean,
+    "weights": weights,
     "morning": morning,
     "notify": notify,
     "token": token,

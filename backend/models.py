@@ -1,10 +1,10 @@
-"""The models of a project: list them, look at one, compare two on the same pictures, take over weights made elsewhere.
+"""The models of a project: list them, look at one, compare two on the same pictures.
 
 python -m backend.models list
 python -m backend.models show training/ruffs
 python -m backend.models compare training/ruffs training/ruffs-2 --val-annot COCO_jsons/lek_val.json --out-dir diff
-python -m backend.models fetch coco_resnet50
-python -m backend.models convert model_final_f10217.pkl weights/coco_R_50.safetensors
+
+Start weights come with ``python -m backend.admin weights``.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from backend.jobs.progress import Progress
 from backend.jobs.script import ScriptParser, SubParser, checked, run_script
 from backend.project.errors import InputError
 from backend.project.settings import load_settings
@@ -57,36 +56,6 @@ def compare(**given: Any) -> None:
     versus(checked(CompareSettings, given))
 
 
-def convert(source: Path, dest: Path) -> None:
-    """Turn weights of torchvision or Detectron2's zoo into a weights file of ours."""
-    from backend.detectors.convert import convert as read
-    from backend.detectors.weights import write_weights
-
-    if dest.suffix != ".safetensors":
-        raise InputError(f"{dest}: the converted file's name ends in .safetensors")
-    if not dest.parent.is_dir():
-        raise InputError(f"{dest}: there is no folder {dest.parent}")
-    found = read(source)
-    write_weights(dest, found.weights, found.settings, found.backbone_only)
-    kind = "backbone" if found.backbone_only else f"detector of {found.settings.n_classes} classes"
-    print(f"{dest}: {found.settings.engine} {found.settings.backbone}, {kind}")
-
-
-def fetch_weights(name: str, folder: Path | None, url: str | None) -> None:
-    """Bring weights that others trained from the network into the project's ``weights/``."""
-    from backend.detectors.fetch import fetch
-
-    with Progress() as progress:
-
-        def told(done: int, total: int | None) -> None:
-            if done == 0:
-                progress.stage(f"fetching {name}", total)
-            progress.update(done)
-
-        path = fetch(name, folder or load_settings().project_folder / "weights", url, told)
-    print(f"{path}: ready")
-
-
 def _facts(model: ModelRecord) -> dict[str, Any]:
     return {
         "name": model.name,
@@ -121,19 +90,10 @@ def _parser() -> argparse.ArgumentParser:
     two.add_argument("--batch-size", default=2)
     two.add_argument("--n-workers", default=4)
     two.add_argument("--amp", default="auto")
-    network = commands.add_parser("fetch", help="weights trained on COCO or ImageNet, from the network")
-    network.add_argument(
-        "name", help="coco_resnet50, coco_resnet50_v2, imagenet_resnet18 and more; a wrong name lists all"
-    )
-    network.add_argument("--folder", type=Path, help="where the file goes; the project's weights/ by default")
-    network.add_argument("--url", help="a mirror's address of the same file")
-    other = commands.add_parser("convert", help="take over weights of torchvision or Detectron2's model zoo")
-    other.add_argument("source", type=Path)
-    other.add_argument("dest", type=Path)
     return parser
 
 
-COMMANDS = {"list": show_list, "show": show_one, "compare": compare, "fetch": fetch_weights, "convert": convert}
+COMMANDS = {"list": show_list, "show": show_one, "compare": compare}
 
 
 if __name__ == "__main__":

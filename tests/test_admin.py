@@ -47,6 +47,7 @@ def test_backup_verify_and_restore_from_the_command_line(state: Path, tmp_path: 
         (("report", "--out", "/not/there/report.txt"), "there is no folder /not/there"),
         (("notify",), "the settings name nobody to tell"),
         (("token", "forget"), "invalid choice"),
+        (("weights",), "required: fetch|add"),
         ((), "required"),
     ],
 )

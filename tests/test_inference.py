@@ -246,7 +246,7 @@ def test_a_video_that_is_missing_or_none_is_refused(lek, tmp_path, state):
 def test_without_a_model_the_refusal_says_how_to_get_one(lek, tmp_path, state):
     video, model = lek
     words = [word for word in command(video, tmp_path / "out", model) if word not in ("--model-dir", str(model))]
-    check_refused(words, "python -m backend.models fetch coco_resnet50")
+    check_refused(words, "python -m backend.admin weights fetch coco_resnet50")
 
 
 def test_two_videos_of_one_name_are_refused(lek, tmp_path, state):

@@ -1,13 +1,10 @@
-"""``python -m backend.models``: list, show, compare, convert."""
+"""``python -m backend.models``: list, show, compare."""
 
 import json
 from pathlib import Path
 
 import pytest
-import torch
-from torchvision.models import resnet18
 
-from backend.detectors.header import list_weights
 from backend.models import main
 from backend.project.errors import InputError
 from backend.project.manifest import verify
@@ -60,17 +57,6 @@ def test_two_models_are_compared_on_the_same_pictures(models, tmp_path, capsys):
     wrong = [max(each["wrong_a"], each["wrong_b"]) for each in found["differences"]]
     assert wrong and wrong == sorted(wrong, reverse=True)
     assert "mask AP" in capsys.readouterr().out
-
-
-def test_weights_made_elsewhere_are_taken_over(tmp_path, capsys):
-    torch.save(resnet18(weights=None).state_dict(), tmp_path / "resnet18.pth")
-    main(["convert", str(tmp_path / "resnet18.pth"), str(tmp_path / "resnet18.safetensors")])
-    assert "torchvision resnet18, backbone" in capsys.readouterr().out
-    assert list_weights(tmp_path)[tmp_path / "resnet18.safetensors"].backbone_only
-    with pytest.raises(InputError, match="ends in .safetensors"):
-        main(["convert", str(tmp_path / "resnet18.pth"), str(tmp_path / "a.pth")])
-    with pytest.raises(InputError, match="there is no folder"):
-        main(["convert", str(tmp_path / "resnet18.pth"), str(tmp_path / "none" / "a.safetensors")])
 
 
 @pytest.mark.parametrize("given", [[], ["fly"], ["compare", "a"], ["list", "--x"]])

@@ -1,4 +1,4 @@
-"""Weights of other formats, turned once into ours: torchvision's ``.pth``, and ``.pkl`` of Detectron2's model zoo.
+"""Weights of others, turned once into ours: torchvision's ``.pth`` or ``.safetensors``, ``.pkl`` of Detectron2's zoo.
 
 None of them says what it is, so that is read from the names and shapes of the parameters.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
@@ -46,8 +47,10 @@ def convert(path: Path) -> WeightsFile:
         content = read_zoo_file(path)
     elif path.suffix in (".pth", ".pt"):
         content = _read_torch_file(path)
+    elif path.suffix == ".safetensors":
+        content = load_file(path)
     else:
-        raise InputError(f"{path}: weights to convert end in .pth, .pt or .pkl")
+        raise InputError(f"{path}: weights to convert end in .pth, .pt or .pkl, or are plain .safetensors")
     weights = _tensors(content.get("model", content.get("blobs", content)))
     for known in (_torchvision_detector, _torchvision_classifier, _zoo_detector, _zoo_backbone):
         found = known(weights)

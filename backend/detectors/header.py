@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
@@ -28,17 +28,22 @@ class WeightsHeader(NamedTuple):
 
 def read_header(path: Path) -> WeightsHeader:
     """Return the header of a weights file; InputError where it is none of ours."""
-    try:
-        with safe_open(path, framework="np") as file:
-            header = json.loads((file.metadata() or {}).get(HEADER_KEY, "null"))
-    except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"weights {path} cannot be read: {error}") from error
+    header = find_header(path)
     if header is None:
-        raise InputError(f"weights {path} do not say what they are; convert them: python -m backend.models convert")
+        raise InputError(f"weights {path} do not say what they are; convert them: python -m backend.admin weights add")
     try:
         return WeightsHeader(DetectorSettings.model_validate(header["settings"]), bool(header["backbone_only"]))
     except ValidationError as error:
         raise InputError(f"weights {path}: {first_problem(error)}") from error
+
+
+def find_header(path: Path) -> dict[str, Any] | None:
+    """Return our part of a safetensors file's header as it stands; None where others wrote the file."""
+    try:
+        with safe_open(path, framework="np") as file:
+            return json.loads((file.metadata() or {}).get(HEADER_KEY, "null"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"weights {path} cannot be read: {error}") from error
 
 
 def list_weights(folder: Path) -> dict[Path, WeightsHeader]:

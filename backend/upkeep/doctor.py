@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from backend.detectors.header import list_weights
 from backend.jobs import JobState, JobStore
 from backend.jobs.slots import GpuError, GpuList
 from backend.project.disk import RESERVE_BYTES, as_bytes
@@ -218,15 +219,15 @@ def video() -> Iterator[Finding]:
 def weights(settings: Settings) -> Iterator[Finding]:
     """Check whether there are start weights."""
     folder = settings.project_folder / "weights"
-    count = len(list(folder.glob("*.safetensors"))) if folder.is_dir() else 0
-    if count:
-        yield ok("weights", f"{count} in {folder}")
-    else:
-        yield note(
-            "weights",
-            f"none in {folder}",
-            "python -m backend.models fetch coco_resnet50; training works from nothing",
-        )
+    files = sorted(folder.glob("*.safetensors"))
+    good = list_weights(folder)
+    for path in files:
+        if path not in good:
+            yield note("weights", f"{path} is not usable", "python -m backend.admin weights add FILE checks weights")
+    if good:
+        yield ok("weights", f"{', '.join(path.stem for path in good)} in {folder}")
+    elif not files:
+        yield note("weights", f"none in {folder}", "bash setup.sh weights fetch coco_resnet50")
 
 
 def ports(settings: Settings, state: Path) -> Iterator[Finding]:

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torchvision.models import mobilenet_v3_large
 
+from backend.admin import main
 from backend.detectors import fetch as fetching
 from backend.detectors.header import list_weights
-from backend.models import main
 from backend.project.errors import InputError
 
 NAME = "imagenet_mobilenet_v3_large"
@@ -43,7 +43,7 @@ def known(mirror, monkeypatch):
 
 
 def fetch(folder, *more: str) -> None:
-    main(["fetch", NAME, "--folder", str(folder), *more])
+    main(["weights", "fetch", NAME, "--folder", str(folder), *more])
 
 
 def test_weights_come_in_our_format_and_can_be_chosen(mirror, known, tmp_path, capsys):
@@ -65,7 +65,7 @@ def test_another_file_than_the_one_meant_is_refused_and_nothing_stays(mirror, tm
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("http://127.0.0.1:9/weights.pth", r"cannot be fetched \(.*refused.*backend.models convert"),
+        ("http://127.0.0.1:9/weights.pth", r"cannot be fetched \(.*refused.*backend.admin weights add"),
         ("{mirror}/none.pth", r"cannot be fetched \(File not found"),
         ("file:///etc/passwd", "begins with https://"),
         ("weights.pth", "begins with https://"),
@@ -80,5 +80,5 @@ def test_without_a_network_one_line_says_what_to_do(mirror, tmp_path, url, words
 
 def test_an_unknown_name_lists_those_there_are(tmp_path):
     with pytest.raises(InputError, match="there are coco_resnet50, "):
-        main(["fetch", "yolo", "--folder", str(tmp_path)])
+        main(["weights", "fetch", "yolo", "--folder", str(tmp_path)])
     assert all(fetching.CHECKSUM.search(weights.url) for weights in fetching.KNOWN.values())

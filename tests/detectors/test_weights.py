@@ -116,7 +116,7 @@ def test_a_model_that_is_not_there_is_named(tmp_path, name, words):
 
 def test_a_pickle_as_a_model_is_answered_with_the_way_to_convert_it(tmp_path):
     (tmp_path / "model_final.pkl").write_bytes(b"")
-    with pytest.raises(InputError, match="python -m backend.models convert"):
+    with pytest.raises(InputError, match="python -m backend.admin weights add"):
         load_weights_file(tmp_path / "model_final.pkl")
 
 

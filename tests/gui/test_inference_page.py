@@ -85,7 +85,7 @@ def button(app: AppTest, label: str):
 
 def test_without_a_model_the_page_says_how_to_get_one(project):
     app = opened()
-    assert "python -m backend.models fetch coco_resnet50" in said(app)
+    assert "python -m backend.admin weights fetch coco_resnet50" in said(app)
     assert "Start" not in [each.label for each in app.button]
 
 

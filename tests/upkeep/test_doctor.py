@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from backend.detectors.settings import DetectorSettings
+from backend.detectors.weights import write_weights
 from backend.project.settings import load_settings, save_settings
 from backend.upkeep import doctor, trials
 from backend.upkeep.doctor import examine, pinned
@@ -87,6 +89,17 @@ def test_a_check_that_breaks_is_a_finding_and_the_round_goes_on(installation: In
     findings = list(examine(installation.state))
     assert any("no such thing" in finding.found for finding in findings)
     assert found(findings, "jobs")
+
+
+def test_weights_are_named_and_those_of_others_are_pointed_out(installation: Installation):
+    folder = installation.project / "weights"
+    folder.mkdir()
+    write_weights(folder / "ours.safetensors", {}, DetectorSettings(class_names=("bird",)))
+    (folder / "torn.safetensors").write_bytes(b"torn")
+    about = list(doctor.weights(load_settings(installation.state)))
+    assert [finding.level for finding in about] == [Level.NOTE, Level.OK]
+    assert "torn.safetensors is not usable" in about[0].found
+    assert about[1].found == f"ours in {folder}"
 
 
 def test_a_wrong_version_of_a_package_is_named(installation: Installation, monkeypatch):
