@@ -3,8 +3,9 @@
     python -m backend.export_tracks --tracks data/track_output/lek/night-1 --to csv netcdf --out /tmp/night-1
     python -m backend.export_tracks --tracks data/track_output/lek/night-1 --to mot --automatic --out /tmp/uncorrected
 
-Formats: csv, parquet, mot, npy (as from idtracker.ai), netcdf (for movement); backend/tracking/export_formats.py
-describes them. What was there is replaced. For COCO and pictures see backend.visualize.
+Formats: csv, parquet, mot, npy (as from idtracker.ai), netcdf (for movement), coco (with masks), slp and sleap_h5 (for
+SLEAP); backend/tracking/export_formats.py describes them. What was there is replaced. For pictures see
+backend.visualize; tracks of other programs are read by backend.import_tracks.
 """
 
 from pathlib import Path
@@ -14,19 +15,22 @@ from pydantic import Field
 
 from backend.jobs.progress import Progress
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
+from backend.pipeline.detections import detections_behind
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
-from backend.project.manifest import begin_manifest, finished_file, manifest_path, now, read_manifest, sha256
-from backend.tracking.export_formats import FORMATS
+from backend.project.manifest import Manifest, begin_manifest, finished_file, manifest_path, now, read_manifest, sha256
+from backend.project.paths import Project
+from backend.tracking.export_formats import FORMATS, Exported
 from backend.tracking.schemas import TRACKS
 from backend.tracking.tracks import corrections_log, open_tracks, track_manifest
+from backend.video.library import get_video
 
 
 class ExportSettings(ScriptSettings):
     """The arguments of this script; the names are the options."""
 
     tracks: Path
-    to: tuple[Literal["csv", "parquet", "mot", "npy", "netcdf"], ...] = Field(min_length=1)
+    to: tuple[Literal["csv", "parquet", "mot", "npy", "netcdf", "coco", "slp", "sleap_h5"], ...] = Field(min_length=1)
     out: Path
     automatic: bool
 
@@ -37,7 +41,7 @@ def main(argv: list[str]) -> None:
     source = track_manifest(settings.tracks)
     if settings.out.resolve() == settings.tracks.resolve():
         raise InputError(f"--out {settings.out} is the run itself; choose another folder")
-    tracks = open_tracks(settings.tracks, corrections=not settings.automatic)
+    exported = found(settings, source)
     log = corrections_log(settings.tracks, source)
     corrected = log.exists() and not settings.automatic
     inputs = {
@@ -53,13 +57,27 @@ def main(argv: list[str]) -> None:
         progress.stage("writing", len(settings.to), limit_s=1800)  # a long video's CSV has no steps in between
         for done, name in enumerate(settings.to, 1):
             form = FORMATS[name]
-            form.write(settings.out / form.file, tracks, settings.tracks.resolve().parent.name)
+            form.write(settings.out / form.file, exported)
             manifest.files[form.file] = finished_file(settings.out / form.file)
             progress.update(done)
-        manifest.counts = {"rows": len(tracks), "frames": tracks.n_frames}
+        manifest.counts = {"rows": len(exported.tracks), "frames": exported.tracks.n_frames}
         manifest.complete, manifest.finished = True, now()
         manifest.write(settings.out)
     print(settings.out)
+
+
+def found(settings: ExportSettings, source: Manifest) -> Exported:
+    """Return the tracks with what is known of their video; outside of a project that is little."""
+    tracks = open_tracks(settings.tracks, corrections=not settings.automatic)
+    folder = settings.tracks.resolve()
+    video, size = folder.parent.name, (source.settings.get("width"), source.settings.get("height"))
+    project = Project(folder.parents[2])
+    in_project = folder.parent.parent == project.root / "track_output" and project.video(video).exists()
+    record = get_video(project, video) if in_project else None
+    if record is not None and record.info is not None:
+        size = record.info.size
+    path = record.path if record is not None else video
+    return Exported(tracks, video, path, None if None in size else size, detections_behind(folder, source))
 
 
 def parse(argv: list[str]) -> ExportSettings:

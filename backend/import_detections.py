@@ -15,15 +15,12 @@ from pydantic import Field
 
 from backend.jobs.progress import Progress
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
-from backend.lek.settings import parse_size
 from backend.pipeline.chunks import plan_chunks
 from backend.pipeline.tables import FramesSeen, write_chunk
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, file_identity, finished_file, now
-from backend.project.paths import slug
-from backend.tracking.imported import Imported, read_detections
-from backend.video import VideoReader
+from backend.tracking.imported import Imported, about_video, read_detections
 
 CHUNK_S = 60
 SCRIPT = "import_detections"
@@ -44,7 +41,8 @@ class ImportSettings(ScriptSettings):
 def main(argv: list[str]) -> None:
     """Run the script."""
     settings = parse(argv)
-    video, size, fps, times = about_video(settings)
+    about = about_video(settings.source, settings.video_path, settings.size, settings.fps)
+    size, fps, times = about.size, about.fps, about.times
     found = read_detections(settings.source, size)
     last = int(found.frame.max(initial=-1)) + 1
     frames = settings.frames or (last if times is None else len(times))
@@ -53,7 +51,7 @@ def main(argv: list[str]) -> None:
     if times is None:
         times = np.arange(frames) / fps
     facts = {
-        **{"video": video, "width": size[0], "height": size[1], "fps": fps, "class_names": [settings.class_name]},
+        **{"video": about.name, "width": size[0], "height": size[1], "fps": fps, "class_names": [settings.class_name]},
         **{"frame_start": 0, "frame_end": frames, "stride": 1, "chunk_frames": round(CHUNK_S * fps)},
     }
     with output_lock(settings.out), Progress() as progress:
@@ -88,16 +86,6 @@ def parse(argv: Sequence[str]) -> ImportSettings:
     add("--frames", default=None, help="number of frames of the video (default: to the last detection)")
     add("--class-name", default="bird", help="what was detected (default bird)")
     return parser.settings(ImportSettings, argv)
-
-
-def about_video(settings: ImportSettings) -> tuple[str, tuple[int, int], float, np.ndarray | None]:
-    """Return name, (width, height), frames a second and, where they are known, times (F,) of the frames."""
-    if settings.video_path is not None:
-        with VideoReader(settings.video_path, threads=1) as reader:
-            return slug(settings.video_path.stem), reader.size, float(reader.fps), np.asarray(reader.times)
-    if settings.size is None or settings.fps is None:
-        raise InputError("give --video-path, or --size and --fps")
-    return slug(settings.source.stem), parse_size(settings.size), settings.fps, None
 
 
 def of_chunk(found: Imported, first: int, last: int) -> tuple[Imported, np.ndarray]:

@@ -6,15 +6,19 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from pycocotools.coco import COCO
 from scipy.io import netcdf_file
 
 from backend.export_tracks import main
+from backend.masks import rle
+from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
 from backend.project.manifest import verify
 from backend.tracking.acts import act_line, parse_act
-from backend.tracking.export_formats import FORMATS, read_mot_tracks
+from backend.tracking.export_formats import FORMATS
 from backend.tracking.schemas import TRACK_COLUMNS, State
 from backend.tracking.tracks import Tracks, open_tracks
+from tests.board.boards import DETECTIONS_RUN, small_project
 from tests.tracking.track_samples import two_birds, write_run
 
 SWAP = {
@@ -35,8 +39,9 @@ def run(tmp_path: Path) -> Path:
 
 
 def export(run: Path, out: Path, *options: str) -> Tracks:
-    """Write all formats and return the corrected tracks."""
-    main(["--tracks", str(run), "--to", *FORMATS, "--out", str(out), *options])
+    """Write all formats, COCO only where the size of the pictures is known, and return the corrected tracks."""
+    formats = [name for name in FORMATS if name != "coco" or "track_output" in run.parts]
+    main(["--tracks", str(run), "--to", *formats, "--out", str(out), *options])
     verify(out)
     return open_tracks(run)
 
@@ -59,13 +64,35 @@ def test_without_corrections_the_automatic_tracks_are_written(run: Path, tmp_pat
     assert table[(table["frame"] == 5) & (table["detection"] == 0)]["identity"].item() == "bird 01"
 
 
-def test_mot_comes_back_as_it_was(run: Path, tmp_path: Path) -> None:
-    tracks = export(run, tmp_path / "out")
-    again = read_mot_tracks(tmp_path / "out" / "tracks_mot.txt", fps=25)
-    seen, seen_again = tracks.state != State.LOST, again.state != State.LOST
-    for name in ("frame", "track_id", "identity", "state", "boxes"):
-        assert np.array_equal(getattr(tracks, name)[seen], getattr(again, name)[seen_again]), name
-    assert again.names == ("track 1", "track 2") and np.allclose(again.times, tracks.times)
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in pycocotools
+def test_coco_names_who_is_who_and_where_the_masks_are(tmp_path: Path) -> None:
+    project = small_project(tmp_path / "project")
+    folder = project.track_output("lek", "tracks-a")
+    drawn = np.zeros((96, 160), np.uint8)
+    drawn[60:90, 50:80] = 1
+    detections = project.inference_output("lek", DETECTIONS_RUN)
+    tracks = export(folder, tmp_path / "out")
+    name = tracks.names[0]
+    own = np.flatnonzero((tracks.identity == 0) & (tracks.detection >= 0))[0]
+    frame, number = int(tracks.frame[own]), int(tracks.detection[own])
+    anchor = {"frame": frame, "detection": number}
+    draw = {"act": "draw", "frame": frame, "identity": name, "box": [50, 60, 80, 90], "anchor": anchor}
+    who = {"id": 1, "when": "2026-05-01T12:00:00Z", "who": "Ann", "version": 0}
+    log = project.root / "corrections" / "lek" / f"{DETECTIONS_RUN}.jsonl"
+    log.parent.mkdir(parents=True)
+    log.write_bytes(act_line(parse_act({**who, **draw, "rle": rle.encode(drawn).decode()})))
+    tracks = export(folder, tmp_path / "out")
+    coco = COCO(str(tmp_path / "out" / "tracks_coco.json"))
+    assert {each["name"] for each in coco.dataset["tracks"]} >= set(tracks.names)
+    assert len(coco.imgs) == tracks.n_frames and len(coco.anns) == np.sum(tracks.state != State.LOST)
+    found = open_detections(detections).at(frame)
+    for each in coco.loadAnns(coco.getAnnIds(imgIds=[frame + 1])):
+        row = np.flatnonzero((tracks.frame == frame) & (tracks.track_id == each["track_id"]))[0]
+        x, y, width, height = each["bbox"]
+        assert np.allclose([x, y, x + width, y + height], tracks.boxes[row])
+        counts = found.counts(int(tracks.detection[row]))
+        shown = drawn if row == own else rle.decode(counts, 96, 160)
+        assert np.array_equal(coco.annToMask(each), shown) and each["area"] == shown.sum()
 
 
 def test_trajectories_are_as_idtracker_has_them(run: Path, tmp_path: Path) -> None:
@@ -96,11 +123,6 @@ def test_an_export_is_made_anew_when_corrections_have_grown(run: Path, tmp_path:
     assert table[(table["frame"] == 5) & (table["detection"] == 0)]["identity"].item() == "bird 02"
 
 
-@pytest.mark.parametrize(
-    ("lines", "reason"),
-    [("1,-1,0,0,5,5,1\n", "detections, not tracks"), ("1,3,0,0,5,5,1\n1,3,9,9,5,5,1\n", "track 3 is twice in frame 1")],
-)
-def test_mot_that_is_no_tracks_is_refused(tmp_path: Path, lines: str, reason: str) -> None:
-    (tmp_path / "file.txt").write_text(lines)
-    with pytest.raises(InputError, match=reason):
-        read_mot_tracks(tmp_path / "file.txt", fps=25)
+def test_coco_without_the_size_of_the_pictures_is_refused(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="COCO needs the size"):
+        main(["--tracks", str(run), "--to", "coco", "--out", str(tmp_path / "out")])

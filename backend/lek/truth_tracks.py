@@ -1,28 +1,18 @@
 """Tracks as a faultless tracker would write them, made from the truth of a rendered lek."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from backend.lek.recording import SCRIPT, TRUTH
-from backend.project.atomic import atomic_json
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
-from backend.project.manifest import begin_manifest, finished_file, now, verify
-from backend.tracking.schemas import (
-    DOUBT_COLUMNS,
-    DOUBTS,
-    FRAMES,
-    TRACKLET_COLUMNS,
-    TRACKLETS,
-    TRACKS,
-    State,
-)
-from backend.tracking.tracks import NONE, Tracks, write_table, write_tracks
+from backend.project.manifest import begin_manifest, verify
+from backend.tracking.brought import write_brought
+from backend.tracking.schemas import State
+from backend.tracking.tracks import NONE, Tracks
 
-SUMMARY = "summary.json"
 ORIGIN = "ground truth of the rendered lek"
 
 
@@ -43,27 +33,7 @@ def write_truth_tracks(lek: Path, out: Path) -> None:
         )
         if run.complete:
             return
-        tracks = truth_tracks(lek, manifest.settings["fps"])
-        write_tracks(out, tracks)
-        write_table(out / TRACKLETS, TRACKLET_COLUMNS.empty_table())  # nothing was linked, and nothing is in doubt
-        write_table(out / DOUBTS, DOUBT_COLUMNS.empty_table())
-        atomic_json(out / SUMMARY, _summary(tracks))
-        run.files = {name: finished_file(out / name) for name in (TRACKS, FRAMES, TRACKLETS, DOUBTS, SUMMARY)}
-        run.complete, run.finished = True, now()
-        run.write(out)
-
-
-def _summary(tracks: Tracks) -> dict[str, Any]:
-    """Return what `backend.track` says of its result, which the Track page shows."""
-    n = len(tracks.names)
-    return {
-        "birds": n,
-        "described": True,
-        "expected_error": 0.0,
-        "corrections": 0,
-        "corrections_that_do_not_apply": [],
-        "counts": {"frames": tracks.n_frames, "rows": len(tracks), "birds": n, "doubts": 0},
-    }
+        write_brought(out, truth_tracks(lek, manifest.settings["fps"]), run, expected_error=0.0)
 
 
 def truth_tracks(lek: Path, fps: float) -> Tracks:

@@ -153,6 +153,20 @@ def open_detections(folder: Path) -> DetectionsRun:
     return DetectionsRun(folder, manifest, facts, finished_chunks(folder, facts.stride))
 
 
+def detections_behind(tracks: Path, manifest: Manifest) -> DetectionsRun | None:
+    """Return the detections that a track run was made from: where it says, or in its project; None if they are gone."""
+    said, name, folder = manifest.inputs.get("detections"), manifest.inputs.get("detections_run"), tracks.resolve()
+    places = [Path(str(said))] if said else []
+    if name and folder.parent.parent.name == "track_output":
+        places.insert(0, folder.parents[2] / "inference_output" / folder.parent.name / str(name))
+    for place in places:
+        try:
+            return open_detections(place)
+        except InputError:
+            continue
+    return None
+
+
 def finished_chunks(folder: Path, stride: int) -> list[Chunk]:
     """Return the chunks whose commit mark lies in ``folder``, by frame."""
     found = (Chunk.of_name(path.name, stride) for path in folder.glob("frames_*.parquet"))

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from backend.masks import rle
 from backend.pipeline.detections import DetectionsRun
 from backend.pipeline.tables import Instances
 from backend.tracking.tracks import Tracks
 
 NO_TRACK = 0
+FIRST_CLASS = 1  # of what a person drew where nothing was detected
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +57,8 @@ def frame_views(
     """Yield every frame of ``[from_frame, to_frame)`` that was looked at; one chunk is in memory at a time.
 
     With ``tracks`` there is one bird a track, interpolated ones included; detections that belong to none are left out,
-    and the threshold is not applied: what is part of a track is not taken out of it.
+    and the threshold is not applied: what is part of a track is not taken out of it. What a person drew has the drawn
+    mask and the score 1.
     """
     end = run.facts.frame_end if to_frame is None else to_frame
     for chunk in run.chunks:
@@ -78,15 +81,23 @@ def view_of(frame: int, time_s: float, found: Instances, tracks: Tracks | None =
     rows = rows[np.isfinite(tracks.boxes[rows]).all(axis=1)]  # lost ones have no box
     place = {number: row for row, number in enumerate(found.detection.tolist())}
     of = np.array([place.get(number, -1) for number in tracks.detection[rows].tolist()], np.int64)
+    masks = [found.counts(row) if row >= 0 else None for row in of.tolist()]
+    class_id, score = _take(found.class_id, of, 0), _take(found.score, of, np.nan)
+    area = _take(found.area_px2, of, 0)
+    for k, track in enumerate(tracks.track_id[rows].tolist()):
+        if (frame, track) in tracks.drawn:
+            masks[k] = tracks.drawn[frame, track]
+            class_id[k], score[k] = max(class_id[k], FIRST_CLASS), 1.0
+            area[k] = 0 if masks[k] is None else rle.area(masks[k])
     return FrameView(
         frame=frame,
         time_s=time_s,
         boxes=tracks.boxes[rows],
         detection=tracks.detection[rows],
-        class_id=_take(found.class_id, of, 0),
-        score=_take(found.score, of, np.nan),
-        area_px2=_take(found.area_px2, of, 0),
-        masks=[found.counts(row) if row >= 0 else None for row in of.tolist()],
+        class_id=class_id,
+        score=score,
+        area_px2=area,
+        masks=masks,
         track=tracks.track_id[rows],
         names=[tracks.names[code] if code >= 0 else "" for code in tracks.identity[rows].tolist()],
     )

@@ -14,6 +14,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "json": (".json",),
     "weights": (".safetensors", ".pth", ".pt", ".pkl"),
     "table": (".csv", ".parquet", ".txt"),
+    "tracks": (".slp", ".h5", ".hdf5", ".txt", ".csv"),
     "folder": (),
 }
 MAX_ENTRIES = 5000  # a folder of a million frames must not freeze the page

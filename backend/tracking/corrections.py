@@ -136,6 +136,7 @@ class _Table:
         self.changed = False
         self.columns = {name: getattr(tracks, name)[seen] for name in ROW_ARRAYS}
         self.drawn_by = np.zeros(int(seen.sum()), np.int32)
+        self.drawings: dict[int, bytes | None] = {}  # masks by act
         self.names = list(tracks.names)
         self.track_of = dict(enumerate(tracks.track_of_name))
         self.spans = tracks.spans
@@ -145,7 +146,8 @@ class _Table:
         """Return one that can be changed by itself."""
         other = copy(self)
         other.columns = {name: column.copy() for name, column in self.columns.items()}
-        other.drawn_by, other.names, other.track_of = self.drawn_by.copy(), [*self.names], dict(self.track_of)
+        other.drawn_by, other.drawings = self.drawn_by.copy(), dict(self.drawings)
+        other.names, other.track_of = [*self.names], dict(self.track_of)
         return other
 
     def row_at(self, anchor: Anchor) -> int:
@@ -247,7 +249,14 @@ class _Table:
         rows = {
             name: np.concatenate([column, lost[name].astype(column.dtype)]) for name, column in self.columns.items()
         }
-        return sorted_tracks(**rows, names=tuple(self.names), frames=original.frames, times=original.times)
+        drawn = {
+            (int(self.columns["frame"][row]), int(self.columns["track_id"][row])): self.drawings[
+                int(self.drawn_by[row])
+            ]
+            for row in np.flatnonzero(self.drawn_by)
+        }
+        names = tuple(self.names)
+        return sorted_tracks(**rows, names=names, frames=original.frames, times=original.times, drawn=drawn)
 
 
 def _end(act: Act) -> int:
@@ -308,6 +317,7 @@ def _draw(table: _Table, act: Draw) -> int:
     box = np.array([act.box], np.float32)
     code = table.code_of(act.identity)
     track = table.track_of[code]
+    table.drawings[act.id] = None if act.rle is None else act.rle.encode()
     if act.anchor is not None:
         row = np.array([table.row_at(act.anchor)])
         table.columns["boxes"][row] = box

@@ -8,8 +8,10 @@
   ``id_probabilities`` (frames, birds, 1), ``frames_per_second``, ``identities_labels``.
 - ``netcdf``: a data set as ``movement`` keeps boxes: ``position`` and ``shape`` (time, space, individuals), px,
   ``confidence`` (time, individuals), time in s. NetCDF 3, which every reader of NetCDF knows.
+- ``coco``: one COCO JSON with masks and ``track_id`` (`coco_tracks`).
+- ``slp``, ``sleap_h5``: SLEAP labels and analysis HDF5, a box as three points (`sleap_files`).
 
-Named birds only in ``npy`` and ``netcdf``; tracks that were not told apart are in the others.
+Named birds only in ``npy``, ``netcdf`` and ``sleap_h5``; tracks that were not told apart are in the others.
 """
 
 from collections.abc import Callable
@@ -23,11 +25,32 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from scipy.io import netcdf_file
 
+from backend.pipeline.detections import DetectionsRun
 from backend.project.atomic import atomic_file
-from backend.project.errors import InputError
-from backend.tracking.mot_files import read_mot
+from backend.tracking.coco_tracks import write_coco_tracks
 from backend.tracking.schemas import State
-from backend.tracking.tracks import NONE, Tracks, lost_rows, sorted_tracks, tracks_table
+from backend.tracking.sleap_files import SleapVideo, write_analysis, write_slp
+from backend.tracking.tracks import NONE, Tracks, tracks_table
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """Tracks and what formats say of their video: slug, path, (width, height) px, and the detections behind them.
+
+    ``video_path`` is the slug where the path is not known; ``size`` and ``run`` are None then.
+    """
+
+    tracks: Tracks
+    video: str
+    video_path: str
+    size: tuple[int, int] | None = None
+    run: DetectionsRun | None = None
+
+    @property
+    def sleap_video(self) -> SleapVideo:
+        """Return the video as SLEAP files name it."""
+        tracks = self.tracks
+        return SleapVideo(self.video_path, int(tracks.frames[-1]) + 1 if tracks.n_frames else 0, self.size)
 
 
 @dataclass(frozen=True)
@@ -36,11 +59,12 @@ class Format:
 
     file: str
     words: str
-    write: Callable[[Path, Tracks, str], None]
+    write: Callable[[Path, Exported], None]
 
 
-def write_csv(path: Path, tracks: Tracks, video: str) -> None:
+def write_csv(path: Path, exported: Exported) -> None:
     """Write tidy rows with times."""
+    tracks = exported.tracks
     table = tracks_table(tracks)
     times = pa.array(tracks.times[np.searchsorted(tracks.frames, tracks.frame)])
     plain = [column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column for column in table.columns]
@@ -49,14 +73,15 @@ def write_csv(path: Path, tracks: Tracks, video: str) -> None:
         pa_csv.write_csv(whole, file)
 
 
-def write_parquet(path: Path, tracks: Tracks, video: str) -> None:
+def write_parquet(path: Path, exported: Exported) -> None:
     """Write the columns of ``tracks.parquet``."""
     with atomic_file(path) as file:
-        pq.write_table(tracks_table(tracks), file, compression="zstd")
+        pq.write_table(tracks_table(exported.tracks), file, compression="zstd")
 
 
-def write_mot(path: Path, tracks: Tracks, video: str) -> None:
+def write_mot(path: Path, exported: Exported) -> None:
     """Write MOTChallenge text."""
+    tracks = exported.tracks
     seen = np.flatnonzero(tracks.state != State.LOST)
     with atomic_file(path) as file:
         for row in seen.tolist():
@@ -66,23 +91,25 @@ def write_mot(path: Path, tracks: Tracks, video: str) -> None:
             file.write(f"{line},{score:g},-1,-1,-1\n".encode())
 
 
-def write_npy(path: Path, tracks: Tracks, video: str) -> None:
+def write_npy(path: Path, exported: Exported) -> None:
     """Write trajectories as idtracker.ai does; numpy pickles the dictionary, so read it with ``allow_pickle=True``."""
+    tracks = exported.tracks
     boxes, p = by_bird(tracks)
     content: dict[str, Any] = {
         "trajectories": (boxes[..., :2] + boxes[..., 2:]) / 2,  # F x B x 2
         "id_probabilities": p[..., None],
         "frames_per_second": tracks.fps,
         "identities_labels": list(tracks.names),
-        "video_paths": [video],
+        "video_paths": [exported.video_path],
         "frames": tracks.frames,
     }
     with atomic_file(path) as file:
         np.save(file, np.array(content, object), allow_pickle=True)
 
 
-def write_netcdf(path: Path, tracks: Tracks, video: str) -> None:
+def write_netcdf(path: Path, exported: Exported) -> None:
     """Write a data set of boxes as ``movement`` has it."""
+    tracks = exported.tracks
     boxes, p = by_bird(tracks)
     names = [name.encode() for name in tracks.names]
     width = max([1, *map(len, names)])
@@ -99,7 +126,8 @@ def write_netcdf(path: Path, tracks: Tracks, video: str) -> None:
         data.createVariable("position", "f4", three)[:] = centres.transpose(0, 2, 1)
         data.createVariable("shape", "f4", three)[:] = sides.transpose(0, 2, 1)
         data.createVariable("confidence", "f4", ("time", "individuals"))[:] = p
-        attributes = {"ds_type": "bboxes", "source_software": "Lektrack", "source_file": video, "time_unit": "seconds"}
+        attributes = {"ds_type": "bboxes", "source_software": "Lektrack", "time_unit": "seconds"}
+        attributes["source_file"] = exported.video
         for name, value in attributes.items():
             setattr(data, name, value)
         data.fps = tracks.fps
@@ -118,12 +146,22 @@ class _KeptOpen:
         self.closed = True
 
 
+def write_coco(path: Path, exported: Exported) -> None:
+    """Write COCO with masks and tracks."""
+    write_coco_tracks(path, exported.tracks, exported.video, exported.size, exported.run)
+
+
 FORMATS = {
     "csv": Format("tracks.csv", "CSV: one row a bird and frame", write_csv),
     "parquet": Format("tracks_corrected.parquet", "Parquet", write_parquet),
     "mot": Format("tracks_mot.txt", "MOT text", write_mot),
     "npy": Format("trajectories.npy", "npy: as from idtracker.ai", write_npy),
     "netcdf": Format("tracks_movement.nc", "NetCDF: for movement", write_netcdf),
+    "coco": Format("tracks_coco.json", "COCO: masks with track ids", write_coco),
+    "slp": Format("tracks.slp", "SLEAP labels", lambda path, out: write_slp(path, out.tracks, out.sleap_video)),
+    "sleap_h5": Format(
+        "tracks.analysis.h5", "SLEAP analysis HDF5", lambda path, out: write_analysis(path, out.tracks, out.sleap_video)
+    ),
 }
 
 
@@ -135,39 +173,3 @@ def by_bird(tracks: Tracks) -> tuple[np.ndarray, np.ndarray]:
     place = np.searchsorted(tracks.frames, tracks.frame[rows]), tracks.identity[rows]
     boxes[place], p[place] = tracks.boxes[rows], tracks.p_identity[rows]
     return boxes, p
-
-
-def read_mot_tracks(path: Path, fps: float) -> Tracks:
-    """Return the tracks of a MOT file as named birds, ``track 1`` and so on, for those who tracked elsewhere.
-
-    ``detection`` is the place within the frame, as `write_chunk` of the same rows would number them. A score of 0
-    marks an interpolated box, as `write_mot` writes it.
-
-    Raises
-    ------
-    InputError
-        If the file is not MOT, has no tracks, or one track twice in a frame.
-    """
-    rows = read_mot(path)
-    if not len(rows.frame) or (rows.who < 0).any():
-        raise InputError(f"{path} holds detections, not tracks: every line needs a track number above 0")
-    pairs = np.column_stack([rows.frame, rows.who])
-    unique, first = np.unique(pairs, axis=0, return_index=True)
-    if len(unique) < len(pairs):
-        twice = pairs[np.setdiff1d(np.arange(len(pairs)), first)[0]]
-        raise InputError(f"{path}: track {twice[1]} is twice in frame {twice[0] + 1}")
-    numbers, code = np.unique(rows.who, return_inverse=True)
-    guessed = rows.score == 0
-    starts = np.searchsorted(rows.frame, rows.frame)
-    seen = {
-        "frame": rows.frame, "detection": np.where(guessed, NONE, np.arange(len(rows.frame)) - starts).astype(np.int32),
-        "track_id": rows.who.astype(np.int32), "identity": code.astype(np.int16),
-        "state": np.where(guessed, State.INTERPOLATED, State.DETECTED).astype(np.int8),
-        "p_identity": np.ones(len(rows.frame), np.float32), "boxes": rows.boxes,
-    }  # fmt: skip
-    frames = np.arange(int(rows.frame.max()) + 1, dtype=np.int32)
-    track_of = {k: int(number) for k, number in enumerate(numbers)}
-    missing = lost_rows(seen, frames, track_of, dict.fromkeys(track_of, (0, int(frames[-1]))))
-    whole = {name: np.concatenate([seen[name], missing[name]]) for name in seen}
-    names = tuple(f"track {number}" for number in numbers)
-    return sorted_tracks(**whole, names=names, frames=frames, times=frames / fps)

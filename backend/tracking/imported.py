@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from backend.lek.settings import parse_size
 from backend.masks import rle
 from backend.pipeline.tables import Instances
 from backend.project.errors import InputError
+from backend.project.paths import slug
 from backend.tracking.mot_files import read_mot
+from backend.video import VideoReader
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,26 @@ class Imported:
                 area[k] = rle.area(mask)
         masks = pa.array(self.masks, pa.binary())
         return Instances(self.frame, number, np.ones(len(self), np.int32), self.score, self.boxes, area, masks)
+
+
+@dataclass(frozen=True, eq=False)
+class AboutVideo:
+    """What is known of the video that detections or tracks belong to. ``times`` (F,) s, None where unknown."""
+
+    name: str
+    size: tuple[int, int]  # width, height, px
+    fps: float
+    times: np.ndarray | None
+
+
+def about_video(source: Path, video: Path | None, size: str | None, fps: float | None) -> AboutVideo:
+    """Look at ``video``, or take ``size`` (such as 2688x1520) and ``fps`` where there is none; InputError without."""
+    if video is not None:
+        with VideoReader(video, threads=1) as reader:
+            return AboutVideo(slug(video.stem), reader.size, float(reader.fps), np.asarray(reader.times))
+    if size is None or fps is None:
+        raise InputError("give --video-path, or --size and --fps")
+    return AboutVideo(slug(source.stem), parse_size(size), fps, None)
 
 
 def read_detections(path: Path, size: tuple[int, int]) -> Imported:

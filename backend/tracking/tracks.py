@@ -1,6 +1,7 @@
 """Tracks in memory: what `open_tracks` gives to board, statistics and exporters, and how tracks are written."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -55,6 +56,9 @@ class Tracks:
         (F,) int32, ascending: every frame that was looked at, those without birds included. With a stride not all.
     times
         (F,) float64, s, their times.
+    drawn
+        What people drew, by (frame, track_id): COCO counts at full frame size, None where only the box was drawn. It
+        stands for the mask of the detection.
     """
 
     frame: np.ndarray
@@ -67,6 +71,7 @@ class Tracks:
     names: tuple[str, ...]
     frames: np.ndarray
     times: np.ndarray
+    drawn: Mapping[tuple[int, int], bytes | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that the columns have one length."""

@@ -7,10 +7,12 @@ import streamlit as st
 
 from backend.jobs import JobState
 from backend.tracking.export_formats import FORMATS
+from backend.video.library import VideoRecord
 from backend.web.links import service_link
 from board.summary import Review, log_of, review_of, tracked_runs
 from gui.widgets.context import job_store, project, refusals, settings, title
-from gui.widgets.correct_jobs import board_job, export, start_board, track_again
+from gui.widgets.correct_jobs import board_job, export, import_tracks, start_board, track_again
+from gui.widgets.file_picker import pick_files
 from gui.widgets.job_view import escape
 from gui.widgets.live import live
 from gui.widgets.video_choice import choose_video
@@ -97,6 +99,19 @@ def draw_next(folder: Path) -> None:
         st.caption(escape(f"Files go to {folder / 'exports'}"))
 
 
+def draw_import(record: VideoRecord) -> None:
+    """Draw the way in for tracks that another program made of this video."""
+    with st.expander("Tracks made elsewhere", icon=":material/input:"):
+        st.caption(
+            "MOT text (.txt), SLEAP labels (.slp) or SLEAP's analysis file (.h5) of this very video become tracks like "
+            "any other, with boxes and names: review them, correct them, count them."
+        )
+        for path in pick_files(f"import-tracks-{record.slug}", "tracks", "Import this file", several=False):
+            with refusals():
+                import_tracks(record, path)
+                st.toast("Queued; the tracks can be chosen here when the job is done.")
+
+
 def page() -> None:
     """Draw the page."""
     title("correct")
@@ -106,12 +121,14 @@ def page() -> None:
     runs = tracked_runs(project(), record.slug)
     if not runs:
         st.info("This video has no tracks yet.", icon=":material/timeline:")
+        draw_import(record)
         return
     folder = st.selectbox("Tracks", runs, format_func=lambda path: path.name)
     live(lambda: draw_board(folder), busy=board_job(folder) is not None)
     with refusals():
         draw_review(review(str(folder), written(folder)))
     draw_next(folder)
+    draw_import(record)
 
 
 page()

@@ -1,11 +1,13 @@
-"""The jobs of the page Correct mistakes: boards, tracks made anew with corrections, exports."""
+"""The jobs of the page Correct mistakes: boards, tracks made anew with corrections, exports, imports."""
 
 from pathlib import Path
 
 from backend.jobs import Job, JobSpec
 from backend.jobs.states import Slot
 from backend.project.errors import InputError
+from backend.project.paths import slug
 from backend.tracking.tracks import track_manifest
+from backend.video.library import VideoRecord
 from gui.widgets.context import active_jobs, project, submit
 
 BOARD = "board"
@@ -72,5 +74,24 @@ def export(folder: Path, formats: list[str]) -> Job:
             output=out,
             project=project().root,
             videos=(folder.parent.name,),
+        )
+    )
+
+
+def import_tracks(record: VideoRecord, source: Path) -> Job:
+    """Queue an import of tracks of a video that another program made; the run is called after the file."""
+    name = slug(source.stem)
+    number = 1
+    while (output := project().track_output(record.slug, f"{name}-{number}" if number > 1 else name)).exists():
+        number += 1
+    command = ("-m", "backend.import_tracks", "--from", str(source), "--video-path", record.path, "--out", str(output))
+    return submit(
+        JobSpec(
+            kind="import_tracks",
+            title=f"Import tracks of {record.slug} from {source.name}",
+            command=command,
+            output=output,
+            project=project().root,
+            videos=(record.slug,),
         )
     )

@@ -50,8 +50,9 @@ def show_worth(run: TrackRun, rows: list[dict]) -> None:
     """Say in plain words what the automatic result is worth, and where to go on."""
     facts = read_summary(run.folder)
     most = worth_removing([row["cost_s"] for row in rows])
-    error = 100 * facts["expected_error"]
-    words = f"**{facts['birds']} birds. Expected identity error {error:.1f} % of bird-time"
+    error = facts["expected_error"]
+    known = "not known: these tracks were imported" if error is None else f"{100 * error:.1f} % of bird-time"
+    words = f"**{facts['birds']} birds. Expected identity error {known}"
     words += f"; {most} of {len(rows)} doubts would remove most of it.**" if most else "; no doubts.**"
     text, button = st.columns([0.75, 0.25], vertical_alignment="center")
     text.markdown(words)

@@ -8,10 +8,12 @@ from streamlit.testing.v1 import AppTest
 from backend.jobs import JobStore
 from backend.project.paths import Project
 from backend.project.settings import Settings, save_settings
+from backend.video.library import get_video
 from board.opening import opened_board
 from board.requests import ActRequest
 from board.summary import review_of
 from gui.widgets.context import job_store
+from gui.widgets.correct_jobs import import_tracks
 from tests.board.boards import small_project
 
 APP = Path(__file__).parents[2] / "gui" / "app.py"
@@ -71,7 +73,23 @@ def test_it_queues_an_export(project: Project) -> None:
     assert job.command[-2:] == ("--to", "csv") and job.output is not None
 
 
-def test_a_video_without_tracks_says_so(project: Project) -> None:
+def test_a_video_without_tracks_says_so_and_takes_those_made_elsewhere(project: Project) -> None:
     for file in project.track_output("lek", "tracks-a").iterdir():
         file.unlink()
-    assert any("no tracks yet" in info.value for info in page().info)
+    app = page()
+    assert any("no tracks yet" in info.value for info in app.info)
+    assert "Tracks made elsewhere" in [expander.label for expander in app.expander]
+
+
+def test_tracks_made_elsewhere_get_a_run_of_their_own(project: Project) -> None:
+    record = get_video(project, "lek")
+    jobs = [import_tracks(record, Path(name)) for name in ("/data/Tracks A.slp", "/data/mot.txt")]
+    assert [job.output.name for job in jobs] == ["tracks-a-2", "mot"]  # tracks-a is there already
+    assert jobs[1].command[-6:] == (
+        "--from",
+        "/data/mot.txt",
+        "--video-path",
+        record.path,
+        "--out",
+        str(jobs[1].output),
+    )
