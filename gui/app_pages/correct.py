@@ -7,14 +7,13 @@ import streamlit as st
 
 from backend.jobs import JobState
 from backend.tracking.export_formats import FORMATS
-from backend.video.library import VideoRecord
 from backend.web.links import service_link
 from board.summary import Review, log_of, review_of, tracked_runs
 from gui.widgets.context import job_store, project, refusals, settings, title
-from gui.widgets.correct_jobs import board_job, export, import_tracks, start_board, track_again
-from gui.widgets.file_picker import pick_files
+from gui.widgets.correct_jobs import board_job, export, hand_back, start_board, track_again
 from gui.widgets.job_view import escape
 from gui.widgets.live import live
+from gui.widgets.tracks_elsewhere import draw_import
 from gui.widgets.video_choice import choose_video
 
 
@@ -80,8 +79,8 @@ def draw_review(found: Review) -> None:
 
 
 def draw_next(folder: Path) -> None:
-    """Draw what can be done with corrections: track anew, export."""
-    again, out = st.columns(2, gap="large")
+    """Draw what can be done with corrections: track anew, learn from them, export."""
+    again, teach, out = st.columns(3, gap="large")
     with again:
         st.subheader("Track again")
         st.caption("Tracking runs anew and keeps what people said; what no longer applies is listed.")
@@ -89,6 +88,22 @@ def draw_next(folder: Path) -> None:
             with refusals():
                 track_again(folder)
                 st.toast("Queued; see Jobs.")
+    with teach:
+        st.subheader("Make training data")
+        st.caption(
+            "Outlines of frames in which birds were drawn, then of corrected and of watched ones go to the annotation "
+            "of this video. What was drawn there stays."
+        )
+        most = int(st.number_input("Frames at most", 1, 10_000, 40))
+        if st.button("Hand outlines back", icon=":material/model_training:"):
+            with refusals():
+                hand_back(folder, most)
+                st.toast("Queued; see Jobs. Then make a training set on the page Annotation.")
+        st.page_link(
+            st.session_state["pages"]["annotation"],
+            label="Then make a training set: Annotation",
+            icon=":material/brush:",
+        )
     with out:
         st.subheader("Export")
         chosen = st.multiselect("Formats", list(FORMATS), ["csv"], format_func=lambda name: FORMATS[name].words)
@@ -97,19 +112,6 @@ def draw_next(folder: Path) -> None:
                 export(folder, chosen)
                 st.toast("Queued; see Jobs.")
         st.caption(escape(f"Files go to {folder / 'exports'}"))
-
-
-def draw_import(record: VideoRecord) -> None:
-    """Draw the way in for tracks that another program made of this video."""
-    with st.expander("Tracks made elsewhere", icon=":material/input:"):
-        st.caption(
-            "MOT text (.txt), SLEAP labels (.slp) or SLEAP's analysis file (.h5) of this very video become tracks like "
-            "any other, with boxes and names: review them, correct them, count them."
-        )
-        for path in pick_files(f"import-tracks-{record.slug}", "tracks", "Import this file", several=False):
-            with refusals():
-                import_tracks(record, path)
-                st.toast("Queued; the tracks can be chosen here when the job is done.")
 
 
 def page() -> None:

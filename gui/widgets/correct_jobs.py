@@ -1,4 +1,4 @@
-"""The jobs of the page Correct mistakes: boards, tracks made anew with corrections, exports, imports."""
+"""The jobs of the page Correct mistakes: boards, tracks made anew with corrections, outlines, exports, imports."""
 
 from pathlib import Path
 
@@ -74,6 +74,22 @@ def export(folder: Path, formats: list[str]) -> Job:
             output=out,
             project=project().root,
             videos=(folder.parent.name,),
+        )
+    )
+
+
+def hand_back(folder: Path, most: int) -> Job:
+    """Queue that outlines of up to ``most`` frames of a run go to the annotation of its video."""
+    video = folder.parent.name
+    if active_jobs("segannot", video):
+        raise InputError(f"{video} is open in SegAnnot; stop it on the page Annotation first")
+    return submit(
+        JobSpec(
+            kind="from_tracks",
+            title=f"Outlines of {video} from {folder.name}",
+            command=("-m", "segannot.from_tracks", "--tracks", str(folder), "--most", str(most)),
+            project=project().root,
+            videos=(video,),
         )
     )
 

@@ -12,6 +12,7 @@ from backend.video.library import get_video
 from board.opening import opened_board
 from board.requests import ActRequest
 from board.summary import review_of
+from gui.widgets.annotation_jobs import start_annotation
 from gui.widgets.context import job_store
 from gui.widgets.correct_jobs import import_tracks
 from tests.board.boards import small_project
@@ -71,6 +72,27 @@ def test_it_queues_an_export(project: Project) -> None:
     next(button for button in app.button if button.label == "Export corrected tracks").click().run()
     (job,) = JobStore().list(kind="export_tracks")
     assert job.command[-2:] == ("--to", "csv") and job.output is not None
+
+
+def test_it_queues_a_small_copy_once(project: Project) -> None:
+    app = page()
+    next(button for button in app.button if button.label == "Make jumps and play faster").click().run()
+    (job,) = JobStore().list(kind="proxy")
+    assert job.command[:4] == ("-m", "backend.proxy", "--video", "lek") and job.resumable
+    assert job.output == project.cache / "proxies" / "lek"
+    assert "Make jumps and play faster" not in [button.label for button in app.button]
+
+
+def test_it_hands_outlines_back_unless_segannot_has_the_video(project: Project) -> None:
+    app = page()
+    next(entry for entry in app.number_input if entry.label == "Frames at most").set_value(7)
+    next(button for button in app.button if button.label == "Hand outlines back").click().run()
+    assert not app.exception
+    (job,) = JobStore().list(kind="from_tracks")
+    assert job.command[:2] == ("-m", "segannot.from_tracks") and job.command[-2:] == ("--most", "7")
+    start_annotation(get_video(project, "lek"), "classic", False, 1.5)
+    next(button for button in app.button if button.label == "Hand outlines back").click().run()
+    assert "open in SegAnnot" in app.error[0].value and len(JobStore().list(kind="from_tracks")) == 1
 
 
 def test_a_video_without_tracks_says_so_and_takes_those_made_elsewhere(project: Project) -> None:

@@ -1,0 +1,178 @@
+"""Give corrected tracks back as outlines, so that the next training learns from what was put right.
+
+    python -m segannot.from_tracks --tracks data/track_output/lek/night-1 --most 40
+    python -m segannot.from_tracks --tracks data/track_output/lek/night-1 --frames 120,500,900-910
+
+The masks of the birds go into the project's ``segannot/VIDEO/`` as one act, which SegAnnot can undo. What people drew
+on the board stands for what was detected; what they called no bird is left out. A frame in which a bird has a box and
+no mask is left out, because a network would learn that nobody is there; so is one whose outlines a person drew or
+accepted in SegAnnot. Frames in which a person drew, and watched ones, count as accepted. Afterwards: *Make a training
+set* on the page Annotation, or backend.export_frames and backend.mask2coco.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from backend.export_frames import plan_frames
+from backend.jobs.progress import Progress
+from backend.jobs.script import ScriptParser, ScriptSettings, run_script
+from backend.masks.objects import MaskOrigin
+from backend.pipeline.detections import DetectionsRun, detections_behind
+from backend.pipeline.views import view_of
+from backend.project.errors import InputError
+from backend.project.locks import output_lock
+from backend.project.paths import Project
+from backend.tracking.acts import read_log
+from backend.tracking.corrections import replay
+from backend.tracking.tracks import Tracks, corrections_log, open_tracks, track_manifest
+from backend.tracking.training_frames import (
+    Labelled,
+    choose_frames,
+    frames_people_drew,
+    frames_people_watched,
+    labelled,
+    without_mask,
+)
+from segannot.objects import AnnotatedObject, new_object
+from segannot.store import AnnotationStore
+
+KIND = "from tracks"
+UNNAMED = "not told apart"
+SHOWN = 10
+
+
+class FromTracksSettings(ScriptSettings):
+    """The arguments of this script; the names are the options."""
+
+    tracks: Path
+    frames: str = ""
+    most: int | None = Field(default=None, ge=1, le=100_000)
+
+    @model_validator(mode="after")
+    def _one_way_to_choose(self) -> "FromTracksSettings":
+        if bool(self.frames) == (self.most is not None):
+            raise ValueError("give --frames, a list, or --most, a number")
+        return self
+
+
+def main(argv: list[str]) -> None:
+    """Run the script."""
+    settings = parse(argv)
+    manifest = track_manifest(settings.tracks)
+    folder = settings.tracks.resolve()
+    if folder.parent.parent.name != "track_output":
+        raise InputError(f"{folder} lies in no project; outlines are kept in the project of their video")
+    run = detections_behind(folder, manifest)
+    if run is None:
+        raise InputError(f"{folder}: the detections behind these tracks are gone, and with them the masks")
+    acts = read_log(corrections_log(folder, manifest))
+    tracks = replay(open_tracks(folder, corrections=False), acts).tracks
+    frames = chosen(settings, tracks, acts)
+    drawn = frames_people_drew(acts)
+    accepted = drawn | set(frames_people_watched(acts, tracks.frames).tolist())
+    target = Project(folder.parents[2]).segannot(folder.parent.name)
+    with output_lock(target), Progress() as progress:
+        store = AnnotationStore(target, (run.facts.width, run.facts.height))
+        try:
+            left_out = put(store, run, tracks, frames, accepted, progress)
+        finally:
+            store.close()
+    for reason in left_out[:SHOWN]:
+        print(f"left out: {reason}")
+    if len(left_out) > SHOWN:
+        print(f"left out: {len(left_out) - SHOWN} frames more")
+    print(f"{target}: outlines of {len(frames) - len(left_out)} frames, {len(left_out)} left out")
+
+
+def parse(argv: Sequence[str]) -> FromTracksSettings:
+    """Return the checked arguments."""
+    parser = ScriptParser("segannot.from_tracks", __doc__)
+    parser.add_argument("--tracks", required=True, help="folder of a track run of a project")
+    parser.add_argument("--frames", default="", help="frames and ranges, such as 1,5,9-20")
+    parser.add_argument("--most", default=None, help="choose so many: drawn in, corrected, watched, in this order")
+    return parser.settings(FromTracksSettings, argv)
+
+
+def chosen(settings: FromTracksSettings, tracks: Tracks, acts: Sequence) -> list[int]:
+    """Return the frames that are wanted, ascending; InputError where there are none."""
+    if settings.most is not None:
+        frames = choose_frames(tracks, acts, settings.most)
+        if not frames:
+            raise InputError("nothing was drawn, corrected or watched yet; name frames with --frames")
+        return frames
+    frames = plan_frames(int(tracks.frames.max(initial=-1)) + 1, frames=settings.frames).tolist()
+    missing = sorted(set(frames) - set(tracks.frames.tolist()))
+    if missing:
+        raise InputError(f"--frames: frame {missing[0]} was not tracked")
+    return frames
+
+
+def put(
+    store: AnnotationStore, run: DetectionsRun, tracks: Tracks, frames: list[int], accepted: set[int],
+    progress: Progress,
+) -> list[str]:  # fmt: skip
+    """Write the outlines of ``frames`` as one act and return why frames were left out, a line each."""
+    left_out: list[str] = []
+    act = store.begin(KIND)
+    progress.stage("writing outlines", len(frames))
+    for done, frame in enumerate(frames, 1):
+        reason = problem(store, run, tracks, frame, act, accepted)
+        if reason:
+            left_out.append(f"frame {frame}: {reason}")
+        progress.update(done)
+    act.end()
+    return left_out
+
+
+def problem(store: AnnotationStore, run: DetectionsRun, tracks: Tracks, frame: int, act, accepted: set[int]) -> str:
+    """Write the outlines of one frame, or say why not."""
+    there = store.origins.get(frame)
+    if there is not None and there.seen_by_a_person:
+        return "a person drew or accepted its outlines in SegAnnot"
+    found = run.at(frame)
+    if found is None:
+        return "its detections are not there"
+    view = view_of(frame, 0.0, found, tracks)
+    bare = without_mask(view)
+    if bare:
+        return f"{', '.join(bare)} {'has' if len(bare) == 1 else 'have'} a box and no mask; draw it on the board"
+    if not len(view):
+        return "nobody is seen in it"
+    drawn = [track for at, track in tracks.drawn if at == frame]
+    try:
+        picture = labelled(view, store.size, drawn)
+    except ValueError as error:
+        return str(error)
+    objects, labels = with_objects(store.objects, picture, run.facts.class_names)
+    origin = MaskOrigin.REVIEWED if frame in accepted else MaskOrigin.PROPAGATED
+    act.set_frame(frame, labels, origin, objects=objects if objects != store.objects else None)
+    return ""
+
+
+def with_objects(
+    objects: list[AnnotatedObject], picture: Labelled, class_names: tuple[str, ...]
+) -> tuple[list[AnnotatedObject], np.ndarray]:
+    """Return the objects with those that are new, and the label map with their ids.
+
+    A bird is the object of its name. Birds that were not told apart share a row of objects, one for each in a frame.
+    """
+    objects = list(objects)
+    value_of = np.zeros(256, np.uint8)
+    unnamed = 0
+    for k, (name, class_id) in enumerate(zip(picture.names, picture.class_ids, strict=True)):
+        if not name:
+            unnamed += 1
+            name = f"{UNNAMED} {unnamed}"
+        own = next((each for each in objects if each.name == name), None)
+        if own is None:
+            own = new_object(objects, name, class_names[class_id - 1])
+            objects.append(own)
+        value_of[k + 1] = own.id
+    return sorted(objects, key=lambda each: each.id), value_of[picture.labels]
+
+
+if __name__ == "__main__":
+    run_script("from_tracks", main)
