@@ -111,9 +111,15 @@ def show_project(progress: AnnotationProgress, reviewed_only: bool, ratio: float
             st.rerun()
 
 
-def show_projects() -> None:
-    """Draw all annotation projects and the jobs that make training sets of them."""
-    projects = list_progress(project())
+def show_projects() -> bool:
+    """Draw all annotation projects and the jobs that make training sets of them; return whether one is open."""
+    with refusals():
+        draw_projects(list_progress(project()))
+    return bool(active_jobs(KIND))
+
+
+def draw_projects(projects: list[AnnotationProgress]) -> None:
+    """Draw how far each project is, what goes into a training set, and the jobs for it."""
     if not projects:
         st.caption("No video is labelled yet.")
         return
@@ -143,5 +149,4 @@ with right:
     st.subheader("Open now")
     live(show_open, busy=bool(active_jobs(KIND)))
 st.subheader("How far each video is")
-with refusals():
-    show_projects()
+live(show_projects, busy=bool(active_jobs(KIND)))
