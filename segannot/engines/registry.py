@@ -44,8 +44,8 @@ class Engines:
     def facts(self) -> list[EngineFacts]:
         """Return every engine, with the reason where one cannot be used."""
         return [
-            EngineFacts("classic", "Classic (no weights, any machine)"),
-            EngineFacts("sam2", "SAM 2 / EdgeTAM (a GPU is best)", why_no_sam2(self._project)),
+            EngineFacts("classic", "Classic (any machine)"),
+            EngineFacts("sam2", "SAM 2 / EdgeTAM (GPU)", why_no_sam2(self._project)),
             EngineFacts("detector", "My own model proposes", _why_no_detector(self._project)),
         ]
 
