@@ -10,7 +10,7 @@ from backend.video.decoder import Decoded, DecodingError, PacketDecoder
 from backend.video.index import PacketIndex
 
 MPEG_RANGE, JPEG_RANGE = 1, 2  # AVCOL_RANGE_MPEG, limited; AVCOL_RANGE_JPEG, full
-STRICT = {"mjpeg": "explode"}  # hides damage unless told not to
+STRICT = ("mjpeg", "hevc")  # hide most damage unless told not to
 CENTRED_CHROMA = ("mjpeg", "mpeg1video")
 HALVES = {"420p": (True, True), "422p": (True, False), "444p": (False, False), "440p": (False, True)}
 BITS = {"": 8, "10le": 10, "12le": 12}
@@ -24,19 +24,25 @@ GREY = {"gray": 8, "gray10le": 10, "gray12le": 12}
 
 
 class AvDecoder(PacketDecoder):
-    """Decodes on the CPU. ``threads`` = 0 lets FFmpeg choose (one a core, at most 16)."""
+    """Decodes on the CPU. ``threads`` = 0 lets FFmpeg choose (one a core, at most 16).
+
+    With several threads FFmpeg may hand a picture out before the thread that decodes it has marked it as damaged. So
+    several threads decode hastily: FFmpeg has to stop at anything doubtful (``err_detect=explode``), some of it
+    harmless, and one thread, whose marks are right, decodes that stretch again.
+    """
 
     def __init__(self, path: Path, index: PacketIndex, threads: int = 0):
         self._threads = threads
+        self.hasty = threads != 1
         super().__init__(path, index)
 
     def start(self) -> None:
         """See `PacketDecoder.start`."""
         self._codec = self.stream.codec_context
         self._codec.thread_type = "AUTO"
-        self._codec.thread_count = self._threads
-        if self._codec.name in STRICT:
-            self._codec.options = {"err_detect": STRICT[self._codec.name]}
+        self._codec.thread_count = self._threads if self.hasty else 1
+        if self.hasty or self._codec.name in STRICT:
+            self._codec.options = {"err_detect": "explode"}
 
     def decode(self, packet: av.Packet) -> list[Decoded]:
         """See `PacketDecoder.decode`."""
@@ -44,8 +50,7 @@ class AvDecoder(PacketDecoder):
         try:
             return _decoded(packet.decode())
         except (av.error.FFmpegError, OSError) as error:
-            lag = 0 if self._codec.thread_count == 1 else self._codec.thread_count
-            raise DecodingError(str(error.strerror or error), pts, lag) from error
+            raise DecodingError(str(error.strerror or error), pts) from error
 
     def drain(self) -> list[Decoded]:
         """See `PacketDecoder.drain`."""
@@ -53,7 +58,9 @@ class AvDecoder(PacketDecoder):
             return []
         try:
             return _decoded(self._codec.decode(None))
-        except (av.error.FFmpegError, OSError):
+        except (av.error.FFmpegError, OSError) as error:
+            if self.hasty:
+                raise DecodingError(str(error.strerror or error)) from error
             return []  # what does not come out is missing, and that is noticed
         finally:
             self._codec.flush_buffers()

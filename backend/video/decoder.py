@@ -51,7 +51,12 @@ class PacketDecoder(ABC):
     ----------
     landed
         Display time of the first packet decoded since `seek`: frames shown before it lack what they build on.
+    hasty
+        Whether what looks like damage may be wrongly placed, and has to be judged again after `seek` with ``hasty``
+        set to False.
     """
+
+    hasty = False
 
     container: InputContainer
     stream: VideoStream
@@ -77,7 +82,10 @@ class PacketDecoder(ABC):
 
     @abstractmethod
     def drain(self) -> list[Decoded]:
-        """Return all that is still inside, and be ready for another stretch."""
+        """Return all that is still inside, and be ready for another stretch.
+
+        DecodingError if a hasty decoder lost any of it.
+        """
 
     @abstractmethod
     def picture(self, frame: Decoded) -> Planes | np.ndarray:
@@ -86,13 +94,12 @@ class PacketDecoder(ABC):
     def seek(self, timestamp: int | None, anew: bool = False) -> None:
         """Go on from the key frame at or before ``timestamp`` (stream units); None: from the very first packet.
 
-        ``anew`` throws the decoder's state away, because it met damage.
+        ``anew`` throws the decoder's state away, because it met damage. Damage in what was decoded but not yet taken
+        does the same: emptying a decoder does not free it of all that damage left behind.
         """
-        if anew:
+        if anew or self._left_damaged():
             self.close()
             self._open()
-        else:
-            self.drain()
         self._ready.clear()
         self._trouble, self._finished, self.landed = None, False, None
         self._awaits_key = timestamp is not None
@@ -124,6 +131,14 @@ class PacketDecoder(ABC):
         self._ready.clear()
         self._packets = iter(())
         self.container.close()
+
+    def _left_damaged(self) -> bool:
+        """Empty the decoder and say whether there was damage in what was left of the last stretch."""
+        try:
+            left = [*self._ready, *self.drain()]
+        except DecodingError:
+            return True
+        return self._trouble is not None or any(frame.corrupt for frame in left)
 
     def _open(self) -> None:
         self.container, self.stream = open_video_file(self.path)

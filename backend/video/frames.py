@@ -3,6 +3,8 @@
 A damaged picture spoils what was coded after it, and some of that is shown before it: with B-frames, frame 69 may build
 on frame 71. So a frame is handed over only when everything coded before it has come out of the decoder whole; the index
 knows how far that reaches (`PacketIndex.needs`). A decoder that met damage is not used beyond it: it is opened anew.
+A hasty decoder (`PacketDecoder.hasty`) does not say for certain where damage lies: when it complains, the stretch from
+that key frame to the next is decoded again without haste.
 """
 
 from pathlib import Path
@@ -12,6 +14,11 @@ from backend.video.errors import DamagedFrameError
 from backend.video.index import PacketIndex
 
 WORTH_A_SEEK = 16  # frames that seeking must save: it empties the decoder, which then has to fill again
+ENOUGH_COMPLAINTS = 4  # of a hasty decoder about one file, after which it is not hasty again
+
+
+class _Complaint(Exception):
+    """A hasty decoder met what may be damage."""
 
 
 class FrameFinder:
@@ -28,18 +35,40 @@ class FrameFinder:
         self._last: int | None = None  # the highest number decoded since the last seek
         self._spoiled: int | None = None  # order from which on nothing can be trusted
         self._reason = ""
+        self._anew = False  # whether the decoder must not be used again as it is
+        self._careful_key: int | None = None  # the key frame from which on the decoder is not hasty
+        self._complaints = 0
 
     def fetch(self, frame: int) -> Decoded:
         """Return frame number ``frame`` (inside the video). Raises DamagedFrameError if it cannot be had right."""
+        key = self._index.key_number(frame)
+        if self._careful_key not in (None, key) and self._complaints < ENOUGH_COMPLAINTS:
+            self._begin_with(hasty=True)
+        try:
+            self._find(frame)
+        except _Complaint:
+            self._careful_key = key
+            self._complaints += 1
+            self._begin_with(hasty=False)
+            self._find(frame)
+        if frame not in self._held:
+            raise DamagedFrameError(self._path, frame, self._reason or "the decoder leaves it out")
+        self._held = {number: decoded for number, decoded in self._held.items() if number >= frame}
+        return self._held[frame]
+
+    def _begin_with(self, hasty: bool) -> None:
+        """Forget what was decoded; the next frame is found by a new decoder."""
+        self._decoder.hasty = hasty
+        self._careful_key = None if hasty else self._careful_key
+        self._held, self._last, self._spoiled, self._anew = {}, None, None, True
+
+    def _find(self, frame: int) -> None:
+        """Decode up to ``frame``; where that can be had right, it is held then."""
         if self._lies_ahead(frame):
             self._advance(frame)
         if frame not in self._held and not self._blocked(frame):
             self._begin_before(frame)
             self._advance(frame)
-        if frame not in self._held:
-            raise DamagedFrameError(self._path, frame, self._reason or "the decoder leaves it out")
-        self._held = {number: decoded for number, decoded in self._held.items() if number >= frame}
-        return self._held[frame]
 
     def _blocked(self, frame: int) -> bool:
         """Whether known damage lies between the key frame that ``frame`` builds on and ``frame`` itself."""
@@ -62,11 +91,11 @@ class FrameFinder:
         for start in self._index.starts_for(frame):
             self._held, self._last, self._reason = {}, None, ""
             try:
-                self._decoder.seek(start, anew=self._spoiled is not None)
+                self._decoder.seek(start, anew=self._anew or self._spoiled is not None)
             except DecodingError as error:
                 self._reason = str(error)
                 continue
-            self._spoiled = None
+            self._spoiled, self._anew = None, False
             self._take()
             if self._last is not None and self._last <= frame:
                 return
@@ -112,6 +141,8 @@ class FrameFinder:
         return int(self._index.order[self._last]) if self._last is not None else 0
 
     def _spoil(self, order: int, reason: str) -> None:
+        if self._decoder.hasty:
+            raise _Complaint
         if self._spoiled is None or order < self._spoiled:
             self._spoiled, self._reason = order, reason
             whole = (number for number in self._held if self._index.order[number] < order)

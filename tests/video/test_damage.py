@@ -14,6 +14,7 @@ CODECS = {
     "MPEG-4": {"codec": "mpeg4", "options": {"b": "2000000", "bf": "2"}},
     "MPEG-2": {"codec": "mpeg2video", "options": {"b": "2000000", "bf": "2"}},
 }
+H265 = {"codec": "libx265", "options": {"x265-params": "log-level=error"}}
 
 
 @pytest.fixture(scope="module", params=CODECS, ids=str)
@@ -62,6 +63,49 @@ def test_a_damaged_picture_is_refused_and_so_is_all_that_builds_on_it(sound, tmp
         refused = [frame for frame, picture in found.items() if picture is None]
         gop = packet // 25
         assert refused and all(gop * 25 <= frame <= gop * 25 + 25 for frame in refused), refused
+
+
+@pytest.mark.parametrize(("packet", "seed"), [(87, 135), (4, 84)])
+def test_damage_that_was_decoded_but_never_asked_for_spoils_nothing_else(tmp_path, packet, seed):
+    """Backwards, a reader leaves each stretch with packets decoded beyond what it took."""
+    sound = write_video(tmp_path / "sound.mp4", 100, size=(320, 192), gop=25)
+    with VideoReader(sound) as video:
+        right = video.read(range(100))
+    found = read_all(damaged_copy(sound, tmp_path, packet, seed), range(99, -1, -1), threads=4)
+    assert all(picture is None or np.array_equal(picture, right[frame]) for frame, picture in found.items())
+    refused = [frame for frame, picture in found.items() if picture is None]
+    assert all(packet // 25 * 25 <= frame <= packet // 25 * 25 + 25 for frame in refused), refused
+
+
+def test_most_damage_in_h265_is_refused(tmp_path):
+    """FFmpeg hides it unless told not to; what makes sense to the decoder stays unnoticed."""
+    sound = write_video(tmp_path / "sound.mp4", 100, size=(320, 192), gop=25, **H265)
+    with VideoReader(sound) as video:
+        right = video.read(range(100))
+    refused = 0
+    for seed in range(12):
+        packet = 3 + 8 * seed
+        found = read_all(damaged_copy(sound, tmp_path, packet, seed), range(100), threads=seed % 2 * 3 + 1)
+        refused += all(picture is None or np.array_equal(picture, right[frame]) for frame, picture in found.items())
+    assert refused >= 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("codec", [*CODECS.values(), H265], ids=[*CODECS, "H.265"])
+def test_many_threads_hand_out_nothing_that_one_thread_refuses(tmp_path, codec):
+    sound = write_video(tmp_path / "sound.mp4", 100, size=(320, 192), gop=25, **codec)
+    with VideoReader(sound) as video:
+        right = video.read(range(100))
+    generator = np.random.default_rng(0)
+    for _ in range(60):
+        packet, seed = int(generator.integers(1, 100)), int(generator.integers(0, 1000))
+        path = damaged_copy(sound, tmp_path, packet, seed)
+        places = range(99, -1, -1) if seed % 2 else range(100)
+        one, many = read_all(path, places, threads=1), read_all(path, places, threads=4)
+        for frame, picture in many.items():
+            known = picture is None or np.array_equal(picture, right[frame])
+            assert known or one[frame] is not None, (packet, seed, frame)  # else: no decoder notices
+        path.unlink()
 
 
 def test_a_stream_yields_what_comes_before_the_damage_and_says_which_frame_it_is(tmp_path):
