@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from backend.pipeline.detections import DetectionsRun, open_detections
 from backend.project.errors import InputError
 from backend.project.locks import file_lock
 from backend.project.paths import Project
-from backend.tracking.effects import effects
+from backend.tracking.effects import effects, zone_of_rows
 from backend.tracking.schemas import DOUBT_COLUMNS, DOUBTS, TRACKLET_COLUMNS, TRACKLETS
 from backend.tracking.tracks import Tracks, corrections_log, open_tracks, read_doubts, read_tracklets, track_manifest
-from backend.video.library import get_video, open_video
+from backend.video.library import VideoRecord, get_video, open_video
+from backend.video.proxies import open_proxy
 from backend.video.shown import ShownFrames
-from backend.zones.geometry import joined, points_inside
 from backend.zones.model import Zones, read_zones, zones_path
 from board import doubts
 from board.log import CorrectionsLog
@@ -26,6 +24,7 @@ from board.session import Session
 
 GIB = 1024**3
 OWN_GIB = 0.75  # Python, tracks and decoder; the rest of what the server may take holds pictures
+QUICK_SHARE = 0.125  # of that, for small ones of the video's proxy
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +36,7 @@ class Board:
     run: str
     session: Session
     pictures: ShownFrames
+    quick: ShownFrames | None  # small pictures for jumps and play, where the video has a proxy
     masks: Masks
     zones: Zones | None
 
@@ -61,12 +61,17 @@ def opened_board(project: Project, folder: Path, memory_gb: float = 2.0, threads
         tracks = open_tracks(folder, corrections=False)
         zones = zones_of(project, video)
         session = Session(tracks, read_doubts_of(folder, tracks, zones), CorrectionsLog(log_path))
-        pictures = ShownFrames(lambda: open_video(project, video, threads=threads), int((memory_gb - OWN_GIB) * GIB))
+        record, room = get_video(project, video), int((memory_gb - OWN_GIB) * GIB)
+        quick_room = int(room * QUICK_SHARE)
+        pictures = ShownFrames(lambda: open_video(project, video, threads=threads), room - quick_room)
+        quick = _quick(project, record, len(pictures), quick_room)
         masks = Masks(_detections(project, video, str(manifest.inputs.get("detections_run", ""))))
         try:
-            yield Board(get_video(project, video).name, video, folder.name, session, pictures, masks, zones)
+            yield Board(record.name, video, folder.name, session, pictures, quick, masks, zones)
         finally:
             pictures.close()
+            if quick is not None:
+                quick.close()
             session.close()
 
 
@@ -78,6 +83,11 @@ def _alone(log_path: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise InputError(f"{log_path} is in use by another board; open that one, or stop it") from error
         yield
+
+
+def _quick(project: Project, record: VideoRecord, n_frames: int, room: int) -> ShownFrames | None:
+    reader = open_proxy(project, record, n_frames)
+    return None if reader is None else ShownFrames(lambda: reader, room)
 
 
 def read_doubts_of(folder: Path, tracks: Tracks, zones: Zones | None = None) -> tuple[doubts.Doubt, ...]:
@@ -94,14 +104,6 @@ def zones_of(project: Project, video: str) -> Zones | None:
     """Return the zones of a video's camera, None where none were drawn."""
     path = zones_path(project, get_video(project, video).camera or video)
     return read_zones(path) if path.exists() else None
-
-
-def zone_of_rows(tracks: Tracks, zones: Zones) -> np.ndarray:
-    """Return (N,) int64: 0 outside of all zones or lost, else 1 + place of the first zone the bird stands in."""
-    boxes = tracks.boxes
-    points = np.column_stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]])
-    inside = points_inside(points, *joined([zone.polygon for zone in zones.zones]))  # N x Z
-    return np.where(inside.any(1), 1 + inside.argmax(1), 0) if inside.size else np.zeros(len(tracks), np.int64)
 
 
 def _detections(project: Project, video: str, run: str) -> DetectionsRun | None:

@@ -1,4 +1,4 @@
-"""The board's page, and a small interface that `static/api.js` alone talks to.
+"""The board's page, and a small interface for it.
 
 Every change is a POST with the version it was made on (409 if that is not the present one) and a key (sent twice, it is
 done once). Its answer comes when the act is on the disk, and is the whole state, as from ``GET api/state``.
@@ -24,6 +24,7 @@ from backend.masks.rle import paint
 from backend.project.errors import InputError
 from backend.project.settings import Settings
 from backend.tracking.tracks import NONE, Tracks
+from backend.video.proxies import WIDTH
 from backend.video.shown import Crop
 from backend.web.body import read_json
 from backend.web.errors import exception_handlers
@@ -79,10 +80,13 @@ class BoardApi:
     # pictures
 
     def _frame(self, request: Request) -> Response:
-        pictures = self._board.pictures
+        """Answer the exact frame or a part of it, or a small one with ``quick=1`` where the video has a proxy."""
+        pictures, quick = self._board.pictures, request.query_params.get("quick") == "1"
         frame = pictures.check(request.path_params["frame"])
-        width = _number(request, "width", pictures.size[0], LEAST_WIDTH, MOST_WIDTH)
-        data = pictures.jpeg(frame, width, _crop(request, pictures.size))
+        width = _number(request, "width", WIDTH if quick else pictures.size[0], LEAST_WIDTH, MOST_WIDTH)
+        crop = _crop(request, pictures.size)
+        source = self._board.quick if quick and crop is None and self._board.quick is not None else pictures
+        data = source.jpeg(frame, width, crop)
         return Response(data, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
 
     def _mask(self, request: Request) -> Response:
@@ -227,7 +231,7 @@ class BoardApi:
         return {
             "server": self._instance, "version": view.version, "who": who, "back": self._back,
             "video": {"name": board.name, "run": board.run, "frames": len(pictures), "fps": pictures.fps,
-                      "width": pictures.size[0], "height": pictures.size[1]},
+                      "width": pictures.size[0], "height": pictures.size[1], "quick": board.quick is not None},
             "birds": [{"code": code, "name": name, "track": track, "colour": _colour(code)}
                       for code, (name, track) in enumerate(zip(tracks.names, tracks.track_of_name, strict=True))],
             "zones": zone_outlines(board.zones),

@@ -1,4 +1,4 @@
-"""The annotation server: its page, and a small JSON interface that `static/api.js` alone talks to.
+"""The annotation server: its page, and a small JSON interface for it.
 
 Every change is a POST with the version it was made on (409 if that is not the present one) and a key (sent twice, it is
 done once). Its answer comes when it is on the disk, and is the whole state, as from ``GET api/state``.

@@ -10,7 +10,6 @@ from backend.jobs.progress import Progress
 from backend.lek.bird import Behaviour
 from backend.lek.body import MESH, N_VERTICES, flesh
 from backend.lek.camera import NEAREST_M, Camera, project
-from backend.lek.encode import VideoWriter
 from backend.lek.grass import grow_grass
 from backend.lek.ground import Scene, paint_ground
 from backend.lek.lens import NOISE_BANK, develop, noise_bank, tone_curve, vignette
@@ -24,8 +23,10 @@ from backend.lek.wind import Wind
 from backend.lek.world import Lek, stream
 from backend.masks.indexed import write_labels
 from backend.project.atomic import atomic_file
+from backend.video.encode import VideoWriter
 
 REPORT_EVERY = 10  # frames
+GROUP_S = 2  # from one key frame to the next
 BLUR_PX = 0.55  # of the lens, standard deviation
 
 
@@ -46,7 +47,8 @@ class Renderer:
         if self._pictures:
             self._pictures[0].mkdir(exist_ok=True)
         file = self._stack.enter_context(atomic_file(self._path))
-        writer = VideoWriter(file, settings.size, settings.fps, settings.difficulty.crf, settings.start_time)
+        crf, start = settings.difficulty.crf, settings.start_time
+        writer = VideoWriter(file, settings.size, settings.fps, crf, GROUP_S * settings.fps, start=start)
         self._writer = self._stack.enter_context(writer)
         if self._progress:
             self._progress.stage("rendering", settings.n_frames)

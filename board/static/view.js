@@ -10,7 +10,8 @@ const canvas = byId("view");
 const view = new Viewport(canvas, () => app.server.video);
 const TRAIL = 50; // frames
 
-let shown = { frame: -1, bitmap: null };
+const REST_MS = 120; // so long after a jump the exact frame is asked for, if nobody has jumped on
+let shown = { frame: -1, bitmap: null, exact: false };
 let wanted = "";
 let pull = null; // {x, y, moved, box}
 let boxDrawn = () => null;
@@ -43,7 +44,7 @@ function update() {
   view.settle();
   const width = pictures.usefulWidth(view.scale);
   const key = `${app.frame} ${width}`;
-  if (key !== wanted || shown.frame !== app.frame) {
+  if (key !== wanted) {
     wanted = key;
     load(app.frame, width, key);
   }
@@ -52,20 +53,29 @@ function update() {
 
 async function load(frame, width, key) {
   const early = pictures.here(frame, width);
-  if (early) shown = { frame, bitmap: early };
-  draw();
+  if (early) show(frame, early, false);
   try {
-    const bitmap = await pictures.bitmap(frame, width);
-    if (frame !== app.frame) return;
-    shown = { frame, bitmap };
-    draw();
-    if (!app.playing) pictures.prefetch(frame, width, 1);
+    if (!early && width !== pictures.QUICK && app.server.video.quick) {
+      show(frame, await pictures.bitmap(frame, pictures.QUICK), false);
+      await new Promise((go) => setTimeout(go, REST_MS));
+      if (wanted !== key) return;
+    }
+    show(frame, await pictures.bitmap(frame, width), width !== pictures.QUICK);
+    if (!app.playing && wanted === key) pictures.prefetch(frame, width, 1);
   } catch {
     if (wanted === key) wanted = ""; // the next change or pulse tries again
   }
 }
 
+function show(frame, bitmap, exact) {
+  if (frame !== app.frame) return;
+  shown = { frame, bitmap, exact };
+  draw();
+}
+
 function draw() {
+  canvas.dataset.shown = `${shown.frame} ${shown.exact ? "exact" : "quick"}`;
+  byId("quick").hidden = shown.exact || Boolean(app.playing) || !app.server.video.quick;
   view.paint(shown.bitmap);
   if (!shown.bitmap) return;
   const { paper } = view;

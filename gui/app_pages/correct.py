@@ -13,6 +13,7 @@ from gui.widgets.context import job_store, project, refusals, settings, title
 from gui.widgets.correct_jobs import board_job, export, hand_back, start_board, track_again
 from gui.widgets.job_view import escape
 from gui.widgets.live import live
+from gui.widgets.proxy_part import draw_proxy
 from gui.widgets.tracks_elsewhere import draw_import
 from gui.widgets.video_choice import choose_video
 
@@ -127,6 +128,7 @@ def page() -> None:
         return
     folder = st.selectbox("Tracks", runs, format_func=lambda path: path.name)
     live(lambda: draw_board(folder), busy=board_job(folder) is not None)
+    draw_proxy(record)
     with refusals():
         draw_review(review(str(folder), written(folder)))
     draw_next(folder)

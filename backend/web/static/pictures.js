@@ -6,6 +6,7 @@ import * as server from "./server.js";
 const MOST_BYTES = 300e6;
 const AHEAD = 8; // frames fetched before they are shown
 const PLAYED_WIDTH = 960;
+export const QUICK = 0; // stands for a width: the small picture of a video's proxy
 
 const bitmaps = new Map(); // "frame width" -> {promise, bitmap, bytes}
 let held = 0;
@@ -14,6 +15,7 @@ let waiting = 0;
 // Widths come in steps, so that zooming a little fetches nothing. A picture that stands still is as sharp as the screen
 // can show it; one that plays is small.
 export function usefulWidth(scale) {
+  if (app.playing && app.server.video.quick) return QUICK;
   const full = app.server.video.width;
   const wanted = full * scale * devicePixelRatio;
   if (app.playing) return Math.min(full, PLAYED_WIDTH, Math.ceil(wanted / 320) * 320);
@@ -31,7 +33,7 @@ export function bitmap(frame, width) {
   const entry = { bytes: 0, bitmap: null };
   waiting += 1;
   entry.promise = server
-    .bitmap(`frames/${frame}?width=${width}`)
+    .bitmap(`frames/${frame}?${width === QUICK ? "quick=1" : `width=${width}`}`)
     .then((made) => {
       entry.bytes = 4 * made.width * made.height;
       entry.bitmap = made;

@@ -1,0 +1,52 @@
+"""Make a small copy of a video, in which every frame stands alone, for fast jumps and play on the board.
+
+    python -m backend.proxy --video lek-north
+
+It is PROJECT/.cache/proxies/VIDEO/proxy.mp4, at most 960 px wide, made once; frame numbers are those of the video.
+`python -m backend.admin clean` deletes it with all else that can be made again. Paused pictures, tracking and
+statistics never use it.
+"""
+
+from pathlib import Path
+
+from backend.jobs.progress import Progress
+from backend.jobs.script import ScriptParser, ScriptSettings, run_script
+from backend.project.disk import as_bytes
+from backend.project.locks import output_lock
+from backend.project.paths import Project
+from backend.project.settings import load_settings
+from backend.video.library import get_video, open_video
+from backend.video.proxies import has_proxy, inputs_of, make_proxy, proxy_folder
+
+
+class ProxySettings(ScriptSettings):
+    """Which video of the project."""
+
+    video: str
+    project: Path | None = None
+
+
+def main(argv: list[str]) -> None:
+    """Make one proxy; see the module's text."""
+    parser = ScriptParser("backend.proxy", __doc__)
+    parser.add_argument("--video", required=True, help="slug of the video in the project")
+    parser.add_argument("--project", type=Path, help="project folder (settings: project_folder)")
+    settings = parser.settings(ProxySettings, argv)
+    project = Project(settings.project or load_settings().project_folder)
+    record = get_video(project, settings.video)
+    folder = proxy_folder(project, record.slug)
+    with output_lock(folder), Progress() as progress:
+        if has_proxy(project, record):
+            print(f"{folder} is there already")
+            return
+        progress.stage("reading the video's index")
+        with open_video(project, record.slug) as reader:
+            progress.stage("making the small copy", total=len(reader))
+            manifest = make_proxy(folder, reader, inputs_of(record), progress.update)
+    (file,) = manifest.files.values()
+    unread = f"; {manifest.counts['damaged']} frames cannot be decoded and are black" * bool(manifest.counts["damaged"])
+    print(f"{folder}: {manifest.counts['frames']} frames, {as_bytes(file.size)}{unread}")
+
+
+if __name__ == "__main__":
+    run_script("proxy", main)
