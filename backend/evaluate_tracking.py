@@ -21,6 +21,7 @@ from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, file_identity, finished_file, now
 from backend.tracking.compared import Compared, compare, matches, read_tracks, read_truth
+from backend.tracking.doubt_recall import doubt_recall
 from backend.tracking.evaluation import calibration, measures
 from backend.tracking.evaluation_report import table_text, write_report
 from backend.tracking.review import lasting_matches, review, review_doubts
@@ -114,6 +115,7 @@ def what_is_wrong(settings: EvaluateSettings, both: Compared) -> dict[str, Any]:
     if settings.tracks.is_dir() and (settings.tracks / DOUBTS).is_file():
         doubts = read_doubts(settings.tracks)
         found["review"] |= review_doubts(at, bird, track, tracks, doubts, both.frames, both.fps)
+        found["review"] |= doubt_recall(both, truth_rows, track_rows, doubts)
     return {**found, "calibration": calibration(both, truth_rows, track_rows)}
 
 

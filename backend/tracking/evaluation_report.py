@@ -8,6 +8,8 @@ from typing import Any
 from backend.project.atomic import atomic_file, atomic_json, atomic_write
 
 JSON, TABLE, RELIABILITY, REVIEW = "evaluation.json", "evaluation.csv", "reliability.png", "review.png"
+DOUBTED = ("doubts", "corrections_at_doubts", "long_errors", "long_errors_at_doubts")
+DOUBTED_SHARES = ("wrong_time_at_doubts", "right_time_at_doubts")
 WHOLE = ("identity_switches", "mostly_tracked", "birds", "tracks")  # counts; the others are shares
 
 
@@ -39,7 +41,8 @@ def _rows(figures: dict[str, Any]) -> list[tuple[str, str, str]]:
     rows.append(("corrections", str(found["corrections"]), ""))
     rows.append(("corrections_per_1000_frames", f"{found['corrections_per_1000_frames']:.2f}", ""))
     rows.append(("wrong_before", f"{found['wrong_before']:.4f}", ""))
-    rows += [(name, str(found[name]), "") for name in ("doubts", "corrections_at_doubts") if name in found]
+    rows += [(name, str(found[name]), "") for name in DOUBTED if name in found]
+    rows += [(name, _word(name, found[name]), "") for name in DOUBTED_SHARES if name in found]
     if figures["calibration"] is not None:
         rows.append(("expected_calibration_error", f"{figures['calibration']['expected_calibration_error']:.4f}", ""))
     return rows
