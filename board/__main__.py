@@ -6,15 +6,14 @@ Each correction is appended to the project's corrections/VIDEO/DETECTIONS_RUN.js
 changed.
 """
 
-import ipaddress
 import sys
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
 from backend.project.paths import Project
-from backend.project.settings import Port, load_settings
+from backend.project.settings import Address, Port, load_settings
 from backend.web.links import app_link, service_link
 from backend.web.serve import serve
 from board.opening import opened_board
@@ -25,15 +24,9 @@ class BoardSettings(ScriptSettings):
     """The arguments of this script."""
 
     tracks: Path
-    host: str = "127.0.0.1"
+    host: Address = "127.0.0.1"
     port: Port = Field(default=8880)
     memory_gb: float = Field(default=2.0, ge=1, le=1024, allow_inf_nan=False)
-
-    @field_validator("host")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        ipaddress.ip_address(value)
-        return value
 
 
 def main(argv: list[str]) -> None:

@@ -7,13 +7,9 @@ A second start on the same state folder says where the app runs and ends well. C
 go on.
 """
 
-import ipaddress
-
-from pydantic import Field, field_validator
-
 from backend.jobs import JobStore, start_scheduler
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
-from backend.project.settings import load_settings, state_folder
+from backend.project.settings import Address, Port, load_settings, state_folder
 from backend.web.links import app_link
 from backend.web.ports import listen
 from backend.web.serve import serve
@@ -23,16 +19,9 @@ from gui.server import announce, build_app, recorded, running_app
 class AppSettings(ScriptSettings):
     """What the command line can set for one run; None takes the installation's setting."""
 
-    host: str | None = None
-    port: int | None = Field(default=None, ge=1, le=65535)
+    host: Address | None = None
+    port: Port | None = None
     access_log: bool = False
-
-    @field_validator("host")
-    @classmethod
-    def _address(cls, value: str | None) -> str | None:
-        if value is not None:
-            ipaddress.ip_address(value)
-        return value
 
 
 def main(argv: list[str]) -> None:

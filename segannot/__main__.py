@@ -7,19 +7,18 @@
 objects.json and frames.json are written into the project's segannot/VIDEO/ with every stroke.
 """
 
-import ipaddress
 import os
 import sys
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.paths import SLUG, Project
-from backend.project.settings import Port, load_settings
+from backend.project.settings import Address, Port, load_settings
 from backend.video.library import add_video, get_video, list_videos, open_video
 from backend.video.shown import ShownFrames
 from backend.web.links import app_link, service_link
@@ -38,18 +37,12 @@ class SegannotSettings(ScriptSettings):
     """The arguments of this script."""
 
     video: str
-    host: str = "127.0.0.1"
+    host: Address = "127.0.0.1"
     port: Port = Field(default=8880)
     half_precision: bool = False
     memory_gb: float = Field(default=2.0, ge=1.25, le=1024, allow_inf_nan=False)
     engine: Literal["classic", "sam2"] = "classic"
     gpu_id: str = Field(default="cpu", pattern=r"^(cpu|\d{1,2})$")
-
-    @field_validator("host")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        ipaddress.ip_address(value)
-        return value
 
     @property
     def cache_bytes(self) -> int:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from backend.project.atomic import atomic_write
 from backend.project.errors import InputError
@@ -19,7 +19,14 @@ from backend.project.state_files import read_state
 REPOSITORY = Path(__file__).resolve().parents[2]
 FORMAT = 1
 
+
+def _address(value: str) -> str:
+    ipaddress.ip_address(value)
+    return value
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
+Address = Annotated[str, AfterValidator(_address)]  # of IPv4 or IPv6
 ADDRESS = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+")
 
 
@@ -77,7 +84,7 @@ class Settings(BaseModel):
     format: int = Field(default=FORMAT, ge=1, le=FORMAT)
     project_folder: Path = REPOSITORY / "data"
     allowed_roots: tuple[Path, ...] = ()
-    bind_address: str = "127.0.0.1"
+    bind_address: Address = "127.0.0.1"
     app_port: Port = 8501
     port_range: tuple[Port, Port] = (8880, 8900)
     public_address: str = ""
@@ -105,12 +112,6 @@ class Settings(BaseModel):
         for path in paths:
             cls._absolute(path)
         return paths
-
-    @field_validator("bind_address")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        ipaddress.ip_address(value)
-        return value
 
     @field_validator("public_address")
     @classmethod

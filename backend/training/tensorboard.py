@@ -5,18 +5,17 @@
 TensorBoard's own server, which knows no sign-in, is never started; its WSGI program runs inside ours.
 """
 
-import ipaddress
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from starlette.types import ASGIApp
 from tensorboard import default, program
 from tensorboard.util import tb_logging
 
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
 from backend.project.errors import InputError
-from backend.project.settings import Port, Settings, load_settings
+from backend.project.settings import Address, Port, Settings, load_settings
 from backend.training.wsgi import WsgiApp, as_asgi
 from backend.web.gate import protect
 from backend.web.headers import content_policy
@@ -37,14 +36,8 @@ class TensorboardSettings(ScriptSettings):
     """The arguments of this script."""
 
     logdir: Path
-    host: str = "127.0.0.1"
+    host: Address = "127.0.0.1"
     port: Port = Field(default=8880)
-
-    @field_validator("host")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        ipaddress.ip_address(value)
-        return value
 
 
 def main(argv: list[str]) -> None:

@@ -28,14 +28,15 @@ def points_inside(points, corners, ends):
         top, bottom = polygon[:, 1].min(), polygon[:, 1].max()
         for k in range(len(points)):
             x, y = float(points[k, 0]), float(points[k, 1])
-            if left <= x <= right and top <= y <= bottom and _holds(polygon, x, y):
+            if left <= x <= right and top <= y <= bottom and holds(polygon, x, y):
                 inside[k, zone] = 1
         start = ends[zone]
     return inside
 
 
 @kernel
-def _holds(polygon, x, y):
+def holds(polygon, x, y):
+    """Return whether the point lies inside ``polygon``, (N, 2) corners, by the even-odd rule."""
     inside = False
     x1, y1 = polygon[-1]
     for x2, y2 in polygon:
