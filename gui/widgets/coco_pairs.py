@@ -81,6 +81,8 @@ def show_facts(facts: PairFacts) -> None:
     st.markdown(escape(" · ".join(words)))
     for line in facts.lines:
         st.warning(escape(line))
+    if facts.lines:
+        st.caption("To go on without these: *Leave out what does not fit together*, under *More settings*.")
 
 
 def show_example(column: st.delta_generator.DeltaGenerator, image: str, mask: str) -> None:
