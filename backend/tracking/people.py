@@ -10,6 +10,8 @@ from backend.tracking.gathered import Gathered
 from backend.tracking.linking import Known
 from backend.tracking.linking_moves import NOBODY
 
+JOINED_S = 5.0  # a track that is merged with another goes on there if it ended no longer before
+
 
 @dataclass(frozen=True)
 class Said:
@@ -22,12 +24,16 @@ class Said:
 def constraints(gathered: Gathered, acts: Sequence[Act], n_birds: int) -> Said:
     """Return what ``acts`` (a log, oldest first) say of the parts of a run.
 
-    Later acts win over earlier ones. Acts whose detection is in no part say nothing here; they are applied to the
-    finished tracks like all others (`corrections.replay`).
+    A name holds for the part it was given to and for what was merged with that. A bird that came back (`Link`), or was
+    confirmed after a doubt (`Keep`), is followed straight on; so is a merged one where nothing can lie between. What
+    else was merged may have any number of stretches between, so nothing is required of it here. Later acts win over
+    earlier ones. All acts are applied to the finished tracks once more (`corrections.replay`), so those that say
+    nothing here, or are of detections in no part, hold as well.
     """
     names: list[str] = []
     pins = np.full(len(gathered.parts), NOBODY)
     follow: list[tuple[int, int]] = []
+    merged: list[tuple[int, int]] = []
     for act in active(acts):
         for anchor, name in _named(act):
             part = _part_of(gathered, anchor)
@@ -38,11 +44,26 @@ def constraints(gathered: Gathered, acts: Sequence[Act], n_birds: int) -> Said:
             pins[part] = names.index(name)
         for before, after in _joined(act):
             pair = _part_of(gathered, before), _part_of(gathered, after)
-            if None not in pair and pair[0] != pair[1]:
-                follow.append((min(pair), max(pair)))
+            if None in pair or pair[0] == pair[1]:
+                continue
+            first, last = min(pair), max(pair)  # parts are sorted by first frame
+            if isinstance(act, Merge):
+                merged.append(pair)
+            if not isinstance(act, Merge) or _goes_on(gathered, first, last):
+                follow.append((first, last))
         if isinstance(act, Rename) and act.identity in names and act.new not in names:
             names[names.index(act.identity)] = act.new
+    for part, other in merged:
+        if pins[other] < 0 or pins[part] < 0:
+            pins[[part, other]] = max(pins[part], pins[other])
     return Said(Known(pins, _consistent(gathered, follow, pins)), tuple(names))
+
+
+def _goes_on(gathered: Gathered, first: int, last: int) -> bool:
+    """Tell whether a part can go straight on in a later one: its tracklet ended shortly before."""
+    gap_s = gathered.parts.begin_s[last] - gathered.parts.end_s[first]
+    own = gathered.parent == gathered.parent[first]
+    return gap_s <= JOINED_S and not np.any(own & (gathered.parts.begin_s > gathered.parts.begin_s[first]))
 
 
 def _named(act: Act) -> list[tuple[Anchor | None, str]]:

@@ -1,0 +1,105 @@
+"""What people said decides, when tracking runs again, what nothing else can."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from backend.tracking.acts import Anchor, Draw, Keep, Link, Merge, Name, Rename, Undo
+from backend.tracking.linking import link
+from backend.tracking.people import constraints
+from tests.tracking.linking_cases import sightings_of, well_separated
+
+HERE, THERE = np.array([200.0, 200.0]), np.array([210.0, 200.0])
+COMMON = {"when": datetime(2026, 5, 1, tzinfo=UTC), "who": "Ada", "version": 0}
+RANGE = {"from_frame": 0, **COMMON}
+
+
+def look_alikes(gap=30):
+    """Two birds that nothing tells apart stand together, are not seen for a while, and stand there again."""
+    late = 100 + gap
+    paths = [(0, 0, 99, HERE), (1, 0, 99, THERE), (0, late, late + 99, HERE), (1, late, late + 99, THERE)]
+    return sightings_of(paths, late + 100, np.zeros((2, 6)))[0]
+
+
+def seen(gathered, part, last=False):
+    """Return the anchor of a part's first or last sighting."""
+    row = gathered.sightings.starts[part + 1] - 1 if last else gathered.sightings.starts[part]
+    return Anchor(frame=int(gathered.sightings.frame[row]), detection=int(gathered.sightings.detection[row]))
+
+
+def birds_of(gathered, acts, n_birds=2):
+    """Return the bird of each part, and the names that people used."""
+    said = constraints(gathered, acts, n_birds)
+    return link(gathered, n_birds, known=said.known).bird.tolist(), said.names
+
+
+@pytest.mark.parametrize("crossed", [False, True])
+@pytest.mark.parametrize("how", ["keep", "link", "merge"])
+def test_joined_stretches_are_one_bird_whatever_else_speaks_against_it(how, crossed):
+    gathered = look_alikes()
+    pairs = [(0, 3), (1, 2)] if crossed else [(0, 2), (1, 3)]
+    anchors = [(seen(gathered, a, last=True), seen(gathered, b)) for a, b in pairs]
+    match how:
+        case "keep":
+            acts = [Keep(id=1, pairs=tuple(anchors), **RANGE)]
+        case "link":
+            acts = [Link(id=k, before=a, after=b, **RANGE) for k, (a, b) in enumerate(anchors, 1)]
+        case "merge":
+            acts = [Merge(id=k, anchor=a, other=b, **RANGE) for k, (a, b) in enumerate(anchors, 1)]
+    bird, _ = birds_of(gathered, acts)
+    assert all(bird[a] == bird[b] >= 0 for a, b in pairs) and bird[0] != bird[1]
+
+
+@pytest.mark.parametrize("first", [2, 3])
+def test_who_was_drawn_is_that_bird(first):
+    gathered = look_alikes()
+    other = 5 - first
+    box = (190.0, 190.0, 220.0, 220.0)
+    named = [Name(id=k + 1, anchor=seen(gathered, k), identity=name, **RANGE) for k, name in enumerate(("Ann", "Bo"))]
+    drawn = [
+        Draw(id=3, frame=150, identity="Ann", box=box, anchor=seen(gathered, first), **COMMON),
+        Draw(id=4, frame=150, identity="Bo", box=box, anchor=seen(gathered, other), **COMMON),
+    ]
+    bird, names = birds_of(gathered, [*named, *drawn])
+    assert names == ("Ann", "Bo")
+    assert [bird[k] for k in (0, 1, first, other)] == [0, 1, 0, 1]
+
+
+def one_bird_in_pieces():
+    """A bird of four stretches, the last of them far away, and another bird that is there all the time."""
+    paths = [(0, 0, 99, HERE), (1, 0, 699, np.array([500.0, 100.0]))]
+    paths += [(0, 110, 199, HERE), (0, 210, 299, HERE), (0, 600, 699, np.array([600.0, 400.0]))]
+    gathered, _ = sightings_of(paths, 700, well_separated(2))
+    own = np.flatnonzero(np.abs(gathered.parts.begin_xy[:, 0] - 500) > 50)
+    return gathered, own
+
+
+def test_a_track_that_another_is_merged_with_keeps_all_its_stretches():
+    """The board anchors a merge to the first sighting of the track: what lies between must stay the bird's."""
+    gathered, own = one_bird_in_pieces()
+    acts = [Merge(id=1, anchor=seen(gathered, own[0]), other=seen(gathered, own[-1]), **RANGE)]
+    assert len(constraints(gathered, acts, 2).known.follow) == 0
+    bird, _ = birds_of(gathered, acts)
+    assert len({bird[k] for k in own}) == 1
+
+
+def test_a_name_holds_for_what_was_merged_with_it():
+    gathered = look_alikes(gap=400)  # far too long to go straight on
+    acts = [
+        Merge(id=1, anchor=seen(gathered, 0), other=seen(gathered, 3), **RANGE),
+        Name(id=2, anchor=seen(gathered, 0), identity="Ann", **RANGE),
+        Rename(id=3, identity="Ann", new="Eva", **COMMON),
+    ]
+    bird, names = birds_of(gathered, acts)
+    assert names == ("Eva",) and bird[0] == bird[3] == 0
+    assert constraints(gathered, [*acts, Undo(id=4, target=1, **COMMON)], 2).known.pins.tolist() == [0, -1, -1, -1]
+
+
+def test_what_cannot_hold_together_is_left_to_the_later_act():
+    gathered = look_alikes()
+    pairs = [(seen(gathered, 0, last=True), seen(gathered, k)) for k in (2, 3)]
+    acts = [Keep(id=k, pairs=(pair,), **RANGE) for k, pair in enumerate(pairs, 1)]
+    assert constraints(gathered, acts, 2).known.follow.tolist() == [[0, 3]]
+    nowhere = Keep(id=3, pairs=((Anchor(frame=5, detection=70), Anchor(frame=150, detection=0)),), **RANGE)
+    assert constraints(gathered, [*acts, nowhere], 2).known.follow.tolist() == [[0, 3]]
