@@ -167,6 +167,12 @@ def detections_behind(tracks: Path, manifest: Manifest) -> DetectionsRun | None:
     return None
 
 
+def model_behind(tracks: Path, manifest: Manifest) -> str:
+    """Return the name of the model that found the birds of a track run, empty where it is not known."""
+    run = detections_behind(tracks, manifest)
+    return Path(str(run.manifest.inputs.get("model", ""))).name if run is not None else ""
+
+
 def finished_chunks(folder: Path, stride: int) -> list[Chunk]:
     """Return the chunks whose commit mark lies in ``folder``, by frame."""
     found = (Chunk.of_name(path.name, stride) for path in folder.glob("frames_*.parquet"))

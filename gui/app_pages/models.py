@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from gui.widgets.before_after import choose_runs, show_before_after
 from gui.widgets.context import active_jobs, title
 from gui.widgets.live import live
 from gui.widgets.models_view import choose_comparison, project_models, show_card, show_comparison, show_table
@@ -16,6 +17,9 @@ if not models:
 elif st.segmented_control("View", [ALL, TWO], default=ALL, required=True, label_visibility="collapsed") == TWO:
     choose_comparison(models)
     live(show_comparison, busy=bool(active_jobs("compare")))
+    st.subheader("Before and after on a video")
+    choose_runs()
+    live(show_before_after, busy=bool(active_jobs("before_after")))
 else:
     ticked = show_table(models)
     if ticked is None:
