@@ -10,6 +10,7 @@ that people made of earlier tracks of the same detections are kept: their names 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,13 @@ from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, file_identity, finished_file, now
 from backend.project.paths import Project, check_name
 from backend.tracking.acts import Act, read_log
-from backend.tracking.calibration import calibrated
+from backend.tracking.calibration import DESCRIBED, MOTION_ONLY, OPEN, calibrated
 from backend.tracking.corrections import replay
 from backend.tracking.doubts import doubt_table, expected_error, find_doubts
+from backend.tracking.duplicates import find_duplicates
 from backend.tracking.gathered import Gathered, gather_run
 from backend.tracking.linking import Linked, all_sweeps, count_birds, link
+from backend.tracking.linking_open import link_open
 from backend.tracking.people import bird_names, constraints
 from backend.tracking.places import how_it_began, how_it_ended, with_zones
 from backend.tracking.result import Assigned, assigned, track_rows, tracklet_table
@@ -143,19 +146,24 @@ def find_identities(
     n_birds = settings.n_birds or min(MOST_BIRDS, count_birds(gathered))
     said = constraints(gathered, acts, n_birds)
     progress.stage("finding identities", all_sweeps(gathered), limit_s=STAGE_LIMIT_S)
-    linked = link(gathered, n_birds, settings.seed, said.known, progress.update)
+    kind = MOTION_ONLY if gathered.look is None else DESCRIBED
+    if settings.n_birds is None and gathered.look is None:
+        kind = OPEN
+        linked = link_open(gathered, said.known, len(said.names))
+    else:
+        linked = link(gathered, n_birds, settings.seed, said.known, progress.update)
     if settings.n_birds is None:
         linked, kept = only_seen(linked, len(said.names))
     else:
         kept = np.arange(n_birds)
     names = bird_names(said.names, n_birds)
-    who = assigned(linked, [names[k] for k in kept], lambda share: calibrated(share, gathered.look is not None))
+    who = assigned(linked, [names[k] for k in kept], lambda share: calibrated(share, kind))
     who = told_by_people(who, said.known.pins)
     progress.stage("writing", 4, limit_s=STAGE_LIMIT_S)
     size = run.facts.width, run.facts.height
     begins, ends = how_it_began(gathered, size), how_it_ended(gathered, size)
-    doubts = find_doubts(gathered, who, begins)
     tracks = track_rows(gathered, who, settings.n_birds is not None)
+    doubts = find_doubts(gathered, who, begins, 1 - linked.p[:, -1], find_duplicates(run, tracks))
     write_tracks(out, tracks)
     write_table(out / TRACKLETS, tracklet_table(gathered, who, begins, ends))
     write_table(out / DOUBTS, doubt_table(gathered, who, doubts))
@@ -186,13 +194,13 @@ def only_seen(linked: Linked, named: int) -> tuple[Linked, np.ndarray]:
     if birds is not None:
         birds = type(birds)(birds.model, birds.centres[kept], birds.covariances[kept])
     states = number[linked.states].astype(np.int16)
-    return Linked(number[linked.bird], states, linked.p[:, [*kept, n]], birds), kept
+    return Linked(number[linked.bird], states, linked.p[:, [*kept, n]], birds, linked.chain), kept
 
 
 def told_by_people(who: Assigned, pins: np.ndarray) -> Assigned:
     """Return the same, certain where a person said who it is."""
     right = (pins >= 0) & (who.bird == pins)
-    return Assigned(who.bird, np.where(right, 1.0, who.p), who.second, np.where(right, 0.0, who.p_second), who.names)
+    return replace(who, p=np.where(right, 1.0, who.p), p_second=np.where(right, 0.0, who.p_second))
 
 
 def write_birds(path: Path, linked: Linked, names: Sequence[str]) -> None:

@@ -158,7 +158,7 @@ def judged(sequence: Sequence, name: str, shown: Shown, seconds: float) -> dict:
     return {
         **{"sequence": sequence.name, "kind": sequence.kind, "tracker": name, **measures(both)},
         **review(at, bird, track, len(seen)),
-        "purity": float(together.max(axis=1).sum() / max(1, together.sum())),
+        "purity": float(together.max(axis=1, initial=0).sum() / max(1, together.sum())),
         **{"ms_per_frame": 1000 * seconds / len(seen), "ece": known and known["expected_calibration_error"]},
     }
 

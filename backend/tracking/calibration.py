@@ -9,9 +9,12 @@ import numpy as np
 TABLE = Path(__file__).with_name("calibration.json")
 
 
-def calibrated(share: np.ndarray, described: bool) -> np.ndarray:
-    """Return (M,) probabilities for shares of samples, with descriptors or by motion alone."""
-    table = read_table()["with_descriptors" if described else "motion_only"]
+DESCRIBED, MOTION_ONLY, OPEN = "with_descriptors", "motion_only", "open"  # open: by motion, number of birds unknown
+
+
+def calibrated(share: np.ndarray, kind: str) -> np.ndarray:
+    """Return (M,) probabilities for shares of samples, or of `link_open`, by a table of a ``kind`` named above."""
+    table = read_table()[kind]
     return np.interp(share, table["share"], table["p"])
 
 

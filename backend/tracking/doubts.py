@@ -1,42 +1,57 @@
-"""Moments that a person should look at: where identities may be wrong, why, how likely, and for how long."""
+"""Moments that a person should look at: where identities may be wrong, why, how likely, and for how long.
 
+Four things are doubted: a bird whose identity is less than sure, from the moment it became so (a meeting, an absence,
+or nothing but its looks); a step that is too long for these birds; one bird in two tracks; and a stretch without
+identity that is probably one of the birds.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
+from backend.tracking.duplicates import Duplicate
 from backend.tracking.gathered import Gathered
 from backend.tracking.linking_motion import spread_at
-from backend.tracking.result import Assigned, tracklet_of
+from backend.tracking.result import Assigned, track_of, tracklet_of
 from backend.tracking.schemas import DOUBT_COLUMNS, DoubtKind
 from backend.tracking.tracks import words
 
 SURE = 0.98  # from this probability on nobody needs to look
 JUMP_SPREADS, JUMP_SIZES, JUMP_S = 12.0, 3.0, 5.0  # a jump: so far within so short a time
 GAP_S = 1.0
+UNNAMED_S = 1.0  # a shorter stretch without identity changes nothing
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """One row of `DOUBT_COLUMNS`; ``before`` and ``after`` are parts, ``birds`` those they were given to."""
+    """One row of `DOUBT_COLUMNS`; ``before`` and ``after`` are parts."""
 
     kind: DoubtKind
     from_at: int  # index of a frame
     to_at: int  # not included
     until_at: int  # not included
-    birds: tuple[int, ...]
+    tracks: tuple[int, ...]
     before: tuple[int, ...]
     after: tuple[int, ...]
     p_error: float
 
 
-def find_doubts(gathered: Gathered, who: Assigned, begins: np.ndarray) -> list[Doubt]:
-    """Return all doubts, those first that concern most bird-time: probability of error times duration."""
+def find_doubts(
+    gathered: Gathered, who: Assigned, begins: np.ndarray, p_bird: np.ndarray, duplicates: Sequence[Duplicate]
+) -> list[Doubt]:
+    """Return all doubts, those first that concern most bird-time: probability of error times duration.
+
+    ``begins`` (M,) says how each part begins (`places`), ``p_bird`` (M,) how likely it is any of the birds.
+    """
     found: list[Doubt] = []
     for bird in range(len(who.names)):
         found += _of_bird(gathered, who, begins, bird)
-    found = _joined(found)
-    found.sort(key=lambda doubt: (-doubt.p_error * (doubt.until_at - doubt.from_at) * len(doubt.birds), doubt.from_at))
+    found = _joined(found) + _unnamed(gathered, who, p_bird)
+    for each in duplicates:
+        found.append(Doubt(DoubtKind.DUPLICATE, each.from_at, each.to_at, each.to_at, each.tracks, (), (), each.share))
+    found.sort(key=lambda doubt: (-doubt.p_error * (doubt.until_at - doubt.from_at) * len(doubt.tracks), doubt.from_at))
     return found
 
 
@@ -49,7 +64,7 @@ def expected_error(gathered: Gathered, who: Assigned) -> float:
 
 def doubt_table(gathered: Gathered, who: Assigned, doubts: list[Doubt]) -> pa.Table:
     """Return `DOUBT_COLUMNS`."""
-    tracklet = tracklet_of(gathered, who.bird) + 1
+    tracklet = tracklet_of(gathered, who) + 1
     frames = np.append(gathered.frames, gathered.frames[-1] + 1)
     kinds = [kind.value for kind in DoubtKind]
 
@@ -61,7 +76,7 @@ def doubt_table(gathered: Gathered, who: Assigned, doubts: list[Doubt]) -> pa.Ta
         "kind": words(np.array([kinds.index(d.kind.value) for d in doubts], np.int64), kinds),
         "from_frame": pa.array([int(frames[d.from_at]) for d in doubts], pa.int32()),
         "to_frame": pa.array([int(frames[d.to_at]) for d in doubts], pa.int32()),
-        "tracks": lists([[bird + 1 for bird in d.birds] for d in doubts]),
+        "tracks": lists([[*d.tracks] for d in doubts]),
         "before": lists([[int(tracklet[k]) for k in d.before] for d in doubts]),
         "after": lists([[int(tracklet[k]) for k in d.after] for d in doubts]),
         "p_error": pa.array([d.p_error for d in doubts], pa.float32()),
@@ -86,16 +101,31 @@ def _of_bird(gathered: Gathered, who: Assigned, begins: np.ndarray, bird: int) -
             p = float(1 - who.p[own[k : last + 1]].min())
             kind = _kind(gathered, begins, before, part)
             other = int(who.second[part])
-            birds = (bird, other) if other >= 0 else (bird,)
+            tracks = (bird + 1, other + 1) if other >= 0 else (bird + 1,)
             ahead = () if before is None else (int(before),)
             end = int(parts.first[part]) + 1
-            found.append(Doubt(kind, start, end, int(parts.last[own[last]]) + 1, birds, ahead, (int(part),), p))
+            found.append(Doubt(kind, start, end, int(parts.last[own[last]]) + 1, tracks, ahead, (int(part),), p))
         elif k and _jumps(gathered, own[k - 1], own[k]):
             a, b = own[k - 1], own[k]
             p = float(1 - min(who.p[a], who.p[b]))
             spot = int(min(parts.last[a], parts.first[b])), int(parts.first[b]) + 1
-            found.append(Doubt(DoubtKind.JUMP, *spot, int(parts.last[b]) + 1, (bird,), (int(a),), (int(b),), p))
+            found.append(Doubt(DoubtKind.JUMP, *spot, int(parts.last[b]) + 1, (bird + 1,), (int(a),), (int(b),), p))
         k = last + 1
+    return found
+
+
+def _unnamed(gathered: Gathered, who: Assigned, p_bird: np.ndarray) -> list[Doubt]:
+    """Doubt stretches that were given to nobody and are probably a bird."""
+    track, parts, found = track_of(gathered, who), gathered.parts, []
+    for number in np.unique(track[who.bird < 0]).tolist():
+        own = np.flatnonzero(track == number)
+        p = float(p_bird[own].max())
+        if parts.end_s[own].max() - parts.begin_s[own].min() < UNNAMED_S or p < 1 - SURE:
+            continue
+        first, likely = int(parts.first[own].min()), int(own[who.p_second[own].argmax()])
+        other = (int(who.second[likely]) + 1,) if who.second[likely] >= 0 else ()
+        until = int(parts.last[own].max()) + 1
+        found.append(Doubt(DoubtKind.LOW_IDENTITY, first, first + 1, until, (number, *other), (), (int(own[0]),), p))
     return found
 
 
@@ -121,24 +151,24 @@ def _joined(doubts: list[Doubt]) -> list[Doubt]:
     kept: list[Doubt] = []
     waiting: dict[tuple[int, int], list[Doubt]] = {}
     for doubt in doubts:
-        if len(doubt.birds) < 2:
+        if len(doubt.tracks) < 2:
             kept.append(doubt)
             continue
         partner = next(
-            (other for other in waiting.get(doubt.birds[::-1], []) if _overlap(doubt, other)),
+            (other for other in waiting.get(doubt.tracks[::-1], []) if _overlap(doubt, other)),
             None,
         )
         if partner is None:
-            waiting.setdefault(doubt.birds, []).append(doubt)
+            waiting.setdefault(doubt.tracks, []).append(doubt)
             continue
-        waiting[doubt.birds[::-1]].remove(partner)
+        waiting[doubt.tracks[::-1]].remove(partner)
         kept.append(
             Doubt(
                 DoubtKind.CROSSING if DoubtKind.CROSSING in (doubt.kind, partner.kind) else partner.kind,
                 min(partner.from_at, doubt.from_at),
                 max(partner.to_at, doubt.to_at),
                 max(partner.until_at, doubt.until_at),
-                partner.birds,
+                partner.tracks,
                 partner.before + doubt.before,
                 partner.after + doubt.after,
                 max(partner.p_error, doubt.p_error),

@@ -8,7 +8,7 @@ import numpy as np
 
 from backend.pipeline.detections import ChunkDetections, DetectionsRun
 from backend.project.errors import InputError
-from backend.tracking.appearance_files import read_appearance
+from backend.tracking.appearance_files import appearance_file, read_appearance
 from backend.tracking.association_state import FRAGMENT
 from backend.tracking.linking_appearance import Look
 from backend.tracking.linking_motion import Ends, learn_spread
@@ -17,6 +17,7 @@ from backend.tracking.online import Follower, chunk_of, usual_rules
 from backend.tracking.tracklets import Sightings, Tracklets, gather, summary
 
 MOST_NUMBERS = 24  # a longer descriptor is reduced to its main directions
+ALONE_MARGIN = 4.0  # of stage 1, nats, without descriptors: what it leaves in doubt, nothing but motion decides later
 LEAST_LOOKS = 5  # of a part; where it has fewer in full sight, hidden ones count, too
 CORE_FRAMES = 12  # a bird may be in two parts at once for so many frames, at most a quarter of the later part
 
@@ -73,7 +74,9 @@ def gather_run(
     for part in run:
         if follower is None:
             widths = part.found.boxes[:, 2] - part.found.boxes[:, 0]
-            follower = Follower(usual_rules(run.facts.height, frame_s, widths))
+            rules = usual_rules(run.facts.height, frame_s, widths)
+            described = appearance is not None and (appearance / appearance_file(part.chunk)).exists()
+            follower = Follower(rules if described else rules._replace(margin=ALONE_MARGIN))
         followed = follower.follow(chunk_of(part))
         columns.append(_columns(part, followed, done, appearance))
         endings.append(followed.endings)

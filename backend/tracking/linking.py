@@ -15,6 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from backend.tracking.gathered import Gathered
 from backend.tracking.linking_appearance import AppearanceModel, Means, birds, drift, learn, means, relearn, without
 from backend.tracking.linking_clusters import first_groups, place_groups
+from backend.tracking.linking_motion import Ends
 from backend.tracking.linking_moves import NOBODY
 from backend.tracking.linking_search import Problem, rebirth, search
 
@@ -49,12 +50,15 @@ class Linked:
         (M, N + 1) shares of ``states`` in which a part is each bird, the last of nobody. Not calibrated yet.
     birds
         None without descriptors.
+    chain
+        (M,) int64, track of each part that is nobody's; None: each tracklet is one of its own.
     """
 
     bird: np.ndarray
     states: np.ndarray
     p: np.ndarray
     birds: Birds | None
+    chain: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def link(
     known = known or Known(np.full(m, NOBODY), np.zeros((0, 2), np.int64))
     seconds = gathered.parts.n * gathered.frame_s
     nobody = np.where(seconds < SHORT_S, FALSE_SHORT_NATS, FALSE_NATS)
-    ends = _with_order(gathered, known)
+    ends = with_order(gathered, known)
     problem = Problem(ends, Means(np.zeros((m, 0)), np.zeros(m)), None, nobody, known.pins, n_birds)
     done = 0
 
@@ -159,7 +163,8 @@ def count_birds(gathered: Gathered) -> int:
     return max(1, int(np.quantile(np.cumsum(change[:-1]), 1 - TOGETHER_SHARE, method="lower")))
 
 
-def _with_order(gathered: Gathered, known: Known):
+def with_order(gathered: Gathered, known: Known) -> Ends:
+    """Return the ends of parts with what people said of their order."""
     before, after = gathered.ends.before.copy(), gathered.ends.after.copy()
     before[known.follow[:, 1]], after[known.follow[:, 0]] = known.follow[:, 0], known.follow[:, 1]
     return gathered.ends._replace(before=before, after=after)

@@ -28,6 +28,7 @@ class Assigned:
     second: np.ndarray  # (M,) int64, the next likely bird, -1: none
     p_second: np.ndarray  # (M,) float64
     names: tuple[str, ...]
+    chain: np.ndarray | None = None  # (M,) int64, track of a part that is nobody's; None: its tracklet
 
 
 def assigned(linked: Linked, names: Sequence[str], calibrate) -> Assigned:
@@ -42,18 +43,25 @@ def assigned(linked: Linked, names: Sequence[str], calibrate) -> Assigned:
     raw = calibrate(own)
     return Assigned(
         linked.bird, np.where(told, raw, 0.0), np.where(p_second > 0, second, NOBODY), np.minimum(p_second, 1 - raw),
-        tuple(names),
+        tuple(names), linked.chain,
     )  # fmt: skip
 
 
-def tracklet_of(gathered: Gathered, bird: np.ndarray) -> np.ndarray:
-    """Return (M,) int64 from 0: neighbouring parts of one tracklet with one bird are a tracklet again."""
+def tracklet_of(gathered: Gathered, who: Assigned) -> np.ndarray:
+    """Return (M,) int64 from 0: neighbouring parts of one tracklet with one bird, or chain, are a tracklet again."""
+    whose = who.bird if who.chain is None else np.where(who.bird >= 0, who.bird, len(who.names) + who.chain)
     order = np.lexsort((gathered.parts.first, gathered.parent))
-    same = (np.diff(gathered.parent[order]) == 0) & (np.diff(bird[order]) == 0)
+    same = (np.diff(gathered.parent[order]) == 0) & (np.diff(whose[order]) == 0)
     number = np.empty(len(order), np.int64)
     number[order] = np.concatenate([[0], np.cumsum(~same)]) if len(order) else 0
     _, first, inverse = np.unique(number, return_index=True, return_inverse=True)  # parts are sorted by first frame
     return np.argsort(np.argsort(first, kind="stable"), kind="stable")[inverse]
+
+
+def track_of(gathered: Gathered, who: Assigned) -> np.ndarray:
+    """Return (M,) int64 from 1: one track a bird, then those that are nobody's."""
+    chain = tracklet_of(gathered, who) if who.chain is None else who.chain
+    return np.where(who.bird >= 0, who.bird, len(who.names) + chain) + 1
 
 
 def track_rows(gathered: Gathered, who: Assigned, whole_video: bool) -> Tracks:
@@ -63,8 +71,7 @@ def track_rows(gathered: Gathered, who: Assigned, whole_video: bool) -> Tracks:
     its last sighting.
     """
     n = len(who.names)
-    tracklet = tracklet_of(gathered, who.bird)
-    track = np.where(who.bird >= 0, who.bird + 1, n + 1 + tracklet)
+    track = track_of(gathered, who)
     part = gathered.sightings.tracklet
     size = np.diff(gathered.sightings.starts)
     order = np.lexsort((-size[part], gathered.sightings.at, track[part]))
@@ -101,10 +108,10 @@ def _fill(gathered: Gathered, who: Assigned, rows: dict[str, np.ndarray]) -> dic
     starts = np.searchsorted(every.at[free], np.arange(len(gathered.frames) + 1))
     boxes = every.boxes.astype(np.float64)
     used = np.zeros(len(free), bool)
-    told = np.flatnonzero(rows["identity"] >= 0)
+    told = np.flatnonzero((rows["identity"] >= 0) | (who.chain is not None))
     known = {
         "at": np.searchsorted(gathered.frames, rows["frame"][told]),
-        "bird": rows["identity"][told].astype(np.int64),
+        "track": rows["track_id"][told].astype(np.int64),
         "boxes": rows["boxes"][told].astype(np.float64),
         "p": rows["p_identity"][told].astype(np.float64),
         "row": np.full(len(told), NONE),
@@ -129,8 +136,8 @@ def _fill(gathered: Gathered, who: Assigned, rows: dict[str, np.ndarray]) -> dic
     return {
         "frame": gathered.frames[filled["at"]].astype(np.int32),
         "detection": detection,
-        "track_id": (filled["bird"] + 1).astype(np.int32),
-        "identity": filled["bird"].astype(np.int16),
+        "track_id": filled["track"].astype(np.int32),
+        "identity": np.where(filled["track"] <= len(who.names), filled["track"] - 1, NOBODY).astype(np.int16),
         "state": np.where(real, State.DETECTED, State.INTERPOLATED).astype(np.int8),
         "p_identity": filled["p"].astype(np.float32),
         "boxes": filled["boxes"].astype(np.float32),
@@ -138,13 +145,13 @@ def _fill(gathered: Gathered, who: Assigned, rows: dict[str, np.ndarray]) -> dic
 
 
 def _between(known: dict[str, np.ndarray], times: np.ndarray, longest_s: float) -> dict[str, np.ndarray]:
-    """Return a guess for each frame of a bird's gaps that are short and near enough, sorted by frame."""
-    order = np.lexsort((known["at"], known["bird"]))
-    at, bird, boxes, p = (known[name][order] for name in ("at", "bird", "boxes", "p"))
+    """Return a guess for each frame of a track's gaps that are short and near enough, sorted by frame."""
+    order = np.lexsort((known["at"], known["track"]))
+    at, track, boxes, p = (known[name][order] for name in ("at", "track", "boxes", "p"))
     seconds = times[at]
     size = np.sqrt(np.maximum(1.0, np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)))
     step = np.abs(np.diff(boxes, axis=0)).max(axis=1, initial=0)
-    gaps = (np.diff(bird) == 0) & (np.diff(at) > 1) & (np.diff(seconds) <= longest_s) & (step <= FAR * size[:-1])
+    gaps = (np.diff(track) == 0) & (np.diff(at) > 1) & (np.diff(seconds) <= longest_s) & (step <= FAR * size[:-1])
     before = np.flatnonzero(gaps)
     n = at[before + 1] - at[before] - 1
     left = np.repeat(before, n)
@@ -152,7 +159,7 @@ def _between(known: dict[str, np.ndarray], times: np.ndarray, longest_s: float) 
     share = ((times[guess_at] - seconds[left]) / (seconds[left + 1] - seconds[left]))[:, None]
     guess = {
         "at": guess_at,
-        "bird": bird[left],
+        "track": track[left],
         "boxes": (1 - share) * boxes[left] + share * boxes[left + 1],
         "p": np.minimum(p[left], p[left + 1]),
         "row": np.full(len(left), NONE),
@@ -198,8 +205,7 @@ def _take(at, boxes, starts, others, used, least):
 
 def tracklet_table(gathered: Gathered, who: Assigned, begins: np.ndarray, ends: np.ndarray) -> pa.Table:
     """Return `TRACKLET_COLUMNS`; ``begins`` and ``ends`` (M,) are words for the ends of each part."""
-    n = len(who.names)
-    tracklet = tracklet_of(gathered, who.bird)
+    tracklet = tracklet_of(gathered, who)
     count = int(tracklet.max(initial=-1)) + 1
     order = np.lexsort((gathered.parts.first, tracklet))
     first = order[np.searchsorted(tracklet[order], np.arange(count))]
@@ -214,7 +220,7 @@ def tracklet_table(gathered: Gathered, who: Assigned, begins: np.ndarray, ends: 
     second = np.where(told, who.second[doubtful], NOBODY)
     columns = {
         "tracklet": pa.array(np.arange(1, count + 1, dtype=np.int32)),
-        "track_id": pa.array(np.where(told, bird + 1, n + 1 + np.arange(count)).astype(np.int32)),
+        "track_id": pa.array(track_of(gathered, who)[first].astype(np.int32)),
         "identity": words(bird, who.names),
         "p_identity": pa.array(least.astype(np.float32), mask=~told),
         "first_frame": pa.array(gathered.frames[gathered.parts.first[first]].astype(np.int32)),
