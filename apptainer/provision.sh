@@ -10,10 +10,9 @@ apt-get install -y -qq --no-install-recommends ca-certificates python3 python3-v
 
 wheel=$(find apptainer -maxdepth 1 -name 'detectron2-*.whl' | head -1)
 options=()
-[[ -d wheels ]] && options+=(--wheels wheels) # a folder of `setup.sh wheels`, for a build without a network
 [[ -n $wheel ]] && options+=(--detectron2 "$wheel")
 LEKTRACK_WITH_GPU=1 bash setup.sh install "${options[@]}"
 
 # Nothing is written into the image later: bytecode and compiled kernels are made now.
 .venv/bin/python -m compileall -q .venv backend gui segannot board || true # some packages bring files for other Pythons
-rm -rf /var/lib/apt/lists/* "${HOME:-/root}/.cache" wheels
+rm -rf /var/lib/apt/lists/* "${HOME:-/root}/.cache"

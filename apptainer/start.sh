@@ -9,6 +9,7 @@ bash start.sh --data FOLDER [OPTIONS]
   --data FOLDER        the project: everything Lektrack makes (made if it is not there)
   --state FOLDER       settings, job table, token; on a local disk (by default FOLDER-state beside the project)
   --videos FOLDER      where videos lie; may be given several times; bound read-only
+  --backup FOLDER      where backups go, on another disk; bound under the same path
   --host ADDRESS       127.0.0.1 (default): this machine only; 0.0.0.0: the whole network
   --port NUMBER        port of the web app (8501); services take the range of the settings (8880 to 8900)
   --image FILE         the image (lektrack.sif beside this script's folder; with docker its name, lektrack)
@@ -24,12 +25,13 @@ TEXT
 die() { echo "start.sh: error: $*" >&2; exit 2; }
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-data='' state='' host=127.0.0.1 port=8501 image='' name=lektrack engine=apptainer gpu='' dry=0 videos=()
+data='' state='' host=127.0.0.1 port=8501 image='' name=lektrack engine=apptainer gpu='' dry=0 videos=() backup=''
 while (($#)); do
   case $1 in
     --data) data=${2:?--data needs a folder}; shift ;;
     --state) state=${2:?--state needs a folder}; shift ;;
     --videos) videos+=("${2:?--videos needs a folder}"); shift ;;
+    --backup) backup=${2:?--backup needs a folder}; shift ;;
     --host) host=${2:?--host needs an address}; shift ;;
     --port) port=${2:?--port needs a number}; shift ;;
     --image) image=${2:?--image needs a file or name}; shift ;;
@@ -50,7 +52,7 @@ if ! [[ $port =~ ^[0-9]{1,5}$ ]] || ((port < 1 || port > 65535)); then die "--po
 [[ $gpu =~ ^(|yes|no)$ ]] || die "--gpu $gpu is not allowed: yes or no"
 data=$(realpath -m -- "$data")
 state=$(realpath -m -- "${state:-$data-state}")
-for folder in "$data" "$state" "${videos[@]}"; do
+for folder in "$data" "$state" "$backup" "${videos[@]}"; do
   [[ $folder != *[:,]* ]] || die "$folder: a folder that is bound must not have ':' or ',' in its name"
 done
 binds=("$data:/lektrack/data" "$state:/lektrack/state") inner=(--port "$port")
@@ -60,6 +62,11 @@ for folder in "${videos[@]}"; do
   binds+=("$folder:$folder:ro")
   inner+=(--videos "$folder")
 done
+if [[ -n $backup ]]; then
+  backup=$(realpath -m -- "$backup")
+  [[ -d $backup ]] || die "--backup $backup: no such folder"
+  binds+=("$backup:$backup")
+fi
 if [[ -z $gpu ]]; then
   gpu=no
   if [[ -e /proc/driver/nvidia/version ]] || command -v nvidia-smi >/dev/null; then gpu=yes; fi

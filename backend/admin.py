@@ -15,6 +15,7 @@ python -m backend.admin report --out report.txt
 
 import argparse
 import json
+import shlex
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -112,7 +113,7 @@ def restore(folder: Path, project: Path, state: Path) -> None:
 
     with _Bar() as bar:
         put_back(folder, project, state, bar.show)
-    print(f"restored; start it with LEKTRACK_STATE={state.absolute()} bash setup.sh start")
+    print(f"restored; start it with LEKTRACK_STATE={shlex.quote(str(state.absolute()))} bash setup.sh start")
 
 
 def clean(delete: list[str]) -> None:

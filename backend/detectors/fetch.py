@@ -95,7 +95,7 @@ def _download(url: str, file: IO[bytes], told: Callable[[int, int | None], None]
         why = getattr(error, "reason", None) or error
         raise InputError(
             f"{url} cannot be fetched ({why}); download it on a machine with a network, and take it over with: "
-            "python -m backend.admin weights add FILE"
+            ".venv/bin/python -m backend.admin weights add FILE"
         ) from None
     if total is not None and done < total:
         raise InputError(f"{url}: only {done} of {total} bytes came; try again")

@@ -30,7 +30,9 @@ def read_header(path: Path) -> WeightsHeader:
     """Return the header of a weights file; InputError where it is none of ours."""
     header = find_header(path)
     if header is None:
-        raise InputError(f"weights {path} do not say what they are; convert them: python -m backend.admin weights add")
+        raise InputError(
+            f"weights {path} do not say what they are; convert them: .venv/bin/python -m backend.admin weights add"
+        )
     try:
         return WeightsHeader(DetectorSettings.model_validate(header["settings"]), bool(header["backbone_only"]))
     except ValidationError as error:

@@ -128,7 +128,7 @@ def _checked_suffix(path: Path) -> Path:
     if path.suffix not in (".safetensors", ".pt"):
         raise InputError(
             f"{path} is not in a form that is read directly; "
-            f"python -m backend.admin weights add {path} makes one that is"
+            f".venv/bin/python -m backend.admin weights add {path} makes one that is"
         )
     return path
 

@@ -22,8 +22,8 @@ def general_model(project_folder: Path) -> Path:
             return path
     raise InputError(
         f"no model was chosen, and {folder} holds no weights that know the class {BIRD}; choose --model-dir, "
-        "or get some: python -m backend.admin weights fetch coco_resnet50 (needs a network), "
-        "or python -m backend.admin weights add FILE for a downloaded file"
+        "or get some: .venv/bin/python -m backend.admin weights fetch coco_resnet50 (needs a network), "
+        "or .venv/bin/python -m backend.admin weights add FILE for a downloaded file"
     )
 
 

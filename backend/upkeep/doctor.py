@@ -25,6 +25,7 @@ from backend.upkeep.trials import decode_a_clip, write_speed
 from backend.web.ports import listen
 from backend.web.token import token_path
 
+ADMIN = ".venv/bin/python -m backend.admin"  # as it is typed in Lektrack's folder
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - only looked at
 NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "ceph", "lustre")
 COMFORTABLE_BYTES = 50 * 1000**3  # detections and tracks of a season; see the admin's guide, disk
@@ -108,7 +109,7 @@ def state_files(state: Path) -> Iterator[Finding]:
     if not token.exists():
         yield note("token", "there is none yet", "the first start makes one")
     elif stat.S_IMODE(token.stat().st_mode) & 0o077 or token.stat().st_uid != os.geteuid():
-        yield bad("token", f"{token} can be read by others", "python -m backend.admin token rotate")
+        yield bad("token", f"{token} can be read by others", f"{ADMIN} token rotate")
     else:
         yield ok("token", f"in {token}, readable by its owner only")
     for broken in set_aside(state):
@@ -129,9 +130,9 @@ def folders(settings: Settings) -> Iterator[Finding]:
     free = shutil.disk_usage(project).free
     room = f"{project}: {as_bytes(free)} free, about {free / VIDEO_HOUR_BYTES:.0f} h of video"
     if free < RESERVE_BYTES:
-        yield bad("disk", room, "python -m backend.admin clean shows what can go")
+        yield bad("disk", room, f"{ADMIN} clean shows what can go")
     elif free < COMFORTABLE_BYTES:
-        yield note("disk", room, "python -m backend.admin clean shows what can go")
+        yield note("disk", room, f"{ADMIN} clean shows what can go")
     else:
         yield ok("disk", room)
     words = f"{as_bytes(speed)}/s written and flushed"
@@ -223,7 +224,7 @@ def weights(settings: Settings) -> Iterator[Finding]:
     good = list_weights(folder)
     for path in files:
         if path not in good:
-            yield note("weights", f"{path} is not usable", "python -m backend.admin weights add FILE checks weights")
+            yield note("weights", f"{path} is not usable", f"{ADMIN} weights add FILE checks weights")
     if good:
         yield ok("weights", f"{', '.join(path.stem for path in good)} in {folder}")
     elif not files:
@@ -264,7 +265,7 @@ def jobs(state: Path) -> Iterator[Finding]:
     failed = [job for job in table if job.state in (JobState.FAILED, JobState.LOST) and job.ended and job.ended > since]
     for job in failed[:5]:
         words = f"job {job.id} ({job.title}) {job.state}: {job.reason}"
-        yield note("jobs", words, f"python -m backend.jobs log {job.id}")
+        yield note("jobs", words, f".venv/bin/python -m backend.jobs log {job.id}")
     if not failed:
         yield ok("jobs", f"{len(table)} in the table, none failed in the last day")
 
@@ -283,6 +284,4 @@ def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
         yield from check()
     except Exception as error:  # the doctor must come to the end of its round
         words = f"{type(error).__name__}: {error}"
-        yield bad(
-            getattr(check, "__name__", "check").strip("<>"), words, "send what python -m backend.admin report writes"
-        )
+        yield bad(getattr(check, "__name__", "check").strip("<>"), words, f"send what {ADMIN} report writes")

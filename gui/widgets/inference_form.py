@@ -79,7 +79,7 @@ def choose_model() -> ModelOption | None:
     if not options:
         st.info(
             "There is no model yet. Train one, or ask your admin for general weights "
-            "(python -m backend.admin weights fetch coco_resnet50).",
+            "(.venv/bin/python -m backend.admin weights fetch coco_resnet50).",
             icon=":material/model_training:",
         )
         return None

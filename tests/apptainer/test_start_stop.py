@@ -51,6 +51,12 @@ def test_docker_and_podman_publish_on_the_asked_address_only(tmp_path: Path, eng
     assert text.endswith("lektrack --host 0.0.0.0 --port 8501")
 
 
+def test_a_backup_folder_can_be_written_under_its_own_path(tmp_path: Path):
+    (tmp_path / "backup").mkdir()
+    found = composed("--data", tmp_path / "data", "--backup", tmp_path / "backup")
+    assert f"{tmp_path}/backup:{tmp_path}/backup" in found
+
+
 def test_without_a_gpu_none_is_asked_for(tmp_path: Path):
     assert "--nv" not in composed("--data", tmp_path, "--gpu", "no")
 
@@ -64,6 +70,7 @@ def test_without_a_gpu_none_is_asked_for(tmp_path: Path):
         (["--data", "d", "--port", "8;id"], "--port 8;id is not allowed"),
         (["--data", "d", "--videos", "/not/there"], "--videos /not/there: no such folder"),
         (["--data", "a:b"], "must not have ':'"),
+        (["--data", "d", "--backup", "/not/there"], "--backup /not/there: no such folder"),
         (["--data", "d", "--engine", "lxc"], "--engine lxc is not known"),
         (["--data", "d", "--name", "a b"], "--name a b is not allowed"),
         (["--data", "d", "--gpu", "maybe"], "--gpu maybe is not allowed"),
@@ -117,3 +124,5 @@ def test_the_image_holds_every_room_that_runs():
     assert rooms <= listed
     assert {"setup.sh", "requirements.txt", "pyproject.toml"} <= listed
     assert all((ROOT / name).exists() for name in listed)
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert let_in == listed

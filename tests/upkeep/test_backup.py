@@ -133,7 +133,7 @@ def test_what_waited_or_was_at_work_is_not_started_in_the_copy(installation: Ins
 
 
 def test_a_backup_is_consistent_while_files_are_replaced_and_appended(installation: Installation, disk: Path):
-    end = threading.Event()
+    begun, end = threading.Event(), threading.Event()
     log, record = installation.project / "corrections" / "busy.jsonl", installation.project / "zones.json"
 
     def write() -> None:
@@ -145,10 +145,12 @@ def test_a_backup_is_consistent_while_files_are_replaced_and_appended(installati
                 for part in (f'{{"n": {number}, ', f'"pad": "{"y" * 5000}"}}\n'):
                     file.write(part)
                     file.flush()
+                begun.set()
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
+        assert begun.wait(60)
         folders = [back_up(disk, installation.state) for _ in range(3)]
     finally:
         end.set()
