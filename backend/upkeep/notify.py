@@ -3,6 +3,7 @@
 import json
 import smtplib
 import ssl
+import urllib.error
 import urllib.request
 from email.message import EmailMessage
 from pathlib import Path
@@ -16,12 +17,14 @@ PASSWORD_FILE = "smtp_password"  # noqa: S105 - in the state folder, mode 0600; 
 def notify(where: Notify, state: Path, subject: str, text: str) -> str:
     """Send ``text`` wherever the settings say; return what went wrong in one line, or an empty string."""
     problems = []
-    for wanted, send in ((where.email_to, _send_mail), (where.webhook_url, _call_webhook)):
+    mail, web = f"e-mail by {where.smtp_host}:{where.smtp_port}", "webhook"  # its address is a secret
+    for wanted, way, send in ((where.email_to, mail, _send_mail), (where.webhook_url, web, _call_webhook)):
         if wanted:
             try:
                 send(where, state, subject, text)
             except (OSError, smtplib.SMTPException, ValueError) as error:
-                problems.append(f"{send.__name__.removeprefix('_').replace('_', ' ')}: {error}")
+                reason = error.reason if type(error) is urllib.error.URLError else error
+                problems.append(f"{way}: {getattr(reason, 'strerror', None) or reason}")
     return " ".join("; ".join(problems).split())
 
 

@@ -80,7 +80,7 @@ def test_a_message_that_cannot_be_sent_is_written_down(installation: Installatio
         )
         assert report_if_over(installation.state) is not None
     problem = read_night(installation.state).notification_problem
-    assert "send mail: " in problem and "refused" in problem and "500" in problem
+    assert "e-mail by 127.0.0.1:" in problem and "refused" in problem and "500" in problem
 
 
 def test_a_password_that_others_can_read_is_not_used(installation: Installation):
