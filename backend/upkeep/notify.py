@@ -23,8 +23,7 @@ def notify(where: Notify, state: Path, subject: str, text: str) -> str:
             try:
                 send(where, state, subject, text)
             except (OSError, smtplib.SMTPException, ValueError) as error:
-                reason = error.reason if type(error) is urllib.error.URLError else error
-                problems.append(f"{way}: {getattr(reason, 'strerror', None) or reason}")
+                problems.append(f"{way}: {_in_words(error)}")
     return " ".join("; ".join(problems).split())
 
 
@@ -52,8 +51,18 @@ def _call_webhook(where: Notify, state: Path, subject: str, text: str) -> None:
     request = urllib.request.Request(  # noqa: S310 - the settings allow http and https only
         where.webhook_url, body, {"Content-Type": "application/json", "User-Agent": "lektrack"}
     )
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
-        answer.read(1024)
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+            answer.read(1024)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise ValueError(f"it answered {error.code} {error.reason}") from None
+    except urllib.error.URLError as error:
+        raise ValueError(_in_words(error.reason)) from None
+
+
+def _in_words(error: object) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _password(state: Path) -> str:
