@@ -32,6 +32,7 @@ from backend.tracking.doubts import doubt_table, expected_error, find_doubts
 from backend.tracking.duplicates import find_duplicates
 from backend.tracking.gathered import Gathered, gather_run
 from backend.tracking.linking import Linked, all_sweeps, count_birds, link
+from backend.tracking.linking_moves import NOBODY
 from backend.tracking.linking_open import link_open
 from backend.tracking.people import bird_names, constraints
 from backend.tracking.places import how_it_began, how_it_ended, with_zones
@@ -44,6 +45,7 @@ SCRIPT = "track"
 INFERENCE = "inference_output"
 STAGE_LIMIT_S = 900.0  # one chunk of stage 1, one sweep of stage 2
 MOST_BIRDS = 200
+LEAST_PROBABILITY = 0.5  # below, an identity is more likely wrong than right
 
 
 class TrackSettings(ScriptSettings):
@@ -58,6 +60,7 @@ class TrackSettings(ScriptSettings):
     no_corrections: bool
     appearance: Path | None
     no_appearance: bool
+    least_probability: float = Field(ge=0, le=1)
     seed: int = Field(ge=0, lt=2**63)
 
 
@@ -104,6 +107,12 @@ def parse(argv: Sequence[str]) -> TrackSettings:
     add("--no-corrections", action="store_true", help="as if nobody had corrected anything")
     add("--appearance", default=None, help="folder of the descriptors; by default the detections' folder")
     add("--no-appearance", action="store_true", help="go by motion alone")
+    add(
+        "--least-probability",
+        type=float,
+        default=LEAST_PROBABILITY,
+        help="a stretch with a less likely identity gets none: its bird counts as lost (default %(default)s)",
+    )
     add("--seed", type=int, default=0, help="of the search's random numbers; the same seed gives the same tracks")
     return parser.settings(TrackSettings, argv)
 
@@ -131,7 +140,7 @@ def inputs(settings: TrackSettings, run: DetectionsRun, log: Path, acts: Sequenc
 def chosen(settings: TrackSettings, run: DetectionsRun) -> dict[str, Any]:
     """Return the settings that decide the result, and what readers need to know of the video."""
     facts = run.facts
-    names = {"n_birds", "no_appearance", "seed"}
+    names = {"n_birds", "no_appearance", "least_probability", "seed"}
     return {
         **settings.model_dump(include=names),
         "appearance": str(settings.appearance or ""),
@@ -158,7 +167,7 @@ def find_identities(
         kept = np.arange(n_birds)
     names = bird_names(said.names, n_birds)
     who = assigned(linked, [names[k] for k in kept], lambda share: calibrated(share, kind))
-    who = told_by_people(who, said.known.pins)
+    who = likely(told_by_people(who, said.known.pins), settings.least_probability)
     progress.stage("writing", 4, limit_s=STAGE_LIMIT_S)
     size = run.facts.width, run.facts.height
     begins, ends = how_it_began(gathered, size), how_it_ended(gathered, size)
@@ -201,6 +210,18 @@ def told_by_people(who: Assigned, pins: np.ndarray) -> Assigned:
     """Return the same, certain where a person said who it is."""
     right = (pins >= 0) & (who.bird == pins)
     return replace(who, p=np.where(right, 1.0, who.p), p_second=np.where(right, 0.0, who.p_second))
+
+
+def likely(who: Assigned, least: float) -> Assigned:
+    """Return the same without identities of less than the probability ``least``; they are the next likely then."""
+    unsure = (who.bird >= 0) & (who.p < least)
+    return replace(
+        who,
+        bird=np.where(unsure, NOBODY, who.bird),
+        p=np.where(unsure, 0.0, who.p),
+        second=np.where(unsure, who.bird, who.second),
+        p_second=np.where(unsure, who.p, who.p_second),
+    )
 
 
 def write_birds(path: Path, linked: Linked, names: Sequence[str]) -> None:

@@ -100,6 +100,22 @@ def test_without_descriptors_it_still_runs(lek, tmp_path, capsys):
     assert figures(lek, tmp_path / "motion")["HOTA"] > 0.4
 
 
+def test_an_identity_that_is_not_likely_enough_is_not_given(lek, tmp_path):
+    arguments = ["--detections", str(lek / "inference_output/lek/night"), "--n-birds", str(BIRDS), "--no-appearance"]
+    least, lost = {}, {}
+    for wanted in ("0", "0.9"):
+        main([*arguments, "--out", str(tmp_path / wanted), "--least-probability", wanted])
+        tracks = open_tracks(tmp_path / wanted)
+        told = (tracks.identity != NONE) & (tracks.state == State.DETECTED)
+        least[wanted] = tracks.p_identity[told].min()
+        lost[wanted] = int((tracks.state == State.LOST).sum())
+        assert np.isnan(tracks.p_identity[tracks.identity == NONE]).all()
+    assert least["0"] < 0.9 <= least["0.9"]
+    assert lost["0.9"] > lost["0"]
+    unnamed = [row for row in read_doubts(tmp_path / "0.9").to_pylist() if max(row["tracks"]) > BIRDS]
+    assert unnamed and all(row["kind"] == "low_identity" for row in unnamed), "a person can still give them a name"
+
+
 def test_an_unknown_number_of_birds(lek, tmp_path):
     main(["--detections", str(lek / "inference_output/lek/night"), "--out", str(tmp_path / "open")])
     tracks = open_tracks(tmp_path / "open")
@@ -147,6 +163,7 @@ def test_corrections_hold_when_tracked_again(lek, tracked, tmp_path, capsys):
         (["--n-birds", "0"], "n-birds"),
         (["--n-birds", "many"], "n-birds"),
         (["--seed", "-1"], "seed"),
+        (["--least-probability", "1.5"], "least-probability"),
         (["--zones", "/no/such/zones.json"], "zones"),
         (["--detections", "/no/such/run"], "holds no detections"),
     ],
