@@ -5,7 +5,9 @@
 
 Pictures are asked for as the page asks, 1280 px wide, one at a time from a server in a process of its own: each frame
 after the other (with the next one asked for while the last one is looked at, as the page reads ahead, and without), and
-after jumps. Tracks: 20 birds, and 1,000 doubts; the run is opened as a board opens it, then doubts are answered.
+after jumps. Then the video gets its small copy, and the page's quick pictures are asked for as well. Tracks: 20 birds,
+and 1,000 doubts; the run is opened as a board opens it, then doubts are answered. ``--acts`` is a session of many hours
+in a row: each act with ten steps, five jumps, what the page asks for beside, and every fourth one undone.
 """
 
 import argparse
@@ -23,12 +25,13 @@ from backend.project.paths import Project
 from backend.tracking.schemas import DOUBT_COLUMNS, TRACKLET_COLUMNS, State
 from backend.tracking.tracks import Tracks, open_tracks
 from backend.video import VideoReader
-from backend.video.library import add_video
+from backend.video.library import add_video, get_video, open_video
+from backend.video.proxies import PROXY, inputs_of, make_proxy, proxy_folder
 from board.log import CorrectionsLog
 from board.opening import read_doubts_of
 from board.requests import ActRequest
 from board.session import Session
-from tests.board.boards import board_server, plain_table, write_tracked
+from tests.board.boards import board_server, plain_table, post, write_tracked
 from tests.videos import write_video
 from tests.web.servers import Server, running
 
@@ -66,17 +69,16 @@ def long_run(folder: Path, n_rows: int, n_frames: int | None = None) -> Tracks:
     return tracks
 
 
-def latency(server: Server, frames: list[int], rest_s: float = 0.0, ahead: int = 0) -> str:
+def latency(server: Server, frames: list[int], ahead: int = 0, query: str = f"width={WIDTH}") -> str:
     """Return p50 and p95 in ms of asking for pictures one after the other."""
     took = []
     for frame in frames:
         begun = time.perf_counter()
-        answer = server.ask_signed_in(path=f"/api/frames/{frame}?width={WIDTH}")
+        answer = server.ask_signed_in(path=f"/api/frames/{frame}?{query}")
         took.append(1000 * (time.perf_counter() - begun))
         assert answer.status == 200
         for k in range(ahead):
-            server.ask_signed_in(path=f"/api/frames/{frame + 1 + k}?width={WIDTH}")
-        time.sleep(rest_s)
+            server.ask_signed_in(path=f"/api/frames/{frame + 1 + k}?{query}")
     return f"{np.percentile(took, 50):.0f} | {np.percentile(took, 95):.0f}"
 
 
@@ -105,6 +107,59 @@ def pictures(video: Path | None, work: Path, more: int) -> None:
         latency(server, dice.integers(0, n, more).tolist())
         told = f"{begun / 2**20:.0f} MiB before, {process.memory_info().rss / 2**20:.0f} MiB after {more} pictures"
         print(f"\nmemory of the server (limit 2 GiB): {told}")
+
+    small_copy(project, slug, steps, jumps)
+
+
+def small_copy(project: Project, slug: str, steps: list[int], jumps: list[int]) -> None:
+    """Measure making the small copy, and pictures from it."""
+    record, folder = get_video(project, slug), proxy_folder(project, slug)
+    folder.mkdir(parents=True)
+    with open_video(project, slug) as reader:
+        begun, busy = time.perf_counter(), time.process_time()
+        manifest = make_proxy(folder, reader, inputs_of(record))
+        took, busy, n = time.perf_counter() - begun, time.process_time() - busy, len(reader)
+    share = manifest.files[PROXY].size / Path(record.path).stat().st_size
+    print(f"\nsmall copy: {1000 * took / n:.0f} ms a frame ({1000 * busy / n:.0f} ms of processor time), "
+          f"{100 * share:.0f} % of the video's size")  # fmt: skip
+    print("| pictures, with the small copy | p50 ms | p95 ms |\n|---|---|---|")
+    with running(board_server(project, video=slug)) as server:
+        print(f"| quick, after a jump | {latency(server, jumps, query='quick=1')} |")
+        print(f"| quick, playing on | {latency(server, steps, query='quick=1')} |", flush=True)
+
+
+def long_session(work: Path, acts: int) -> None:
+    """Measure the server's memory, files and threads over a session of ``acts`` acts."""
+    project = Project(work / "session" / "project")
+    project.root.mkdir(parents=True)
+    video = write_video(work / "session.mp4", 250, size=(960, 544), gop=50, picture=picture)
+    slug = add_video(project, video, [work])
+    long_run(project.track_output(slug, "tracks-a"), 0, 250)
+    dice = np.random.default_rng(3)
+    print("\n| acts | pictures | memory MiB | open files | threads |\n|---|---|---|---|---|")
+    with running(board_server(project, video=slug)) as server:
+        process, asked, version = psutil.Process(server.pid), 0, 0
+        for act in range(acts):
+            at = int(dice.integers(0, 239))
+            for frame in [*range(at, at + 10), *dice.integers(0, 250, 5).tolist()]:
+                assert server.ask_signed_in(path=f"/api/frames/{frame}?width={WIDTH}").status == 200
+                asked += 1
+            paths = ("state", "queue", "lanes", f"rows/0/{at + 10}", f"masks/{at}", f"loops/{act % 60 + 1}?width=440")
+            for path in paths:
+                assert server.ask_signed_in(path=f"/api/{path}").status == 200
+            if act % 4 == 3:
+                answer = post(server, "turn", way="undo", version=version)
+            else:
+                tracks = {"track": int(dice.integers(1, 11)), "other": int(dice.integers(11, 21))}
+                answer = post(server, "act", kind="swap", frame=at, to=at + 5, version=version, **tracks)
+            assert answer.status in (200, 400), answer.body
+            version = server.ask_signed_in(path="/api/pulse").json["version"]
+            if (act + 1) % max(1, acts // 10) == 0:
+                memory = process.memory_info().rss / 2**20
+                print(
+                    f"| {act + 1} | {asked} | {memory:.0f} | {process.num_fds()} | {process.num_threads()} |",
+                    flush=True,
+                )
 
 
 def answers(work: Path, n_rows: int) -> None:
@@ -144,10 +199,13 @@ def main() -> None:
     parser.add_argument("--video", type=Path, help="a video; by default one is made")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--pictures", type=int, default=300, help="asked for while memory is watched")
+    parser.add_argument("--acts", type=int, default=0, help="of a long session; 1000 are more than two hours of work")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         answers(Path(folder), given.rows)
         pictures(given.video, Path(folder), given.pictures)
+        if given.acts:
+            long_session(Path(folder), given.acts)
 
 
 if __name__ == "__main__":

@@ -19,12 +19,14 @@ from backend.video.shown import ShownFrames
 from backend.zones.model import Zones, read_zones, zones_path
 from board import doubts
 from board.log import CorrectionsLog
+from board.others import OtherVideos
 from board.pictures import Masks
 from board.session import Session
 
 GIB = 1024**3
 OWN_GIB = 0.75  # Python, tracks and decoder; the rest of what the server may take holds pictures
 QUICK_SHARE = 0.125  # of that, for small ones of the video's proxy
+OTHERS_SHARE = 0.125  # of that, for other videos beside it
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,7 @@ class Board:
     session: Session
     pictures: ShownFrames
     quick: ShownFrames | None  # small pictures for jumps and play, where the video has a proxy
+    others: OtherVideos
     masks: Masks
     zones: Zones | None
 
@@ -62,14 +65,17 @@ def opened_board(project: Project, folder: Path, memory_gb: float = 2.0, threads
         zones = zones_of(project, video)
         session = Session(tracks, read_doubts_of(folder, tracks, zones), CorrectionsLog(log_path))
         record, room = get_video(project, video), int((memory_gb - OWN_GIB) * GIB)
-        quick_room = int(room * QUICK_SHARE)
-        pictures = ShownFrames(lambda: open_video(project, video, threads=threads), room - quick_room)
+        quick_room, others_room = int(room * QUICK_SHARE), int(room * OTHERS_SHARE)
+        own_room = room - quick_room - others_room
+        pictures = ShownFrames(lambda: open_video(project, video, threads=threads), own_room)
         quick = _quick(project, record, len(pictures), quick_room)
+        others = OtherVideos(project, video, others_room)
         masks = Masks(_detections(project, video, str(manifest.inputs.get("detections_run", ""))))
         try:
-            yield Board(record.name, video, folder.name, session, pictures, quick, masks, zones)
+            yield Board(record.name, video, folder.name, session, pictures, quick, others, masks, zones)
         finally:
             pictures.close()
+            others.close()
             if quick is not None:
                 quick.close()
             session.close()

@@ -44,6 +44,7 @@ LEAST_WIDTH, MOST_WIDTH = 32, 8192
 AROUND_S = 1.5  # before and after a doubt, in its loop
 LOOP_SHAPE = 1.5  # width to height
 SHOWN_ACTS = 30
+KEPT = {"cache-control": "private, max-age=3600"}  # pictures do not change while a board is open
 MAX_LABELS = 255
 
 
@@ -62,6 +63,8 @@ class BoardApi:
             Route("/api/state", self._state),
             Route("/api/pulse", self._pulse),
             Route("/api/frames/{frame:int}", self._frame),
+            Route("/api/others", self._others),
+            Route("/api/others/{video}/frames/{frame:int}", self._other_frame),
             Route("/api/masks/{frame:int}", self._mask),
             Route("/api/rows/{first:int}/{last:int}", self._rows),
             Route("/api/lanes", self._lanes),
@@ -87,7 +90,17 @@ class BoardApi:
         crop = _crop(request, pictures.size)
         source = self._board.quick if quick and crop is None and self._board.quick is not None else pictures
         data = source.jpeg(frame, width, crop)
-        return Response(data, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
+        return Response(data, media_type="image/jpeg", headers=KEPT)
+
+    def _others(self, request: Request) -> Response:
+        return JSONResponse({"videos": self._board.others.listed()})
+
+    def _other_frame(self, request: Request) -> Response:
+        """Answer a frame of another video of the project, as for the board's own."""
+        wanted, quick = request.path_params, request.query_params.get("quick") == "1"
+        width = _number(request, "width", WIDTH if quick else MOST_WIDTH, LEAST_WIDTH, MOST_WIDTH)
+        data = self._board.others.jpeg(wanted["video"], wanted["frame"], width, quick)
+        return Response(data, media_type="image/jpeg", headers=KEPT)
 
     def _mask(self, request: Request) -> Response:
         """Answer x, y, width, height (uint32) of what is masked, then labels: detection ``k`` has the value k + 1."""
@@ -111,7 +124,7 @@ class BoardApi:
             for frame, data in loop(self._board.pictures, first, last, width, crop)
         ]
         return Response(b"".join(parts), media_type="application/octet-stream",
-                        headers={"cache-control": "private, max-age=3600"})  # fmt: skip
+                        headers=KEPT)  # fmt: skip
 
     # tracks
 

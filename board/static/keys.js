@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { acts, cancel, confirm, cycle, isAuditing, verdict } from "./acts.js";
 import { answer, step as stepCard, unsure } from "./cards.js";
 import { nextStretch } from "./lanes.js";
+import { focusPlayers, nextLayout } from "./players.js";
 import { showTab } from "./tabs.js";
 import { app, byId, element, goTo, lastFrame, say, set } from "./state.js";
 import { INTERPOLATED, LOST } from "./tracks.js";
@@ -62,7 +63,7 @@ const TABLE = [
   ["Bird", "link", "link: where did it come back?", "i", acts.link],
   ["Bird", "lost-here", "it is not seen here", "o", acts.lost],
   ["Bird", "no-bird", "this is not a bird", "delete", acts.not_a_bird],
-  ["Bird", "draw", "draw its box", "b", acts.draw],
+  ["Bird", "draw", "draw its mask or box", "b", acts.draw],
   ["Bird", "reviewed", "mark as reviewed", "r", acts.reviewed],
   ["Act", "do", "do what is shown", "enter", confirm],
   ["Act", "cancel", "leave it", "escape", cancel],
@@ -73,6 +74,8 @@ const TABLE = [
   ["Look", "names", "names", "shift+n", toggle("names")],
   ["Look", "trails", "trails", "t", toggle("trails")],
   ["Look", "zones", "zones", "z", toggle("zones")],
+  ["Look", "layout", "one to four pictures side by side", "v", nextLayout],
+  ["Look", "players", "choose what the pictures beside show", "shift+v", focusPlayers],
   ["Look", "in", "zoom in", "+", () => zoom(1.25)],
   ["Look", "out", "zoom out", "-", () => zoom(0.8)],
   ["Look", "fit", "whole picture", "0", fit],

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { app, byId, element, goTo, lastFrame, listen, set } from "./state.js";
 import { begin, player } from "../shared/frame.js";
 import { prefetch, usefulWidth } from "../shared/pictures.js";
+import { areHere, readAhead } from "./players.js";
 import * as view from "./view.js";
 import "./cards.js";
 import "./acts.js";
@@ -56,7 +57,13 @@ function history(server) {
   byId("agreement-part").hidden = !pairs.length;
 }
 
-player({ view, ahead: (way) => prefetch(app.frame, usefulWidth(view.scale()), way) });
+player({
+  view: { ...view, shownFrame: () => (areHere() ? view.shownFrame() : -1) },
+  ahead(way) {
+    prefetch(app.frame, usefulWidth(view.scale()), way);
+    readAhead(way);
+  },
+});
 byId("backward").addEventListener("click", () => set({ playing: app.playing < 0 ? 0 : -1 }));
 byId("speed").addEventListener("change", (event) => set({ speed: Number(event.target.value) }));
 byId("undo").addEventListener("click", () => api.turn("undo"));

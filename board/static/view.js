@@ -1,29 +1,26 @@
-// The picture with what is known of its birds: zoom, pan, choosing by click, drawing a box.
+// The picture with what is known of its birds: zoom, pan, choosing by click.
 
 import { app, byId, colourOf, listen, nameOf, set } from "./state.js";
 import { labelIn } from "../shared/masks.js";
-import * as pictures from "../shared/pictures.js";
-import { Viewport } from "../shared/viewport.js";
+import { Screen } from "./screen.js";
 import { INTERPOLATED, maskAt, maskPicture, rowsAt, seenAt } from "./tracks.js";
 
 const canvas = byId("view");
-const view = new Viewport(canvas, () => app.server.video);
+const screen = new Screen(canvas, () => ({ video: app.server.video, frame: app.frame, where: "" }), overlay);
+const { view } = screen;
 const TRAIL = 50; // frames
 
-const REST_MS = 120; // so long after a jump the exact frame is asked for, if nobody has jumped on
-let shown = { frame: -1, bitmap: null, exact: false };
-let wanted = "";
-let pull = null; // {x, y, moved, box}
-let boxDrawn = () => null;
+let pull = null; // {moved}
+let tool = null; // what the pointer does while a bird is drawn
 
 export const fit = () => view.fit();
 export const zoom = (factor) => view.zoom(factor);
 export const pan = (dx, dy) => view.pan(dx, dy);
 export const scale = () => view.scale;
-export const shownFrame = () => shown.frame;
+export const shownFrame = () => screen.frame;
 
-export function onBox(act) {
-  boxDrawn = act;
+export function drawWith(drawing) {
+  tool = drawing;
 }
 
 // The bird under a point: by mask where there is one, else the smallest box.
@@ -32,7 +29,7 @@ export function birdAt([x, y]) {
   const mask = maskAt(app.frame);
   if (mask) {
     const label = labelIn(mask, [x, y]);
-    const found = label && rows.find((each) => each.detection === label - 1);
+    const found = label && rows.find((each) => each.label === label);
     if (found) return found;
   }
   const area = ({ box }) => (box[2] - box[0]) * (box[3] - box[1]);
@@ -40,51 +37,11 @@ export function birdAt([x, y]) {
   return inside.sort((a, b) => area(a) - area(b))[0] ?? null;
 }
 
-function update() {
-  view.settle();
-  const width = pictures.usefulWidth(view.scale);
-  const key = `${app.frame} ${width}`;
-  if (key !== wanted) {
-    wanted = key;
-    load(app.frame, width, key);
-  }
-  draw();
-}
-
-async function load(frame, width, key) {
-  const early = pictures.here(frame, width);
-  if (early) show(frame, early, false);
-  try {
-    if (!early && width !== pictures.QUICK && app.server.video.quick) {
-      show(frame, await pictures.bitmap(frame, pictures.QUICK), false);
-      await new Promise((go) => setTimeout(go, REST_MS));
-      if (wanted !== key) return;
-    }
-    show(frame, await pictures.bitmap(frame, width), width !== pictures.QUICK);
-    if (!app.playing && wanted === key) pictures.prefetch(frame, width, 1);
-  } catch {
-    if (wanted === key) wanted = ""; // the next change or pulse tries again
-  }
-}
-
-function show(frame, bitmap, exact) {
-  if (frame !== app.frame) return;
-  shown = { frame, bitmap, exact };
-  draw();
-}
-
-function draw() {
-  canvas.dataset.shown = `${shown.frame} ${shown.exact ? "exact" : "quick"}`;
-  byId("quick").hidden = shown.exact || Boolean(app.playing) || !app.server.video.quick;
-  view.paint(shown.bitmap);
-  if (!shown.bitmap) return;
+function overlay({ frame, exact }) {
   const { paper } = view;
-  drawOverlay(paper, shown.frame, 1 / view.scale);
-  if (pull?.box) {
-    paper.strokeStyle = "#ffffff";
-    paper.lineWidth = 2 / view.scale;
-    paper.strokeRect(...asRect(pull.box));
-  }
+  byId("quick").hidden = exact || Boolean(app.playing) || !app.server.video.quick;
+  drawOverlay(paper, frame, 1 / view.scale);
+  if (app.drawing) tool.paint(paper, view.scale);
 }
 
 // What is switched on, in frame coordinates; ``px`` is the size of a screen px in them.
@@ -149,31 +106,25 @@ function words(paper, text, x, y, colour, px) {
   paper.fillText(text, x, y);
 }
 
-function asRect([a, b]) {
-  return [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.abs(a[0] - b[0]), Math.abs(a[1] - b[1])];
-}
-
 canvas.addEventListener("pointerdown", (event) => {
   canvas.setPointerCapture(event.pointerId);
-  pull = { x: event.clientX, y: event.clientY, moved: 0, box: app.drawing ? [view.toFrame(event), view.toFrame(event)] : null };
+  if (app.drawing && event.button !== 1) tool.down(event, view.toFrame(event));
+  else pull = { moved: 0 };
 });
 canvas.addEventListener("pointermove", (event) => {
-  if (!pull) return;
-  pull.moved += Math.abs(event.movementX) + Math.abs(event.movementY);
-  if (pull.box) pull.box[1] = view.toFrame(event);
-  else if (pull.moved > 4) view.pan(event.movementX, event.movementY);
-  set({});
+  if (pull) {
+    pull.moved += Math.abs(event.movementX) + Math.abs(event.movementY);
+    if (pull.moved > 4) view.pan(event.movementX, event.movementY);
+  } else if (app.drawing) tool.move(event, view.toFrame(event));
 });
 canvas.addEventListener("pointerup", (event) => {
   const done = pull;
   pull = null;
-  if (!app.server || !done) return;
-  if (done.box) {
-    const [x, y, width, height] = asRect(done.box);
-    if (width > 2 && height > 2) boxDrawn([x, y, x + width, y + height]);
-    set({ drawing: null });
-  } else if (done.moved <= 4) choose(birdAt(view.toFrame(event)), event.shiftKey);
+  if (!app.server) return;
+  if (!done && app.drawing) tool.up();
+  else if (done && done.moved <= 4 && !app.drawing) choose(birdAt(view.toFrame(event)), event.shiftKey);
 });
+canvas.addEventListener("contextmenu", (event) => app.drawing && event.preventDefault());
 
 function choose(found, second) {
   if (app.picking && found) {
@@ -187,8 +138,8 @@ function choose(found, second) {
 for (const input of document.querySelectorAll("#show input")) {
   input.addEventListener("change", () => set({ show: { ...app.show, [input.name]: input.checked } }));
 }
-listen(update);
 listen(() => {
+  screen.update();
   for (const input of document.querySelectorAll("#show input")) input.checked = app.show[input.name];
   canvas.dataset.tool = app.drawing ? "draw" : app.picking ? "pick" : "";
   const hint = app.drawing ? `Draw a box around ${app.drawing}` : app.picking ? app.picking.what : "";

@@ -9,6 +9,7 @@ import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import cv2
@@ -19,7 +20,7 @@ import pytest
 from backend.project.paths import Project
 from backend.tracking.acts import read_log
 from backend.video import VideoReader
-from backend.video.library import get_video, open_video
+from backend.video.library import add_video, get_video, open_video, update_video
 from backend.video.proxies import PROXY, inputs_of, make_proxy, proxy_folder
 from board.server import lanes, packed_rows
 from tests.board.boards import N_FRAMES, SIZE, board_server, box_of, post, state_of, tracked
@@ -63,6 +64,21 @@ def shown_by(server: Server, path: str) -> int | None:
     """Return the number that a picture of the server shows."""
     data = np.frombuffer(server.ask_signed_in(path=f"/api/{path}").body, np.uint8)
     return number_of(cv2.imdecode(data, cv2.IMREAD_COLOR))
+
+
+def test_other_cameras_are_listed_with_their_delay_and_shown_by_their_own_frames(project: Project) -> None:
+    other = write_video(project.root / "east.mp4", 20, size=(192, 128), picture=lambda k, size: barcode(500 + k, size))
+    began = datetime(2026, 5, 2, 5, tzinfo=UTC)
+    update_video(project, "lek", start_time=began)
+    add_video(project, other, [project.root], camera="east", start_time=began - timedelta(seconds=2.5))
+    with running(board_server(project)) as server:
+        (listed,) = server.ask_signed_in(path="/api/others").json["videos"]
+        expected = {"video": "east", "camera": "east", "late_s": -2.5, "frames": 20, "width": 192, "quick": False}
+        assert expected.items() <= listed.items()
+        assert [shown_by(server, f"others/east/frames/{frame}") for frame in (7, 19, 0)] == [507, 519, 500]
+        assert shown_by(server, "others/east/frames/7?quick=1") == 507  # it has no small copy
+        for path in ("others/east/frames/20", "others/west/frames/0", "others/..%2Flek/frames/0"):
+            assert server.ask_signed_in(path=f"/api/{path}").status in (400, 404)
 
 
 def test_a_part_of_a_picture_can_be_asked_for(server: Server) -> None:

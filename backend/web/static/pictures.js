@@ -8,22 +8,23 @@ const AHEAD = 8; // frames fetched before they are shown
 const PLAYED_WIDTH = 960;
 export const QUICK = 0; // stands for a width: the small picture of a video's proxy
 
-const bitmaps = new Map(); // "frame width" -> {promise, bitmap, bytes}
+const bitmaps = new Map(); // "where frame width" -> {promise, bitmap, bytes}
 let held = 0;
 let waiting = 0;
 
 // Widths come in steps, so that zooming a little fetches nothing. A picture that stands still is as sharp as the screen
 // can show it; one that plays is small.
-export function usefulWidth(scale) {
-  if (app.playing && app.server.video.quick) return QUICK;
-  const full = app.server.video.width;
+export function usefulWidth(scale, video = app.server.video) {
+  if (app.playing && video.quick) return QUICK;
+  const full = video.width;
   const wanted = full * scale * devicePixelRatio;
   if (app.playing) return Math.min(full, PLAYED_WIDTH, Math.ceil(wanted / 320) * 320);
   return wanted > 0.75 * full ? full : Math.min(full, Math.ceil(wanted / 320) * 320);
 }
 
-export function bitmap(frame, width) {
-  const key = `${frame} ${width}`;
+// ``where`` is the path of another video than the page's own.
+export function bitmap(frame, width, where = "") {
+  const key = `${where} ${frame} ${width}`;
   const kept = bitmaps.get(key);
   if (kept) {
     bitmaps.delete(key);
@@ -33,7 +34,7 @@ export function bitmap(frame, width) {
   const entry = { bytes: 0, bitmap: null };
   waiting += 1;
   entry.promise = server
-    .bitmap(`frames/${frame}?${width === QUICK ? "quick=1" : `width=${width}`}`)
+    .bitmap(`${where}frames/${frame}?${width === QUICK ? "quick=1" : `width=${width}`}`)
     .then((made) => {
       entry.bytes = 4 * made.width * made.height;
       entry.bitmap = made;
@@ -48,18 +49,18 @@ export function bitmap(frame, width) {
 }
 
 // The best picture of a frame that is here already.
-export function here(frame, width) {
-  const exact = bitmaps.get(`${frame} ${width}`)?.bitmap;
+export function here(frame, width, where = "") {
+  const exact = bitmaps.get(`${where} ${frame} ${width}`)?.bitmap;
   if (exact) return exact;
-  for (const [key, entry] of bitmaps) if (entry.bitmap && key.startsWith(`${frame} `)) return entry.bitmap;
+  for (const [key, entry] of bitmaps) if (entry.bitmap && key.startsWith(`${where} ${frame} `)) return entry.bitmap;
   return null;
 }
 
-export function prefetch(frame, width, step) {
+export function prefetch(frame, width, step, where = "", last = lastFrame()) {
   for (let k = 1; k <= AHEAD && waiting < AHEAD; k++) {
     const next = frame + k * step;
-    if (next < 0 || next > lastFrame()) return;
-    bitmap(next, width).catch(() => null);
+    if (next < 0 || next > last) return;
+    bitmap(next, width, where).catch(() => null);
   }
 }
 
