@@ -1,17 +1,16 @@
 #!/usr/bin/env bash
 # Runs in the container: the first start makes settings and the sample project, every start the web app.
-# Folders are bound by start.sh: /lektrack/data (project), /lektrack/state (settings, jobs, token); videos where they lie.
+# Folders are bound by start.sh: /lektrack/data (project), /lektrack/state (settings, jobs, token), /lektrack/cache
+# (compiled kernels, for every command: the image cannot be written); videos where they lie.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-export LEKTRACK_STATE=/lektrack/state
-export XDG_CACHE_HOME=/lektrack/data/.cache/home MPLCONFIGDIR=/lektrack/data/.cache/matplotlib
-export PYTHONDONTWRITEBYTECODE=1
-[[ -w /lektrack/data && -w /lektrack/state ]] || {
-  echo "lektrack: error: /lektrack/data and /lektrack/state must be bound to folders that this user can write" >&2
-  exit 2
-}
-mkdir -p "$XDG_CACHE_HOME" "$MPLCONFIGDIR"
+for folder in data state cache; do
+  [[ -w /lektrack/$folder ]] || {
+    echo "lektrack: error: /lektrack/$folder must be bound to a folder that this user can write" >&2
+    exit 2
+  }
+done
 
 python=.venv/bin/python
 "$python" -m backend.admin init --project /lektrack/data "$@"

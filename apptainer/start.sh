@@ -55,7 +55,7 @@ state=$(realpath -m -- "${state:-$data-state}")
 for folder in "$data" "$state" "$backup" "${videos[@]}"; do
   [[ $folder != *[:,]* ]] || die "$folder: a folder that is bound must not have ':' or ',' in its name"
 done
-binds=("$data:/lektrack/data" "$state:/lektrack/state") inner=(--port "$port")
+binds=("$data:/lektrack/data" "$state:/lektrack/state" "$state/cache:/lektrack/cache") inner=(--port "$port")
 for folder in "${videos[@]}"; do
   folder=$(realpath -m -- "$folder")
   [[ -d $folder ]] || die "--videos $folder: no such folder"
@@ -101,7 +101,7 @@ if ((dry)); then
   exit 0
 fi
 command -v "$engine" >/dev/null || die "$engine is not installed"
-mkdir -p "$data" "$state"
+mkdir -p "$data" "$state/cache"
 chmod 700 "$state"
 rm -f "$state/app.json" # of a start that was killed
 "${command[@]}"

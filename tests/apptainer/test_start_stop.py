@@ -34,6 +34,7 @@ def test_apptainer_gets_the_folders_and_the_inner_script_the_rest(tmp_path: Path
     assert found == [
         *("apptainer", "instance", "start", "--no-home", "--cleanenv", "--nv"),
         *("--bind", f"{tmp_path}/data:/lektrack/data", "--bind", f"{tmp_path}/data-state:/lektrack/state"),
+        *("--bind", f"{tmp_path}/data-state/cache:/lektrack/cache"),
         *("--bind", f"{videos}:{videos}:ro"),
         *("x.sif", "lektrack", "--host", "127.0.0.1", "--port", "9000", "--videos", str(videos)),
     ]
