@@ -24,8 +24,8 @@ from backend.project.locks import output_lock
 from backend.project.manifest import Manifest, begin_manifest, finished_file, now
 from backend.tracking.appearance_files import appearance_file, write_appearance
 from backend.tracking.appearance_making import Colour, Learnt, NothingToLearn, sampled
+from backend.tracking.video_of_run import open_video_of
 from backend.video import VideoReader
-from backend.video.index import load_index
 
 SCRIPT, MANIFEST = "describe", "appearance.manifest.json"
 
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> None:
     if not run.complete:
         raise InputError(f"{run.folder}: inference did not finish; run it again")
     folder = (settings.out or run.folder).resolve()
-    with output_lock(folder), open_source(settings, run) as reader, Progress() as progress:
+    with output_lock(folder), open_video_of(run, settings.video_path) as reader, Progress() as progress:
         manifest = begin(settings, run, folder)
         if manifest.complete:
             print(f"{folder}: was there already, nothing to do")
@@ -91,22 +91,6 @@ def parse(argv: Sequence[str]) -> DescribeSettings:
     add("--gpu-id", default="cpu", help="GPU of the network by number, for --kind learnt, or cpu (default)")
     add("--if-possible", action="store_true", help="where there is nothing to learn from, end well")
     return parser.settings(DescribeSettings, argv)
-
-
-def open_source(settings: DescribeSettings, run: DetectionsRun) -> VideoReader:
-    """Open the video that the detections are of; InputError if it is not there or is another one."""
-    path = settings.video_path or Path(run.manifest.inputs.get("video_path", ""))
-    if not path.is_file():
-        raise InputError(f"the video {path} is not there; say where it is with --video-path")
-    index = load_index(path)
-    expected = run.manifest.inputs.get("video_identity")
-    if expected is not None and index.identity != expected:
-        raise InputError(f"{path} is not the video that was looked at (its content differs)")
-    reader = VideoReader(path, index=index)
-    if reader.size != (run.facts.width, run.facts.height) or len(reader) < run.facts.frame_end:
-        reader.close()
-        raise InputError(f"{path} is not the video that was looked at (its size or length differs)")
-    return reader
 
 
 def begin(settings: DescribeSettings, run: DetectionsRun, folder: Path) -> Manifest:

@@ -12,7 +12,7 @@ that people made of earlier tracks of the same detections are kept: their names 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -27,6 +27,7 @@ from backend.project.manifest import begin_manifest, file_identity, finished_fil
 from backend.project.paths import Project, check_name
 from backend.tracking.acts import Act, read_log
 from backend.tracking.calibration import DESCRIBED, MOTION_ONLY, OPEN, calibrated
+from backend.tracking.camera_motion import camera_motion, write_camera_motion
 from backend.tracking.corrections import replay
 from backend.tracking.doubts import doubt_table, expected_error, find_doubts
 from backend.tracking.duplicates import find_duplicates
@@ -37,8 +38,9 @@ from backend.tracking.linking_open import link_open
 from backend.tracking.people import bird_names, constraints
 from backend.tracking.places import how_it_began, how_it_ended, with_zones
 from backend.tracking.result import Assigned, assigned, track_rows, tracklet_table
-from backend.tracking.schemas import BIRDS, DOUBTS, FRAMES, SUMMARY, TRACKLETS, TRACKS
+from backend.tracking.schemas import BIRDS, CAMERA, DOUBTS, FRAMES, SUMMARY, TRACKLETS, TRACKS
 from backend.tracking.tracks import corrections_path, write_table, write_tracks
+from backend.tracking.video_of_run import open_video_of
 from backend.zones.model import read_zones
 
 SCRIPT = "track"
@@ -60,6 +62,8 @@ class TrackSettings(ScriptSettings):
     no_corrections: bool
     appearance: Path | None
     no_appearance: bool
+    camera_motion: Literal["off", "estimate"]
+    video_path: Path | None
     least_probability: float = Field(ge=0, le=1)
     seed: int = Field(ge=0, lt=2**63)
 
@@ -80,14 +84,15 @@ def main(argv: list[str]) -> None:
             print(f"{out}: these tracks are there already, nothing to do")
             return
         manifest.write(out)
+        motion = None if settings.camera_motion == "off" else how_the_camera_moved(settings, run, out, progress)
         progress.stage("following birds", run.facts.frame_end - run.facts.frame_start, limit_s=STAGE_LIMIT_S)
         appearance = None if settings.no_appearance else settings.appearance or run.folder
-        gathered = gather_run(run, appearance, progress.update)
+        gathered = gather_run(run, appearance, progress.update, motion)
         if zones is not None:
             gathered = with_zones(gathered, zones)
         facts = find_identities(settings, run, gathered, acts, out, progress)
         manifest.counts = facts["counts"]
-        names = [name for name in (TRACKS, TRACKLETS, DOUBTS, FRAMES, BIRDS, SUMMARY) if (out / name).exists()]
+        names = [name for name in (TRACKS, TRACKLETS, DOUBTS, FRAMES, BIRDS, CAMERA, SUMMARY) if (out / name).exists()]
         manifest.files = {name: finished_file(out / name) for name in names}
         manifest.complete, manifest.finished = True, now()
         manifest.write(out)
@@ -107,6 +112,8 @@ def parse(argv: Sequence[str]) -> TrackSettings:
     add("--no-corrections", action="store_true", help="as if nobody had corrected anything")
     add("--appearance", default=None, help="folder of the descriptors; by default the detections' folder")
     add("--no-appearance", action="store_true", help="go by motion alone")
+    add("--camera-motion", default="off", help="off (default), or estimate: find in the video how the camera moved")
+    add("--video-path", default=None, help="the video, if it was moved since; for --camera-motion")
     add(
         "--least-probability",
         type=float,
@@ -140,12 +147,22 @@ def inputs(settings: TrackSettings, run: DetectionsRun, log: Path, acts: Sequenc
 def chosen(settings: TrackSettings, run: DetectionsRun) -> dict[str, Any]:
     """Return the settings that decide the result, and what readers need to know of the video."""
     facts = run.facts
-    names = {"n_birds", "no_appearance", "least_probability", "seed"}
+    names = {"n_birds", "no_appearance", "camera_motion", "least_probability", "seed"}
     return {
         **settings.model_dump(include=names),
         "appearance": str(settings.appearance or ""),
         **{"video": facts.video, "width": facts.width, "height": facts.height, "fps": facts.fps},
     }
+
+
+def how_the_camera_moved(settings: TrackSettings, run: DetectionsRun, out: Path, progress: Progress) -> np.ndarray:
+    """Estimate the motion of the camera, (F, 6) for each frame, and write it to ``camera.parquet``."""
+    frames = run.frames().frame
+    with open_video_of(run, settings.video_path) as reader:
+        progress.stage("looking how the camera moved", len(frames), limit_s=STAGE_LIMIT_S)
+        motion = camera_motion(run, reader, progress.update)
+    write_camera_motion(out / CAMERA, frames, motion)
+    return motion
 
 
 def find_identities(

@@ -54,12 +54,15 @@ class Gathered:
 
 
 def gather_run(
-    run: DetectionsRun, appearance: Path | None, report: Callable[[int], None] = lambda done: None
+    run: DetectionsRun,
+    appearance: Path | None,
+    report: Callable[[int], None] = lambda done: None,
+    motion: np.ndarray | None = None,
 ) -> Gathered:
     """Follow the birds of a run chunk by chunk (stage 1) and return what stage 2 works on.
 
     ``appearance`` is the folder with the descriptors (`appearance_files`), None to go by motion alone; ``report`` is
-    told the frames that are done.
+    told the frames that are done; ``motion`` (F, 6) is what the camera did (`camera_motion`), None: it stood still.
 
     Raises
     ------
@@ -77,7 +80,7 @@ def gather_run(
             rules = usual_rules(run.facts.height, frame_s, widths)
             described = appearance is not None and (appearance / appearance_file(part.chunk)).exists()
             follower = Follower(rules if described else rules._replace(margin=ALONE_MARGIN))
-        followed = follower.follow(chunk_of(part))
+        followed = follower.follow(chunk_of(part, None if motion is None else motion[done : done + len(part.seen)]))
         columns.append(_columns(part, followed, done, appearance))
         endings.append(followed.endings)
         done += len(part.seen)

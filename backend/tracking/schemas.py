@@ -5,7 +5,7 @@ from enum import IntEnum, StrEnum
 import pyarrow as pa
 
 TRACKS, TRACKLETS, DOUBTS, FRAMES = "tracks.parquet", "tracklets.parquet", "doubts.parquet", "frames.parquet"
-BIRDS, SUMMARY = "birds.npz", "summary.json"
+BIRDS, CAMERA, SUMMARY = "birds.npz", "camera.parquet", "summary.json"
 
 
 class State(IntEnum):
@@ -83,5 +83,13 @@ FRAME_COLUMNS = pa.schema(
     [
         pa.field("frame", pa.int32(), nullable=False),
         pa.field("time_s", pa.float64(), nullable=False),  # from the video's pts
+    ]
+)
+
+# What the camera did since the frame before: a still point at x, y is now at x' = a x + b y + c, y' = d x + e y + f.
+CAMERA_COLUMNS = pa.schema(
+    [
+        pa.field("frame", pa.int32(), nullable=False),
+        *(pa.field(name, pa.float64(), nullable=False) for name in "abcdef"),
     ]
 )

@@ -10,6 +10,7 @@ from gui.widgets.track_form import (
     DESCRIBE,
     KIND,
     choose_birds,
+    choose_camera,
     choose_description,
     choose_detections,
     choose_zones,
@@ -31,10 +32,11 @@ def new() -> None:
             birds = choose_birds()
             zones = choose_zones(runs)
             describe = choose_description()
+            camera_moves = choose_camera()
             name = st.text_input("Name of the tracks", placeholder="as the detections", max_chars=60).strip()
             if st.button("Start", type="primary", icon=":material/timeline:"):
                 with refusals():
-                    submit_tracking(runs, birds, zones, name, describe)
+                    submit_tracking(runs, birds, zones, name, describe, camera_moves)
                     st.rerun()
     with right:
         live(newest_jobs, busy=bool(at_work()))

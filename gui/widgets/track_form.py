@@ -64,13 +64,23 @@ def choose_description() -> bool:
     )
 
 
+def choose_camera() -> bool:
+    """Let the user say whether the camera moves."""
+    return st.toggle(
+        "The camera shakes or moves",
+        help="For a pole in the wind, or a camera that is turned. What the camera did is then found in the video, from "
+        "the ground around the birds, so that a jolt is not taken for birds that jump. Reads the whole video once; "
+        "not needed where the camera stands still.",
+    )
+
+
 def submit_tracking(
-    runs: list[RunRecord], birds: int | None, zones: dict[str, Path], name: str, describe: bool
+    runs: list[RunRecord], birds: int | None, zones: dict[str, Path], name: str, describe: bool, camera_moves: bool
 ) -> None:
     """Queue the jobs of each run."""
     for run in runs:
         out = project().track_output(run.video, name or run.name)
-        submit_track_jobs(run.video, run.video, run.folder, out, birds, zones.get(run.video), describe)
+        submit_track_jobs(run.video, run.video, run.folder, out, birds, zones.get(run.video), describe, camera_moves)
 
 
 def submit_track_jobs(
@@ -81,6 +91,7 @@ def submit_track_jobs(
     birds: int | None = None,
     zones: Path | None = None,
     describe: bool = True,
+    camera_moves: bool = False,
     after: Job | None = None,
 ) -> list[Job]:
     """Queue the tracking of one detections run, before it with ``describe`` its description; return the jobs.
@@ -90,6 +101,7 @@ def submit_track_jobs(
     command = ["-m", "backend.track", "--detections", str(detections), "--out", str(out)]
     command += [] if birds is None else ["--n-birds", str(birds)]
     command += [] if zones is None else ["--zones", str(zones)]
+    command += ["--camera-motion", "estimate"] if camera_moves else []
     before, jobs = after, []
     described = detections / DESCRIPTION
     if describe:
