@@ -12,9 +12,11 @@ from backend.masks.colours import colour_of
 from backend.project.errors import InputError
 from backend.project.manifest import read_manifest
 from backend.project.paths import Project
+from backend.tracking.effects import effects, zone_of_rows
 from backend.tracking.schemas import STATE_NAMES, SUMMARY, State
 from backend.tracking.tracks import NONE, Tracks, read_doubts
 from backend.video import VideoReader
+from backend.zones.model import Zones
 
 BINS = 600  # of lanes and counts: more cannot be told apart
 MOST = 0.8  # of the expected error, which the first doubts would remove
@@ -102,16 +104,20 @@ def counts(tracks: Tracks) -> tuple[np.ndarray, np.ndarray]:
     return tracks.times[np.searchsorted(place, np.arange(bins))], np.bincount(place[at], minlength=bins) / frames
 
 
-def doubt_rows(folder: Path, tracks: Tracks) -> list[dict]:
-    """Return the doubts of a run in their order, with names and times for people and the cost in bird-seconds."""
+def doubt_rows(folder: Path, tracks: Tracks, zones: Zones | None = None) -> list[dict]:
+    """Return the doubts of a run with names and times for people, those first that would change most.
+
+    ``cost_s`` is the effect on the statistics of ``zones`` (`effects`); without zones on bird-time.
+    """
     name_of = {track: tracks.names[code] for code, track in enumerate(tracks.track_of_name)}
+    table = read_doubts(folder)
+    costs = effects(tracks, table, None if zones is None else zone_of_rows(tracks, zones))
     found = []
-    for row in read_doubts(folder).to_pylist():
+    for row, cost in zip(table.to_pylist(), costs.tolist(), strict=True):
         start, until = _time(tracks, row["from_frame"]), _time(tracks, row["until_frame"])
         birds = [name_of.get(track, f"track {track}") for track in row["tracks"]]
-        cost = row["p_error"] * (until - start) * len(birds)
         found.append({**row, "birds": birds, "at_s": start, "lasts_s": until - start, "cost_s": cost})
-    return found
+    return sorted(found, key=lambda row: (-row["cost_s"], row["from_frame"]))
 
 
 def worth_removing(costs: list[float]) -> int:

@@ -5,9 +5,11 @@ from pathlib import Path
 from backend.jobs import Job, JobSpec
 from backend.jobs.states import Slot
 from backend.project.errors import InputError
+from backend.project.manifest import Manifest
 from backend.project.paths import slug
 from backend.tracking.tracks import track_manifest
-from backend.video.library import VideoRecord
+from backend.video.library import VideoRecord, get_video
+from backend.zones.model import zones_path
 from gui.widgets.context import active_jobs, project, submit
 
 BOARD = "board"
@@ -41,8 +43,9 @@ def start_board(folder: Path) -> Job:
 
 
 def track_again(folder: Path) -> Job:
-    """Queue tracking of the same detections with the corrections; the run gets a name of its own."""
-    video, detections = folder.parent.name, str(track_manifest(folder).inputs["detections_run"])
+    """Queue tracking of the same detections, told the same, with the corrections; the run gets a name of its own."""
+    video, manifest = folder.parent.name, track_manifest(folder)
+    detections = str(manifest.inputs["detections_run"])
     source = project().inference_output(video, detections)
     if not source.is_dir():
         raise InputError(f"the detections of {folder.name} are gone ({source}); they cannot be tracked again")
@@ -50,7 +53,7 @@ def track_again(folder: Path) -> Job:
     while project().track_output(video, f"{detections}-corrected-{number}").exists():
         number += 1
     output = project().track_output(video, f"{detections}-corrected-{number}")
-    command = ("-m", "backend.track", "--detections", str(source), "--run", output.name)
+    command = ("-m", "backend.track", "--detections", str(source), "--run", output.name, *_told(video, manifest))
     return submit(
         JobSpec(
             kind="track",
@@ -61,6 +64,20 @@ def track_again(folder: Path) -> Job:
             videos=(video,),
         )
     )
+
+
+def _told(video: str, manifest: Manifest) -> list[str]:
+    """Return the options that a track run was made with; the zones are those that the camera has now."""
+    settings, options = manifest.settings, []
+    for name in ("n_birds", "seed", "camera_motion", "least_probability", "appearance"):
+        if settings.get(name) not in (None, ""):
+            options += [f"--{name.replace('_', '-')}", str(settings[name])]
+    if settings.get("no_appearance"):
+        options.append("--no-appearance")
+    zones = zones_path(project(), get_video(project(), video).camera or video)
+    if manifest.inputs.get("zones") and zones.is_file():
+        options += ["--zones", str(zones)]
+    return options
 
 
 def export(folder: Path, formats: list[str]) -> Job:

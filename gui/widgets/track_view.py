@@ -6,6 +6,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from backend.tracking.acts import active, read_log
 from backend.tracking.tracks import open_tracks
 from backend.tracking.views import (
     TrackRun,
@@ -18,8 +19,12 @@ from backend.tracking.views import (
     worth_removing,
 )
 from backend.video.library import VideoRecord, index_cache
+from backend.zones.model import Zones
+from board.opening import zones_of
+from board.summary import log_of
 from gui.steps import BY_KEY
 from gui.widgets.context import project, refusals
+from gui.widgets.correct_jobs import track_again
 
 STATES = ["seen", "interpolated", "lost"]
 COLOURS = ["#2a9d8f", "#e9c46a", "#b8b8b8"]
@@ -35,9 +40,11 @@ def show_tracks(record: VideoRecord) -> None:
     run = st.selectbox("Tracks", runs, format_func=lambda run: run.name)
     key = (str(run.folder), run.started.isoformat())
     with refusals():
-        rows = doubts(*key)
+        zones = zones_of(project(), record.slug)
+        rows = doubts(*key, None if zones is None else zones.version, zones)
         with refusals():
             show_worth(run, rows)
+            show_corrections(run)
         show_lanes(run, key, rows)
         pictures, table = st.columns([0.5, 0.5], gap="large")
         with table:
@@ -66,6 +73,24 @@ def show_worth(run: TrackRun, rows: list[dict]) -> None:
             st.page_link(st.session_state["pages"]["correct"], label=step.title, icon=step.icon)
         else:
             st.button(step.title, icon=step.icon, disabled=True, width="stretch", help="Not part of this version yet.")
+
+
+def show_corrections(run: TrackRun) -> None:
+    """Say what people corrected in the birds of these detections, and offer to track again with it."""
+    made = len(active(read_log(log_of(run.folder))))
+    if not made:
+        return
+    used = read_summary(run.folder)["corrections"]
+    words = f"{made} corrections were made of these detections"
+    words += ", and tracking has kept them. " if used == made else f"; this tracking knew {used or 'none'} of them. "
+    text, button = st.columns([0.75, 0.25], vertical_alignment="center")
+    text.info(
+        words + "All of this page shows what tracking found by itself; the board, statistics and exports correct it."
+    )
+    if button.button("Track again with corrections", icon=":material/replay:", width="stretch"):
+        with refusals():
+            track_again(run.folder)
+            st.toast("Queued; see New.")
 
 
 def show_lanes(run: TrackRun, key: tuple[str, str], rows: list[dict]) -> None:
@@ -109,8 +134,10 @@ def show_doubts(rows: list[dict]) -> dict | None:
             "at, s": [round(row["at_s"], 1) for row in rows],
             "wrong, %": [round(100 * row["p_error"]) for row in rows],
             "for, s": [round(row["lasts_s"], 1) for row in rows],
+            "effect, s": [round(row["cost_s"], 1) for row in rows],
         }
     )
+    st.caption("Effect: bird-time that would be booked into a wrong zone (without zones: to a wrong bird), on average.")
     picked = st.dataframe(table, hide_index=True, height=420, on_select="rerun", selection_mode="single-row")
     places = picked.selection.rows
     return rows[places[0]] if places else rows[0]
@@ -139,9 +166,9 @@ def opened(folder: str, started: str):
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
-def doubts(folder: str, started: str) -> list[dict]:
-    """Return `doubt_rows`."""
-    return doubt_rows(Path(folder), opened(folder, started))
+def doubts(folder: str, started: str, version: int | None, _zones: Zones | None) -> list[dict]:
+    """Return `doubt_rows`; ``version`` is that of the zones."""
+    return doubt_rows(Path(folder), opened(folder, started), _zones)
 
 
 @st.cache_data(max_entries=4, show_spinner=False)

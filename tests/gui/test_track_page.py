@@ -5,12 +5,19 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from backend.jobs import JobStore
 from backend.project.atomic import atomic_json
+from backend.project.manifest import read_manifest
 from backend.project.paths import Project
 from backend.project.settings import Settings, save_settings
 from backend.tracking.schemas import SUMMARY
+from backend.tracking.tracks import open_tracks
+from backend.tracking.views import doubt_rows
+from backend.zones.model import parse_zones
+from board.opening import opened_board
+from board.requests import ActRequest
 from gui.widgets.context import job_store
-from tests.board.boards import small_project
+from tests.board.boards import SIZE, small_project
 
 APP = Path(__file__).parents[2] / "gui" / "app.py"
 
@@ -43,8 +50,52 @@ def test_a_run_without_its_summary_is_shown_with_one_line_about_it(project: Proj
 
 
 def test_what_a_result_is_worth_is_said_in_plain_words(project: Project) -> None:
-    facts = {"birds": 3, "described": True, "expected_error": 0.021, "corrections_that_do_not_apply": []}
+    facts = {
+        "corrections": 0,
+        "birds": 3,
+        "described": True,
+        "expected_error": 0.021,
+        "corrections_that_do_not_apply": [],
+    }
     atomic_json(project.track_output("lek", "tracks-a") / SUMMARY, facts)
     app = results()
     assert not app.exception and not app.error
     assert any("3 birds. Expected identity error 2.1 % of bird-time" in text.value for text in app.markdown)
+    assert not app.info
+
+
+def test_corrections_are_told_and_tracking_again_keeps_what_tracking_was_told(project: Project) -> None:
+    folder = project.track_output("lek", "tracks-a")
+    atomic_json(folder / SUMMARY, {"birds": 3, "described": True, "expected_error": 0.02, "corrections": 0,
+                                   "corrections_that_do_not_apply": []})  # fmt: skip
+    manifest = read_manifest(folder)
+    manifest.settings |= {"n_birds": 3, "camera_motion": "off", "least_probability": 0.5, "no_appearance": True}
+    manifest.write(folder)
+    with opened_board(project, folder, 1.0) as board:
+        board.session.act(ActRequest(version=board.session.view.version, kind="answer", doubt=1), "Ann")
+    app = results()
+    assert not app.exception and not app.error
+    (told,) = app.info
+    assert "corrections were made of these detections; this tracking knew none of them" in told.value
+    next(button for button in app.button if button.label == "Track again with corrections").click().run()
+    (job,) = JobStore().list(kind="track")
+    assert job.command[-7:] == (
+        "--n-birds",
+        "3",
+        "--camera-motion",
+        "off",
+        "--least-probability",
+        "0.5",
+        "--no-appearance",
+    )
+
+
+def test_doubts_come_in_the_order_of_their_effect(project: Project) -> None:
+    tracks = open_tracks(project.track_output("lek", "tracks-a"), corrections=False)
+    rows = doubt_rows(project.track_output("lek", "tracks-a"), tracks)
+    costs = [row["cost_s"] for row in rows]
+    assert len(rows) == 4 and costs == sorted(costs, reverse=True) and costs[0] > costs[-1] > 0
+    shape = [[0, 0], [SIZE[0], 0], [SIZE[0], SIZE[1]], [0, SIZE[1]]]
+    everywhere = {"id": 1, "name": "all", "kind": "open", "group": "", "shape": shape}
+    zones = parse_zones({"format": 1, "image_size": list(SIZE), "zones": [everywhere]})
+    assert [row["cost_s"] for row in doubt_rows(project.track_output("lek", "tracks-a"), tracks, zones)] == [0.0] * 4
