@@ -77,7 +77,7 @@ BENCHMARKS = (
         "--minutes 0.2 --seeds 201 --presets normal",
     ),
     Benchmark("tracking_calibration", "Calibration of p_identity", "tracking_calibration", "--folder {work}"),
-    Benchmark("board", "Board", "board", "--pictures 200", "--rows 20000 --pictures 3"),
+    Benchmark("board", "Board", "board", "--pictures 200 --acts 1000", "--rows 20000 --pictures 3 --acts 2"),
     Benchmark("zone_stats", "Zone statistics", "zone_stats", "", "--minutes 1"),
     Benchmark("inference_gpu", "Inference on a GPU", "inference_gpu", "--weights {weights} --video {video}", gpu=True),
     Benchmark(
