@@ -142,7 +142,8 @@ def _draw(request: ActRequest, moment: Moment) -> Decision:
         if anchor["frame"] != frame:
             raise InputError(f"frame {frame}: this bird's box is a guess; draw the bird without choosing it")
         act["anchor"] = anchor
-    return Decision((act,), (f"{identity} is drawn in frame {frame}, 1 frame",))
+    what = "with this mask" if request.rle is not None else "as a box without a mask"
+    return Decision((act,), (f"{identity} is drawn in frame {frame} {what}, 1 frame",))
 
 
 def _reviewed(request: ActRequest, moment: Moment) -> Decision:

@@ -27,7 +27,7 @@ class Masks:
         self._chunks: dict[Path | str, object] = {}
         self._lock = threading.Lock()
 
-    def at(self, frame: int) -> list[bytes]:
+    def at(self, frame: int) -> list[bytes | None]:
         """Return the COCO counts of a frame's detections, in their order; none where they are not known."""
         if self._run is None:
             return []

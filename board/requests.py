@@ -20,6 +20,15 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Stroke(_Strict):
+    """One move of a drawing hand, px of the frame. A brush adds, an eraser takes away, a polygon does as it says."""
+
+    kind: Literal["brush", "eraser", "polygon"]
+    points: Annotated[list[tuple[Coordinate, Coordinate]], Field(min_length=1, max_length=5000)]
+    radius: float = Field(default=1.0, ge=0.5, le=500, allow_inf_nan=False)
+    positive: bool = True
+
+
 class ActRequest(_Strict):
     """One decision of a reviewer. Which fields count depends on ``kind``; see `board.deciding`."""
 
@@ -37,6 +46,7 @@ class ActRequest(_Strict):
     exchange: bool = False  # the bird that has the name takes the other's
     box: tuple[Coordinate, Coordinate, Coordinate, Coordinate] | None = None
     rle: str | None = Field(default=None, max_length=2**20)
+    strokes: tuple[Stroke, ...] = Field(default=(), max_length=200)  # they change the bird's mask; see `board.drawing`
     doubt: int | None = Field(default=None, ge=1)
     assignment: list[Annotated[int, Field(ge=-1, le=1000)]] | None = Field(default=None, max_length=100)
     verdict: Literal["right", "wrong", "unsure"] | None = None

@@ -20,7 +20,6 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from backend.masks.colours import as_hex, colour_of
-from backend.masks.rle import paint
 from backend.project.errors import InputError
 from backend.project.settings import Settings
 from backend.tracking.tracks import NONE, Tracks
@@ -32,6 +31,7 @@ from backend.web.gate import protect
 from backend.web.pages import page_routes
 from backend.web.person import name_of
 from board.doubts import Doubt, rows_of
+from board.drawing import drawn_frames, label_map, row_labels, with_mask
 from board.opening import Board, zone_outlines
 from board.pictures import loop
 from board.requests import ActRequest, Turn, checked
@@ -45,7 +45,6 @@ AROUND_S = 1.5  # before and after a doubt, in its loop
 LOOP_SHAPE = 1.5  # width to height
 SHOWN_ACTS = 30
 KEPT = {"cache-control": "private, max-age=3600"}  # pictures do not change while a board is open
-MAX_LABELS = 255
 
 
 class BoardApi:
@@ -74,9 +73,10 @@ class BoardApi:
             Route("/api/gaps/{track:int}/{frame:int}", self._candidates),
             Route("/api/log", self._log),
             Route("/api/audit", self._audit),
-            Route("/api/preview", self._post(ActRequest, lambda given, who: self._session.preview(given)),
+            Route("/api/preview", self._post(ActRequest, lambda given, who: self._session.preview(self._drawn(given))),
                   methods=["POST"]),
-            Route("/api/act", self._post(ActRequest, self._changed(self._session.act)), methods=["POST"]),
+            Route("/api/act", self._post(ActRequest, self._changed(
+                lambda given, who: self._session.act(self._drawn(given), who))), methods=["POST"]),
             Route("/api/turn", self._post(Turn, self._changed(self._session.turn)), methods=["POST"]),
         ]  # fmt: skip
 
@@ -103,15 +103,16 @@ class BoardApi:
         return Response(data, media_type="image/jpeg", headers=KEPT)
 
     def _mask(self, request: Request) -> Response:
-        """Answer x, y, width, height (uint32) of what is masked, then labels: detection ``k`` has the value k + 1."""
-        pictures = self._board.pictures
-        masks = self._board.masks.at(pictures.check(request.path_params["frame"]))[:MAX_LABELS]
-        labels = paint(masks, pictures.size[1], pictures.size[0]) if masks else np.zeros((1, 1), np.uint8)
+        """Answer x, y, width, height (uint32) of what is masked, then labels as rows name them (`row_labels`)."""
+        pictures, tracks = self._board.pictures, self._session.view.tracks
+        frame = pictures.check(request.path_params["frame"])
+        labels = label_map(tracks, frame, self._board.masks.at(frame), pictures.size)
         rows, columns = np.flatnonzero(labels.any(1)), np.flatnonzero(labels.any(0))
         y, x = (slice(each[0], each[-1] + 1) if len(each) else slice(0, 0) for each in (rows, columns))
         part = np.ascontiguousarray(labels[y, x])
         data = struct.pack("<4I", x.start, y.start, part.shape[1], part.shape[0]) + part.tobytes()
-        headers = {"content-encoding": "gzip", "cache-control": "private, max-age=3600"}
+        kept = "no-store" if frame in drawn_frames(tracks) else "private, max-age=3600"
+        headers = {"content-encoding": "gzip", "cache-control": kept}
         return Response(gzip.compress(data, 1), media_type="application/octet-stream", headers=headers)
 
     def _loop(self, request: Request) -> Response:
@@ -230,6 +231,14 @@ class BoardApi:
 
         return endpoint
 
+    def _drawn(self, given: ActRequest) -> ActRequest:
+        """Return a request with the mask that its strokes make."""
+        if given.kind != "draw" or given.frame is None:
+            return given
+        frame = self._board.pictures.check(given.frame)
+        detected = self._board.masks.at(frame)
+        return with_mask(given, self._session.view.tracks, detected, self._board.pictures.size)
+
     def _changed(self, act: Callable[[Any, str], None]) -> Callable[[Any, str], dict[str, Any]]:
         def acted(given: Any, who: str) -> dict[str, Any]:
             act(given, who)
@@ -249,6 +258,7 @@ class BoardApi:
                       for code, (name, track) in enumerate(zip(tracks.names, tracks.track_of_name, strict=True))],
             "zones": zone_outlines(board.zones),
             "doubts": {"all": len(view.doubts), "open": len(view.open)},
+            "drawn": drawn_frames(tracks),
             "moments": [[doubt.number, doubt.kind, *doubt.range] for doubt in view.open],
             "reviewed": reviewed_share(view), "audit": audit(view), "agreement": agreement(view),
             "problems": [{"act": number, "why": why} for number, why in view.problems.items()],
@@ -270,11 +280,15 @@ def protected_board(api: BoardApi, settings: Settings, port: int) -> ASGIApp:
 def packed_rows(tracks: Tracks, rows: slice) -> bytes:
     """Return rows as little-endian columns one after the other.
 
-    int32: frame, track, identity (-1: none), state, detection (-1: none); float32: p_identity, x1, y1, x2, y2.
+    int32: frame, track, identity (-1: none), state, label in the picture of masks (0: none); float32: p_identity, x1,
+    y1, x2, y2.
     """
-    whole = (tracks.frame, tracks.track_id, tracks.identity, tracks.state, tracks.detection)
+    whole = (tracks.frame, tracks.track_id, tracks.identity, tracks.state)
     floats = (tracks.p_identity, *tracks.boxes.T)
-    parts = [column[rows].astype("<i4").tobytes() for column in whole]
+    parts = [
+        *(column[rows].astype("<i4").tobytes() for column in whole),
+        row_labels(tracks, rows).astype("<i4").tobytes(),
+    ]
     return b"".join([*parts, *(column[rows].astype("<f4").tobytes() for column in floats)])
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 import numpy as np
 
 from backend.masks.objects import MaskOrigin
+from backend.masks.strokes import polygon_mask, stroke_mask
 from backend.project.errors import InputError
 from backend.video.shown import ShownFrames
 from backend.web.errors import Conflict
-from segannot.drawing import polygon_mask, put_object, stroke_mask, without_specks
+from segannot.drawing import put_object, without_specks
 from segannot.engines.base import Engine, Interaction, Kind, View
 from segannot.engines.registry import Engines
 from segannot.objects import AnnotatedObject, new_object

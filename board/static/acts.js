@@ -3,9 +3,10 @@
 import * as api from "./api.js";
 import { app, byId, clock, colourOf, element, goTo, listen, nameOf, say, set } from "./state.js";
 import { rowsAt, seenAt } from "./tracks.js";
-import { onBox } from "./view.js";
+import { begin } from "./drawing.js";
 
 let auditing = null; // {frame, track}
+let asked = 0; // what was asked last counts
 
 function scope() {
   const chosen = byId("scope").value;
@@ -19,9 +20,12 @@ export function row() {
 // Ask the server what an act would do; the bar then shows it.
 export async function ask(request) {
   const given = { to: scope(), why: byId("act-why").value, ...request };
+  const mine = ++asked;
   try {
-    set({ asking: { request: given, told: await api.preview(given) } });
+    const told = await api.preview(given);
+    if (mine === asked) set({ asking: { request: given, told } });
   } catch (error) {
+    if (mine !== asked) return;
     say(error.message, true);
     set({ asking: null });
   }
@@ -31,10 +35,11 @@ export function confirm() {
   if (!app.asking || app.asking.told.problem) return;
   api.decide(app.asking.request, app.asking.told);
   byId("act-why").value = "";
-  set({ asking: null, other: null });
+  set({ asking: null, other: null, drawing: null });
 }
 
 export function cancel() {
+  asked++;
   set({ asking: null, picking: null, drawing: null });
 }
 
@@ -62,12 +67,7 @@ export const acts = {
   unlink: () => needBird() && ask({ kind: "unlink", track: app.selected, frame: app.frame }),
   lost: () => needBird() && ask({ kind: "lost", track: app.selected, frame: app.frame }),
   not_a_bird: () => needBird() && ask({ kind: "not_a_bird", track: app.selected, frame: app.frame }),
-  draw() {
-    const chosen = row();
-    const name = chosen && chosen.identity >= 0 ? nameOf(chosen) : byId("new-name").value.trim();
-    if (!name) say("Choose a named bird, or write a name, then draw its box");
-    else set({ drawing: name, playing: 0 });
-  },
+  draw: begin,
   async link() {
     if (!needBird()) return;
     try {
@@ -90,12 +90,6 @@ export const acts = {
     else say("Choose a named bird and write its new name");
   },
 };
-
-onBox((box) => {
-  const chosen = row();
-  const own = chosen && chosen.detection >= 0 && nameOf(chosen) === app.drawing ? { track: chosen.track } : {};
-  ask({ kind: "draw", frame: app.frame, identity: app.drawing, box: box.map((each) => Math.round(each * 10) / 10), ...own });
-});
 
 function candidate({ track, frame, gap_s, apart_px }) {
   const button = element("button", { type: "button", textContent: `track ${track}: frame ${frame}, after ${gap_s} s, ${apart_px} px away` });

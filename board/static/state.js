@@ -9,7 +9,7 @@ Object.assign(app, {
   show: { masks: true, boxes: true, names: true, trails: false, zones: true },
   asking: null, // {request, told}: an act that waits for "do it"
   picking: null, // {what, take}: the next click on a bird goes to ``take``
-  drawing: null, // identity of the bird whose box is being drawn
+  drawing: null, // {name, frame, track}: the bird that is being drawn
 });
 
 export function bird(code) {

@@ -1,4 +1,4 @@
-// Rows of the corrected tracks and masks of detections, fetched in stretches of frames and kept while they are true.
+// Rows of the corrected tracks and masks of their birds, fetched in stretches of frames and kept while they are true.
 
 import * as api from "./api.js";
 import { app, colourOf, lastFrame, set } from "./state.js";
@@ -47,13 +47,13 @@ function parsed(data) {
   const n = new Uint32Array(data, 4, 1)[0];
   const whole = (k) => new Int32Array(data, 8 + 4 * n * k, n);
   const float = (k) => new Float32Array(data, 8 + 4 * n * k, n);
-  const [frame, track, identity, state, detection] = [0, 1, 2, 3, 4].map(whole);
+  const [frame, track, identity, state, label] = [0, 1, 2, 3, 4].map(whole);
   const [p, x1, y1, x2, y2] = [5, 6, 7, 8, 9].map(float);
   const rows = new Map();
   for (let k = 0; k < n; k++) {
     if (!rows.has(frame[k])) rows.set(frame[k], []);
     rows.get(frame[k]).push({
-      frame: frame[k], track: track[k], identity: identity[k], state: state[k], detection: detection[k], p: p[k],
+      frame: frame[k], track: track[k], identity: identity[k], state: state[k], label: label[k], p: p[k],
       box: [x1[k], y1[k], x2[k], y2[k]],
     });
   }
@@ -74,11 +74,12 @@ export function seenAt(frame) {
   return rowsAt(frame).filter((row) => row.state !== LOST);
 }
 
-// {x, y, width, height, labels} of a frame if it is here; label = detection + 1
+// {x, y, width, height, labels} of a frame if it is here, with the labels of its rows; an older one until then
 export function maskAt(frame) {
-  if (!masks.has(frame)) {
-    const entry = { mask: null };
-    entry.promise = api.bytes(`masks/${frame}`).then((data) => {
+  const drawn = app.server.drawn[frame] ?? ""; // another number when what people drew is another
+  if (masks.get(frame)?.drawn !== drawn) {
+    const entry = { mask: masks.get(frame)?.mask ?? null, drawn };
+    entry.promise = api.bytes(`masks/${frame}${drawn && `?drawn=${drawn}`}`).then((data) => {
       entry.mask = { ...parsedMask(data), painted: new Map() };
       set({});
       return entry.mask;
@@ -96,9 +97,9 @@ const FILL_CHOSEN = 130;
 // The mask as a picture in the colours of its birds.
 export function maskPicture(mask, rows) {
   const chosen = app.selected;
-  const key = `${chosen} ${rows.map((row) => `${row.detection}:${row.identity}:${row.track === chosen}`).join()}`;
+  const key = `${chosen} ${rows.map((row) => `${row.label}:${row.identity}:${row.track === chosen}`).join()}`;
   if (mask.painted.has(key)) return mask.painted.get(key);
-  const byLabel = new Map(rows.map((row) => [row.detection + 1, row]));
+  const byLabel = new Map(rows.map((row) => [row.label, row]));
   const made = painted(mask, (label) => {
     const row = byLabel.get(label);
     return row && { colour: colourOf(row.identity), alpha: row.track === chosen ? FILL_CHOSEN : FILL };

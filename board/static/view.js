@@ -142,7 +142,6 @@ listen(() => {
   screen.update();
   for (const input of document.querySelectorAll("#show input")) input.checked = app.show[input.name];
   canvas.dataset.tool = app.drawing ? "draw" : app.picking ? "pick" : "";
-  const hint = app.drawing ? `Draw a box around ${app.drawing}` : app.picking ? app.picking.what : "";
-  byId("hint").textContent = hint;
-  byId("hint").hidden = !hint;
+  byId("hint").textContent = app.picking?.what ?? "";
+  byId("hint").hidden = !app.picking;
 });

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from segannot.drawing import box_of, signed_distance, stroke_mask, without_specks
+from backend.masks.strokes import stroke_mask
+from segannot.drawing import box_of, signed_distance, without_specks
 from segannot.engines.appearance import Look, features, log_odds
 from segannot.engines.base import Carried, Interaction, Kind, View
 from segannot.engines.carry import Carrier

@@ -3,11 +3,10 @@
 import * as api from "./api.js";
 import { app, busy, byId, objects, say, selected, set } from "./state.js";
 import { labelAt, pan, scale, shownFrame, showPreviews, toFrame } from "./view.js";
+import { closes, extend, rounded, withoutDoubles } from "../shared/strokes.js";
 
 const canvas = byId("view");
 const SCRIBBLE_PX = 2.5; // half the width of a scribble on the screen
-const CLOSE_PX = 10; // a click so near a polygon's first corner closes it
-const NEAR_PX = 1.5; // points of a stroke are at least so far apart on the screen
 
 let stroke = null; // {kind, points, negative} while the button is down
 let polygon = null; // corners so far
@@ -60,13 +59,9 @@ function refuse(text) {
 
 function send(kind, points, negative) {
   api.change("draw", {
-    frame: app.frame, object: app.selected, kind, points: points.map(([x, y]) => [round(x), round(y)]),
+    frame: app.frame, object: app.selected, kind, points: rounded(points),
     positive: !negative, radius: radius(kind),
   });
-}
-
-function round(value) {
-  return Math.round(value * 100) / 100;
 }
 
 canvas.addEventListener("pointerdown", (event) => {
@@ -101,10 +96,7 @@ canvas.addEventListener("pointermove", (event) => {
   cursor = toFrame(event);
   if (stroke) {
     for (const each of event.getCoalescedEvents?.() ?? [event]) {
-      const point = toFrame(each);
-      const last = stroke.points.at(-1);
-      if (stroke.kind === "box") stroke.points[1] = point;
-      else if (Math.hypot(point[0] - last[0], point[1] - last[1]) * scale() > NEAR_PX) stroke.points.push(point);
+      extend(stroke, toFrame(each), scale());
     }
   }
   if (stroke || polygon || app.tool === "brush" || app.tool === "eraser") set({});
@@ -132,19 +124,15 @@ function corner(point, negative) {
     polygon = { points: [point], negative };
     return;
   }
-  const [first] = polygon.points;
-  if (polygon.points.length > 2 && Math.hypot(point[0] - first[0], point[1] - first[1]) * scale() < CLOSE_PX) {
-    closePolygon();
-  } else {
-    polygon.points.push(point);
-  }
+  if (closes(polygon.points, point, scale())) closePolygon();
+  else polygon.points.push(point);
 }
 
 export function closePolygon() {
   if (!polygon) return;
   const { points, negative } = polygon;
   polygon = null;
-  const clean = points.filter((point, k) => !k || Math.hypot(point[0] - points[k - 1][0], point[1] - points[k - 1][1]) > 0.3);
+  const clean = withoutDoubles(points);
   if (clean.length > 2) send("polygon", clean, negative);
   set({});
 }

@@ -2,6 +2,7 @@
 
 import { app, busy, byId, listen, objects, set } from "./state.js";
 import { labelIn, painted } from "../shared/masks.js";
+import { paintStroke } from "../shared/strokes.js";
 import { Viewport } from "../shared/viewport.js";
 import * as pictures from "./pictures.js";
 
@@ -64,7 +65,7 @@ function draw() {
   view.paint(shown.bitmap);
   if (!shown.bitmap) return;
   if (app.outlines && shown.mask?.width) drawMask();
-  for (const preview of previews(app.frame)) drawPreview(preview);
+  for (const preview of previews(app.frame)) paintStroke(view.paper, preview, view.scale);
 }
 
 function drawMask() {
@@ -80,47 +81,6 @@ function drawMask() {
 function look(label) {
   const found = objects().find((each) => each.id === label && !each.hidden);
   return found && { colour: found.colour, alpha: found.id === app.selected ? FILL_CHOSEN : FILL };
-}
-
-// {kind, points, radius, colour, negative}: what is being drawn, or waits for the server
-function drawPreview({ kind, points, radius, colour, negative, cursor }) {
-  const { paper } = view;
-  paper.lineCap = paper.lineJoin = "round";
-  paper.strokeStyle = negative ? "#ff3b30" : colour;
-  const thin = 1.5 / view.scale;
-  paper.beginPath();
-  if (kind === "box") {
-    const [a, b] = [points[0], points.at(-1)];
-    paper.lineWidth = 2 * thin;
-    paper.strokeRect(Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.abs(a[0] - b[0]), Math.abs(a[1] - b[1]));
-    return;
-  }
-  if (cursor) {
-    paper.lineWidth = thin;
-    paper.arc(points[0][0], points[0][1], radius, 0, 7);
-    paper.stroke();
-    return;
-  }
-  points.forEach(([x, y], k) => (k ? paper.lineTo(x, y) : paper.moveTo(x, y)));
-  if (kind === "polygon") {
-    paper.lineWidth = 2 * thin;
-    paper.stroke();
-    for (const [x, y] of points) paper.strokeRect(x - 2 * thin, y - 2 * thin, 4 * thin, 4 * thin);
-    return;
-  }
-  if (points.length === 1) paper.lineTo(points[0][0] + 0.01, points[0][1]);
-  const area = kind === "brush" || kind === "eraser";
-  paper.globalAlpha = area ? 0.55 : 0.95;
-  if (!area) {
-    paper.lineWidth = 2 * radius + 2 * thin;
-    paper.strokeStyle = "#000000a0";
-    paper.stroke();
-    paper.strokeStyle = negative ? "#ff3b30" : "#ffffff";
-  }
-  if (kind === "eraser") paper.strokeStyle = "#ff3b30";
-  paper.lineWidth = 2 * radius;
-  paper.stroke();
-  paper.globalAlpha = 1;
 }
 
 listen(update);

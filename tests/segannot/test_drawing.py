@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from segannot.drawing import box_of, polygon_mask, put_object, stroke_mask, without_specks
+from backend.masks.strokes import polygon_mask, stroke_mask
+from segannot.drawing import box_of, put_object, without_specks
 
 
 def test_a_polygon_holds_the_pixels_whose_centres_are_inside():
