@@ -8,7 +8,7 @@ from pathlib import Path
 from backend.jobs.states import JobState
 from backend.jobs.store import Job
 from backend.project.errors import InputError
-from backend.project.manifest import read_manifest
+from backend.project.manifest import Manifest, read_manifest
 from backend.project.paths import Project
 
 
@@ -82,12 +82,14 @@ def _finished(project: Project, video: str, key: str) -> str:
         return f"{count} frames" if count else ""
     if key == "export":
         return _frames_exported(project.exported_frames(video))
-    folder = {"inference": "inference_output", "track": "track_output", "correct": "corrections"}.get(key)
-    if folder is None:
-        return ""
-    runs = sorted((project.root / folder / video).glob("*"))
-    finished = [run for run in runs if run.is_file() or _complete(run)]
-    return f"{len(finished)} run{'s' if len(finished) > 1 else ''}" if finished else ""
+    if key == "correct":
+        finished = sum(1 for _ in (project.root / "corrections" / video).glob("*.jsonl"))
+    elif key == "statistics":
+        finished = sum(_measures(folder, video) for folder in (project.root / "statistics").glob("*"))
+    else:
+        runs = (project.root / f"{key}_output" / video).glob("*")
+        finished = sum(_finished_manifest(folder) is not None for folder in runs)
+    return f"{finished} run{'s' if finished > 1 else ''}" if finished else ""
 
 
 def _frames_exported(folder: Path) -> str:
@@ -98,9 +100,15 @@ def _frames_exported(folder: Path) -> str:
     return f"{len(manifest.files)} frames" if manifest is not None and manifest.files else ""
 
 
-def _complete(folder: Path) -> bool:
+def _measures(folder: Path, video: str) -> bool:
+    """Return whether a folder holds finished statistics of a video."""
+    manifest = _finished_manifest(folder)
+    return manifest is not None and any(run["video"] == video for run in manifest.inputs.get("runs", ()))
+
+
+def _finished_manifest(folder: Path) -> Manifest | None:
     try:
         manifest = read_manifest(folder)
     except InputError:
-        return False
-    return manifest is not None and manifest.complete
+        return None
+    return manifest if manifest is not None and manifest.complete else None
