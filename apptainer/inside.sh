@@ -12,6 +12,7 @@ for folder in data state cache; do
   }
 done
 
+export HOME=${HOME:-/lektrack/cache} # a user whom the image does not know has none
 python=.venv/bin/python
 "$python" -m backend.admin init --project /lektrack/data "$@"
 [[ -d /lektrack/data/videos ]] || "$python" -m backend.admin sample

@@ -228,7 +228,7 @@ def weights(settings: Settings) -> Iterator[Finding]:
     if good:
         yield ok("weights", f"{', '.join(path.stem for path in good)} in {folder}")
     elif not files:
-        yield note("weights", f"none in {folder}", "bash setup.sh weights fetch coco_resnet50")
+        yield note("weights", f"none in {folder}", f"{ADMIN} weights fetch coco_resnet50")
 
 
 def ports(settings: Settings, state: Path) -> Iterator[Finding]:
