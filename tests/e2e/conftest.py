@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.web.servers import Server, app_server, installation, running
+
+expect.set_options(timeout=60_000)  # a busy machine takes longer than Playwright's five seconds
 
 
 @pytest.fixture
