@@ -88,7 +88,7 @@ def new_run() -> None:
         choice = Choice(model, options, stride, choose_gpus())
         then = choose_next(records)
         fits = estimate(records, choice)
-        start, attempt = st.columns(2)
+        start, attempt = st.columns([0.4, 0.6])
         if start.button("Start", type="primary", icon=":material/bedtime:", disabled=not fits, width="stretch"):
             with refusals():
                 for record, job in zip(records, submit_night(records, choice), strict=True):

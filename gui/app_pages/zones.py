@@ -23,7 +23,7 @@ def choose_picture() -> tuple[str, VideoRecord, bytes, str] | None:
         st.info("Add a video first: zones are drawn on one of its frames.", icon=":material/video_library:")
         st.page_link(st.session_state["pages"]["videos"], label="Go to Videos", icon=":material/video_library:")
         return None
-    columns = st.columns([0.26, 0.26, 0.3, 0.18])
+    columns = st.columns([0.2, 0.2, 0.43, 0.17])
     names, asked = list(cameras), st.query_params.get("video")
     first = next((k for k, name in enumerate(names) if asked in [record.slug for record in cameras[name]]), 0)
     camera = columns[0].selectbox("Camera", names, first, help="All videos of a camera share its zones.")
