@@ -41,8 +41,7 @@ def choose_videos() -> list[VideoRecord]:
 
 def form() -> None:
     """Draw the choice of videos and engine, and start."""
-    records = choose_videos()
-    if not records:
+    if not (records := choose_videos()):
         return
     reason = why_no_sam2(project().root)
     engine = st.selectbox("Engine", [name for name in ENGINES if name != "sam2" or not reason], format_func=ENGINES.get)
@@ -98,9 +97,8 @@ def show_project(progress: AnnotationProgress, reviewed_only: bool, ratio: float
     if progress.problem:
         words.error(f"{progress.video}: {progress.problem}")
         return
-    share = len(progress.seen) / len(progress.frames)
     words.progress(
-        share,
+        len(progress.seen) / len(progress.frames),
         f"**{escape(progress.video)}** · {len(progress.frames)} frames, {len(progress.seen)} drawn or accepted · "
         f"{progress.objects} birds ({escape(', '.join(progress.classes))})",
     )
