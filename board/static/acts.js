@@ -38,9 +38,15 @@ export function confirm() {
   set({ asking: null, other: null, drawing: null });
 }
 
-export function cancel() {
+// What was asked last no longer counts, whether the server has answered or not.
+export function withdraw() {
   asked++;
-  set({ asking: null, picking: null, drawing: null });
+  set({ asking: null });
+}
+
+export function cancel() {
+  withdraw();
+  set({ picking: null, drawing: null });
 }
 
 function needBird() {

@@ -1,7 +1,7 @@
 // Drawing a bird in the frame: its mask by brush, eraser and polygon, or its box. After each stroke the server says what
 // would change; Enter does it. Everything can be drawn with the keyboard, too: arrows move the cross, Space draws.
 
-import { ask, row } from "./acts.js";
+import { ask, row, withdraw } from "./acts.js";
 import { app, byId, colourOf, listen, nameOf, say, set } from "./state.js";
 import { LOST } from "./tracks.js";
 import { drawWith, scale } from "./view.js";
@@ -34,9 +34,9 @@ export function begin() {
 function propose() {
   const { name, frame, track } = app.drawing;
   const bird = { kind: "draw", frame, identity: name, ...(track === null ? {} : { track }) };
+  withdraw(); // nothing that lacks the newest stroke can be done
   if (box) ask({ ...bird, box });
   else if (strokes.length) ask({ ...bird, strokes });
-  else set({ asking: null });
 }
 
 function finish() {
@@ -90,6 +90,7 @@ drawWith({
     set({});
   },
   move(event, point) {
+    if (!event.movementX && !event.movementY) return; // the page moved below a mouse at rest
     cursor = point;
     if (now && tool !== "polygon" && event.buttons) extend(now, point, scale());
     set({});

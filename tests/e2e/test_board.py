@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from backend.masks import rle
 from backend.project.paths import Project
 from backend.tracking.acts import read_log
 from backend.tracking.tracks import TRACKS, Tracks, open_tracks, read_doubts, write_tracks
@@ -172,3 +173,58 @@ def test_a_review_of_the_rendered_lek_leaves_no_wrong_identity(page: Page, tmp_p
         undo_everything(page)
     assert same(open_tracks(run), open_tracks(run, corrections=False))
     assert keys == len(read_doubts(run))
+
+
+def test_a_mask_is_drawn_by_mouse_and_by_keyboard_and_undone(
+    page: Page, server: Server, project: Project, tmp_path: Path
+) -> None:
+    complaints = begin(page, server)
+    run = project.track_output("lek", "tracks-a")
+    page.keyboard.press("Tab")
+    page.keyboard.press("b")
+    expect(page.locator("#drawing-who")).to_have_text("Drawing bird 01")
+    shown = page.locator("#view").bounding_box()
+    assert shown is not None
+    frame = int(page.locator("#frame").input_value())
+    scale = min(shown["width"] / 160, shown["height"] / 96)
+    left, top = (shown[side] + (shown[length] - size * scale) / 2 for side, length, size in
+                 (("x", "width", 160), ("y", "height", 96)))  # fmt: skip
+    page.mouse.move(left + 100 * scale, top + 80 * scale)
+    page.mouse.down()
+    page.mouse.move(left + 130 * scale, top + 80 * scale, steps=5)
+    page.mouse.up()
+    words = page.locator("#asking-words")
+    expect(words).to_have_text(f"bird 01 is drawn in frame {frame} with this mask, 1 frame")
+    page.keyboard.press("Enter")
+    expect(page.locator("#history li")).to_have_count(1)
+    expect(page.locator("#drawing")).to_be_hidden()
+    ((where, counts),) = open_tracks(run).drawn.items()
+    mask = rle.decode(counts, 96, 160)
+    assert where == (frame, 1) and mask[80, 101:130].all()
+    assert mask[36 + 8, 10 + 2 * frame + 10]  # what it had: the two birds were exchanged here
+
+    expect(page.locator("#chosen-facts")).to_have_text("seen, 100 % sure")  # the rows after the act are here
+    page.keyboard.press("b")
+    page.keyboard.press("g")
+    for key in ("Space", *["Shift+ArrowLeft"] * 3, "Space", *["Shift+ArrowUp"] * 2, "Space"):
+        page.keyboard.press(key)
+    expect(page.locator("#asking")).to_be_hidden()
+    page.keyboard.press("Enter")  # closes the polygon
+    expect(page.locator("#asking")).to_be_visible()
+    expect(words).to_contain_text("with this mask")
+    page.keyboard.press("Backspace")  # takes it back
+    expect(page.locator("#asking")).to_be_hidden()
+    page.keyboard.press("e")
+    page.keyboard.press("Space")
+    expect(page.locator("#asking")).to_be_visible()
+    expect(words).to_contain_text("with this mask")
+    page.keyboard.press("Enter")
+    expect(page.locator("#history li")).to_have_count(2)
+    assert 0 < rle.decode(open_tracks(run).drawn[frame, 1], 96, 160).sum() < mask.sum()
+
+    for acts in (3, 4):
+        page.keyboard.press("Control+z")
+        expect(page.locator("#history li")).to_have_count(acts)
+    assert as_bytes(open_tracks(run), tmp_path / "undone") == as_bytes(open_tracks(run, False), tmp_path / "first")
+    assert not open_tracks(run).drawn
+    assert not complaints
