@@ -77,16 +77,15 @@ def show_worth(run: TrackRun, rows: list[dict]) -> None:
 
 def show_corrections(run: TrackRun) -> None:
     """Say what people corrected in the birds of these detections, and offer to track again with it."""
-    made = len(active(read_log(log_of(run.folder))))
+    log = read_log(log_of(run.folder))
+    made = len(active(log))
     if not made:
         return
-    used = read_summary(run.folder)["corrections"]
-    words = f"{made} corrections were made of these detections"
-    words += ", and tracking has kept them. " if used == made else f"; this tracking knew {used or 'none'} of them. "
+    known = read_summary(run.folder).get("corrections") == len(log)
+    words = "1 correction was made" if made == 1 else f"{made} corrections were made"
+    words += " of these detections, " + ("all known to" if known else "not all known to") + " this tracking. "
     text, button = st.columns([0.75, 0.25], vertical_alignment="center")
-    text.info(
-        words + "All of this page shows what tracking found by itself; the board, statistics and exports correct it."
-    )
+    text.info(words + "This page shows what tracking found by itself; the board, statistics and exports correct it.")
     if button.button("Track again with corrections", icon=":material/replay:", width="stretch"):
         with refusals():
             track_again(run.folder)
@@ -101,7 +100,7 @@ def show_lanes(run: TrackRun, key: tuple[str, str], rows: list[dict]) -> None:
     bird = alt.Y("bird:N", sort=order, title=None, axis=alt.Axis(labelOverlap=False))
     colour = alt.Color("state:N", scale=alt.Scale(domain=STATES, range=COLOURS), title=None)
     bars = alt.Chart(table).mark_bar(height=10).encode(x=time, x2="to_s:Q", y=bird, color=colour)
-    marks = [{"at_s": row["at_s"], "bird": name} for row in rows for name in row["birds"]]
+    marks = [{"at_s": row["at_s"], "bird": name} for row in rows for name in row["birds"] if name in order]
     layers = [bars]
     if marks:
         points = alt.Chart(pd.DataFrame(marks)).mark_point(shape="diamond", filled=True, size=40, color="#d1495b")

@@ -76,7 +76,7 @@ def test_corrections_are_told_and_tracking_again_keeps_what_tracking_was_told(pr
     app = results()
     assert not app.exception and not app.error
     (told,) = app.info
-    assert "corrections were made of these detections; this tracking knew none of them" in told.value
+    assert "of these detections, not all known to this tracking" in told.value
     next(button for button in app.button if button.label == "Track again with corrections").click().run()
     (job,) = JobStore().list(kind="track")
     assert job.command[-7:] == (
