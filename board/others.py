@@ -9,7 +9,7 @@ from backend.video.library import VideoRecord, get_video, list_videos, open_vide
 from backend.video.proxies import has_proxy, open_proxy
 from backend.video.shown import ShownFrames
 
-MOST_OPEN = 3  # as many as there are places beside the board's own picture
+MOST_OPEN = 6  # as many as there are places beside the board's own picture, each with a small copy
 
 
 class OtherVideos:
@@ -63,7 +63,7 @@ class OtherVideos:
         n_frames = record.info.n_frames if record.info else 0
         small = open_proxy(self._project, record, n_frames) if quick else None
         self._open[key] = ShownFrames(lambda: small or open_video(self._project, record.slug, threads=1), self._room)
-        while len(self._open) > 2 * MOST_OPEN:
+        while len(self._open) > MOST_OPEN:
             self._open.popitem(last=False)[1].close()
         return self._open[key]
 

@@ -4,11 +4,10 @@ import * as api from "./api.js";
 import { acts, cancel, confirm, cycle, isAuditing, verdict } from "./acts.js";
 import { answer, step as stepCard, unsure } from "./cards.js";
 import { nextStretch } from "./lanes.js";
-import { focusPlayers, nextLayout } from "./players.js";
+import { focusPlayers, nextLayout, together } from "./players.js";
 import { showTab } from "./tabs.js";
 import { app, byId, element, goTo, lastFrame, say, set } from "./state.js";
 import { INTERPOLATED, LOST } from "./tracks.js";
-import { fit, pan, zoom } from "./view.js";
 
 const STORE = "board-keys";
 const help = byId("help");
@@ -76,11 +75,11 @@ const TABLE = [
   ["Look", "zones", "zones", "z", toggle("zones")],
   ["Look", "layout", "one to four pictures side by side", "v", nextLayout],
   ["Look", "players", "choose what the pictures beside show", "shift+v", focusPlayers],
-  ["Look", "in", "zoom in", "+", () => zoom(1.25)],
-  ["Look", "out", "zoom out", "-", () => zoom(0.8)],
-  ["Look", "fit", "whole picture", "0", fit],
-  ["Look", "up", "move the picture up", "arrowup", () => pan(0, 60)],
-  ["Look", "down", "move the picture down", "arrowdown", () => pan(0, -60)],
+  ["Look", "in", "zoom in", "+", () => together("zoom", 1.25)],
+  ["Look", "out", "zoom out", "-", () => together("zoom", 0.8)],
+  ["Look", "fit", "whole picture", "0", () => together("fit")],
+  ["Look", "up", "move the picture up", "arrowup", () => together("pan", 0, 60)],
+  ["Look", "down", "move the picture down", "arrowdown", () => together("pan", 0, -60)],
   ["Look", "tab1", "doubts", "f1", () => showTab("doubts")],
   ["Look", "tab2", "birds", "f2", () => showTab("birds")],
   ["Look", "tab3", "audit and history", "f3", () => showTab("audit")],

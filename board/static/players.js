@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { app, byId, clock, element, listen, set } from "./state.js";
 import { prefetch, usefulWidth } from "../shared/pictures.js";
 import { Screen } from "./screen.js";
-import { drawOverlay } from "./view.js";
+import * as view from "./view.js";
 
 const MOST = 4;
 const KEPT = `board-players ${location.pathname}`;
@@ -72,8 +72,14 @@ function source({ video, shift }) {
   return { video: shown, frame: frame < 0 || frame >= shown.frames ? null : frame, where: other ? `others/${video}/` : "" };
 }
 
-function overlay({ view, frame }, { video }) {
-  if (!video) drawOverlay(view.paper, frame, 1 / view.scale);
+function overlay({ view: { paper, scale }, frame }, { video }) {
+  if (!video) view.drawOverlay(paper, frame, 1 / scale);
+}
+
+// "fit", "zoom" or "pan" all pictures: keys take them together, a wheel the one below it.
+export function together(act, ...values) {
+  view[act](...values);
+  for (const { figure, screen } of players) if (!figure.hidden) screen.view[act](...values);
 }
 
 // Whether all pictures show what they should: the player then goes on.

@@ -58,6 +58,7 @@ export class Screen {
 
   draw() {
     this.canvas.dataset.shown = `${this.frame} ${this.exact ? "exact" : "quick"}`;
+    this.canvas.dataset.scale = this.view.scale;
     this.view.paint(this.bitmap);
     if (this.bitmap) this.overlay(this);
   }

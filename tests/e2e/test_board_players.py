@@ -126,6 +126,13 @@ def test_four_pictures_go_together_by_keyboard(page: Page, server: Server) -> No
         shows(page, canvas, what)
     assert [number_on(page, canvas) for canvas in ("#view", beside[0], beside[2])] == [31, 41, 6]
     assert number_on(page, beside[1], (192, 128)) == 2006
+    whole = {canvas: page.locator(canvas).get_attribute("data-scale") or "" for canvas in ("#view", *beside)}
+    page.keyboard.press("+")
+    for canvas, scale in whole.items():
+        expect(page.locator(canvas)).not_to_have_attribute("data-scale", scale)
+    page.keyboard.press("0")
+    for canvas, scale in whole.items():
+        expect(page.locator(canvas)).to_have_attribute("data-scale", scale)
     page.keyboard.press(" ")
     expect(page.locator("#frame")).to_have_value("59", timeout=SLOW_MS)
     shows(page, beside[1], "34 exact")
