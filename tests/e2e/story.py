@@ -24,7 +24,7 @@ Stroke = list[tuple[float, float]]
 
 @dataclass
 class Story:
-    """One person at one browser. ``video`` is a slug; of its ``frames``, the first ``labelled`` ones get outlines."""
+    """One person at one browser. ``video`` is the slug of a video of so many ``frames``, px ``size``."""
 
     page: Page
     project: Project
@@ -32,7 +32,6 @@ class Story:
     video: str
     size: tuple[int, int]
     frames: int
-    labelled: int
     complaints: list[str] = field(default_factory=list)
 
     def go(self, name: str) -> None:
@@ -124,7 +123,7 @@ def add_video(story: Story, folder: Path) -> None:
 
 
 def annotate(story: Story, strokes: list[Stroke], class_name: str) -> None:
-    """Outline each bird with one stroke on frame 0 and carry the outlines over the frames to be labelled."""
+    """Outline each bird with one stroke on frame 0 and carry the outlines to the end of the video."""
     story.go("Annotation")
     story.press(re.compile("Start$"))
     tool = story.opened("Open SegAnnot")
@@ -142,7 +141,7 @@ def annotate(story: Story, strokes: list[Stroke], class_name: str) -> None:
             tool.locator("#view").focus()
     quiet(tool)
     story.picture("segannot", tool)
-    tool.get_by_label("Carry to frame").fill(str(story.labelled - 1))
+    tool.get_by_label("Carry to frame").fill(str(story.frames - 1))
     tool.get_by_role("button", name="To frame").click()
     quiet(tool)
     until_true(tool, "segannot.app.server.task && segannot.app.server.task.state === 'done'")
@@ -150,7 +149,7 @@ def annotate(story: Story, strokes: list[Stroke], class_name: str) -> None:
     expect(tool.get_by_text("All saved")).to_be_visible(timeout=PATIENT_MS)
     story.picture("segannot-carried", tool)
     tool.close()
-    story.shows(re.compile(f"{story.labelled} frames, 1 drawn or accepted"))
+    story.shows(re.compile(f"{story.frames} frames, 1 drawn or accepted"))
     story.picture("annotation")
     story.page.get_by_role("button", name="Stop", exact=True).first.click()
     until(lambda: story.store.list(kind="segannot")[0].state is JobState.STOPPED, PATIENT_S)
@@ -183,11 +182,9 @@ def draw(tool: Page, points: Stroke, size: tuple[int, int]) -> None:
 
 
 def export_frames(story: Story, every: int) -> None:
-    """Export every so many of the labelled frames."""
-    pictures = -(-story.labelled // every)
+    """Export every so many frames."""
+    pictures = -(-story.frames // every)
     story.go("Export frames")
-    if story.labelled < story.frames:
-        story.number("Up to, not including", story.labelled)
     story.page.get_by_text("Every Nth frame", exact=True).click(timeout=PATIENT_MS)
     story.number(re.compile("^Every Nth frame"), every)
     story.shows(f"{pictures} pictures")
