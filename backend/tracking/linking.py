@@ -14,13 +14,14 @@ from scipy.optimize import linear_sum_assignment
 
 from backend.tracking.gathered import Gathered
 from backend.tracking.linking_appearance import AppearanceModel, Means, birds, drift, learn, means, relearn, without
-from backend.tracking.linking_clusters import first_groups, place_groups
 from backend.tracking.linking_motion import Ends
 from backend.tracking.linking_moves import NOBODY
 from backend.tracking.linking_search import Problem, rebirth, search
+from backend.tracking.linking_start import first_guess
 
 ROUNDS = 3  # of learning what birds look like and who is who in turn
-HOT, WARM, ALONE = np.geomspace(2, 1, 12), np.geomspace(2, 1, 8), np.geomspace(4, 1, 30)  # temperatures
+TURN, ALONE = np.ones(7), np.geomspace(4, 1, 30)  # temperatures of sweeps: after a first guess, by motion alone
+GUESSES = 3  # of who is who and of what birds look like in turn, before the search
 SETTLE, SAMPLES, COLD = 10, 60, 6  # sweeps
 SURE = 0.9  # probability of tracklets that models are learnt from
 FALSE_NATS, FALSE_SHORT_NATS, SHORT_S = 6.0, 2.0, 1.0  # against a tracklet being nobody, and a short one
@@ -109,12 +110,13 @@ def link(
             mean = means(look, gathered.frame_s)
             if turn == 0:
                 problem = replace(problem, mean=mean, model=learn(look, mean, gathered.frame_s))
-                groups = first_groups(problem.model, mean, ends, gathered.parent, n_birds)
-                who = place_groups(groups, known.pins, n_birds)
+                for _ in range(GUESSES):
+                    who = first_guess(problem.model, mean, ends, gathered.parent, known.pins, n_birds)
+                    problem = replace(problem, model=relearn(problem.model, mean, who, n_birds, who >= 0))
             else:
                 model = relearn(problem.model, mean, who, n_birds, p[np.arange(m), who] > SURE)
                 problem = replace(problem, mean=mean, model=model)
-            who, _ = look_for(who, WARM if turn else HOT)
+            who, _ = look_for(who, TURN)
             who, states = look_for(rebirth(problem, who, rng), np.ones(SETTLE))
             p = shares(states, n_birds)
             moved = _drift(gathered, problem, who, p[np.arange(m), who] > SURE)
@@ -127,7 +129,7 @@ def link(
 
 def all_sweeps(gathered: Gathered) -> int:
     """Return the number of sweeps of `link`."""
-    first = len(ALONE) if gathered.look is None else len(HOT) + (ROUNDS - 1) * len(WARM) + ROUNDS * SETTLE
+    first = len(ALONE) if gathered.look is None else ROUNDS * (len(TURN) + SETTLE)
     return first + SAMPLES + COLD
 
 

@@ -1,4 +1,4 @@
-"""A first guess of the birds: the longest tracklets, put together by appearance where they never meet in time."""
+"""Tracklets put together by appearance where they never meet in time."""
 
 from collections.abc import Sequence
 
@@ -7,26 +7,9 @@ import numpy as np
 from backend.project.kernels import kernel
 from backend.tracking.linking_appearance import AppearanceModel, Means
 from backend.tracking.linking_motion import Ends
-from backend.tracking.linking_moves import NOBODY
 
-SEED_S, SEEDS = 3.0, 1200  # tracklets that make the first guess: at least this long, at most this many
 TOLERANCE = 0.05  # share of the frames of two groups of one bird that may be the same
 BIRD_S = 5.0  # what was seen for less time makes no bird of its own
-
-
-def first_groups(model: AppearanceModel, mean: Means, ends: Ends, parent: np.ndarray, least: int) -> list[np.ndarray]:
-    """Return groups of parts of the longest tracklets that look like one bird, the longest first.
-
-    ``parent`` (M,) are the tracklets that the parts were cut from; ``least`` the number of groups to stop at.
-    """
-    seconds = np.bincount(parent, mean.seconds)
-    chosen = np.flatnonzero(seconds >= SEED_S)
-    if len(chosen) < 3 * least:
-        chosen = np.flatnonzero(seconds > 0)
-    chosen = chosen[np.argsort(-seconds[chosen], kind="stable")][:SEEDS]
-    order = np.argsort(parent, kind="stable")
-    bounds = np.searchsorted(parent[order], [chosen, chosen + 1])
-    return groups_of(model, mean, ends, [order[a:b] for a, b in bounds.T], least)
 
 
 def groups_of(
@@ -35,19 +18,14 @@ def groups_of(
     """Return groups of tracklets (each unit an array of parts) that look like one bird, those seen longest first."""
     if not len(units):
         return []
-    root = np.linalg.cholesky(model.between)
-    every = np.concatenate(units)
-    precision = root.T @ model.precisions(mean.seconds[every]) @ root
-    white = np.linalg.solve(root, (mean.x[every] - model.mean).T).T
-    pull = np.einsum("mde,me->md", precision, white)
-    starts = np.concatenate([[0], np.cumsum([len(unit) for unit in units])[:-1]]).astype(np.int64)
+    total, pull = whitened(model, mean, units)
     first = np.array([ends.first[unit].min() for unit in units])
     last = np.array([ends.last[unit].max() + 1 for unit in units])
     common = np.minimum(last[:, None], last[None]) - np.maximum(first[:, None], first[None])
     size = (last - first).astype(np.float64)
     label = agglomerate(
-        np.add.reduceat(precision, starts),
-        np.add.reduceat(pull, starts),
+        total,
+        pull,
         np.maximum(common, 0).astype(np.float64),
         size.copy(),
         TOLERANCE,
@@ -68,21 +46,15 @@ def one_at_a_time(group: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.
     return np.array(sorted(kept), np.int64)
 
 
-def place_groups(groups: Sequence[np.ndarray], pins: np.ndarray, n_birds: int) -> np.ndarray:
-    """Return the bird of each tracklet, -1 for most: groups by number, those with ``pins`` (M,) as pinned."""
-    who = np.full(len(pins), NOBODY)
-    left = list(range(n_birds))
-    for group in groups:
-        pinned = pins[group]
-        wanted = np.bincount(pinned[pinned >= 0], minlength=n_birds)
-        bird = int(np.argmax(wanted)) if wanted.any() and int(np.argmax(wanted)) in left else None
-        bird = bird if bird is not None else next((k for k in left if not (pins == k).any()), left[0])
-        who[group] = bird
-        left.remove(bird)
-        if not left:
-            break
-    who[pins >= 0] = pins[pins >= 0]
-    return who
+def whitened(model: AppearanceModel, mean: Means, units: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return summed precision (K, D, D) and pull (K, D) of each unit, where birds are standard normal."""
+    root = np.linalg.cholesky(model.between)
+    every = np.concatenate(units)
+    precision = root.T @ model.precisions(mean.seconds[every]) @ root
+    white = np.linalg.solve(root, (mean.x[every] - model.mean).T).T
+    pull = np.einsum("mde,me->md", precision, white)
+    starts = np.concatenate([[0], np.cumsum([len(unit) for unit in units])[:-1]]).astype(np.int64)
+    return np.add.reduceat(precision, starts), np.add.reduceat(pull, starts)
 
 
 @kernel
