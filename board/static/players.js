@@ -44,6 +44,7 @@ function player(k) {
   byId("players").append(figure);
   choice.addEventListener("change", () => {
     place.video = choice.value;
+    if (place.video) shift.value = place.shift = 0; // another camera at the same moment
     keep();
   });
   shift.addEventListener("change", () => {
