@@ -133,7 +133,7 @@ def _shares(recording: Recording, zones: Zones, by: By, masks: DetectionsRun | N
     before = pixels_before(corners, ends, width, height)
     shares = box_shares(recording.boxes, before, height)  # where a bird is only interpolated it has no mask
     order = np.argsort(recording.place, kind="stable")
-    order = order[recording.detection[order] >= 0]
+    order = order[(recording.detection[order] >= 0) & ~np.isin(order, list(recording.drawn))]
     key = recording.frames[recording.place[order]].astype(np.int64) << 32 | recording.detection[order]
     order, key = order[np.argsort(key, kind="stable")], np.sort(key)
     for part in masks:
@@ -145,6 +145,9 @@ def _shares(recording: Recording, zones: Zones, by: By, masks: DetectionsRun | N
             text = found.rle.take(pa.array(used)).cast(pa.large_binary())
             offsets = np.frombuffer(text.buffers()[1], np.int64)[text.offset : text.offset + len(text) + 1]
             shares[order[at[used]]] = mask_shares(np.frombuffer(text.buffers()[2], np.uint8), offsets, before)
+    for row, counts in recording.drawn.items():
+        if counts is not None:  # else its box decides
+            shares[row] = mask_shares(np.frombuffer(counts, np.uint8), np.array([0, len(counts)]), before)[0]
     return shares
 
 

@@ -4,7 +4,8 @@ Named birds come first, each with a row for every frame that was looked at (not 
 were not told apart, from their first to their last frame. Bare detections are sequences of one row.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -42,6 +43,8 @@ class Recording:
         (N, 4) float32 x1 y1 x2 y2, px; NaN where lost.
     detection
         (N,) int32, number within the frame in the detections run; -1: none.
+    drawn
+        What people drew, by row: COCO counts, None for a box alone. It stands for the mask of the detection.
     """
 
     names: tuple[str, ...]
@@ -54,6 +57,7 @@ class Recording:
     boxes: np.ndarray
     detection: np.ndarray
     tracked: bool = True
+    drawn: Mapping[int, bytes | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that there is something to measure."""
@@ -123,7 +127,16 @@ def of_tracks(tracks: Tracks) -> Recording:
     }
     for name, values in empty.items():
         values[rows] = getattr(tracks, name)[source]
-    return Recording(tracks.names, tracks.times, tracks.frames, starts, own_place.astype(np.int32), **empty)
+    row_of = np.full(len(tracks), NONE, np.int64)
+    row_of[source] = rows
+    drawn = {}
+    for (frame, track), counts in tracks.drawn.items():
+        at = tracks.rows_at(frame)
+        for own in at.start + np.flatnonzero(tracks.track_id[at] == track):
+            drawn[int(row_of[own])] = counts
+    return Recording(
+        tracks.names, tracks.times, tracks.frames, starts, own_place.astype(np.int32), drawn=drawn, **empty
+    )
 
 
 def of_detections(run: DetectionsRun, score: float) -> Recording:

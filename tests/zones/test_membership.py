@@ -1,5 +1,7 @@
 """Who is where: each rule of backend.zones.membership on a case that can be checked by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -109,6 +111,19 @@ def test_an_interpolated_bird_is_judged_by_its_box_where_masks_decide(tmp_path):
     recording.detection[1:] = -1
     zones = zones_of({"name": "left", "shape": rectangle(0, 0, 50, 100)})
     assert find_membership(recording, zones, by="mask", masks=run).column("left").tolist() == [True, True, False]
+
+
+def test_what_people_drew_decides_where_masks_decide(tmp_path):
+    """The detection is always inside; a drawn mask lies outside, another one inside, and a box alone outside."""
+    run = make_run(tmp_path / "run", {frame: [(10, 30, 20, 50)] for frame in range(4)}, 4, size=(200, 100), fps=10)
+    tracks = tracks_of({"a": [15, 15, 15, 100]})
+    outside, inside = np.zeros((2, 100, 200), bool)
+    outside[30:50, 100:120] = inside[30:50, 20:30] = True
+    drawn = {(1, 1): encode(outside), (2, 1): encode(inside), (3, 1): None}
+    recording = of_tracks(replace(tracks, detection=np.zeros(len(tracks), np.int32), drawn=drawn))
+    zones = zones_of({"name": "left", "shape": rectangle(0, 0, 50, 100)})
+    found = find_membership(recording, zones, by="mask", masks=run)
+    assert found.column("left").tolist() == [True, False, True, False]
 
 
 def test_masks_against_polygons_count_pixels():
