@@ -18,34 +18,39 @@ from backend.lek.detector_run import ORIGIN, detect
 from backend.lek.recording import record
 from backend.lek.settings import LekSettings, difficulty
 from backend.pipeline.detections import open_detections
-from backend.tracking.calibration import TABLE
+from backend.tracking.calibration import DESCRIBED, MOTION_ONLY, OPEN, TABLE
 from backend.tracking.gathered import gather_run
-from backend.tracking.linking import link
+from backend.tracking.linking import Known, link
+from backend.tracking.linking_moves import NOBODY
+from backend.tracking.linking_open import link_open
 
 BIRDS, SECONDS = 12, 240.0
 FITTED = (("normal", 0.3, 301), ("hard", 0.45, 302), ("hard", 0.5, 303), ("hard", 0.65, 304))
 TESTED = (("normal", 0.4, 401), ("hard", 0.55, 402))
 EDGES = np.array([0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0])
 PRIOR_S = 4.0  # each bin begins with so many seconds at its own mean
-KINDS = ("with_descriptors", "motion_only")
+KINDS = (DESCRIBED, MOTION_ONLY, OPEN)
 
 
-def samples(folder: Path, case: tuple[str, float, int], described: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def samples(folder: Path, case: tuple[str, float, int], kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return share, whether it is right, and seconds of every part that was given to a bird."""
     preset, likeness, seed = case
     lek, out = folder / f"lek-{preset}-{likeness}-{seed}", folder / f"run-{preset}-{likeness}-{seed}"
-    record(lek, LekSettings(BIRDS, SECONDS, seed, difficulty=difficulty(preset, likeness)), video=False)
-    detect(lek, out, preset)
-    gathered = gather_run(open_detections(out), out if described else None)
-    linked = link(gathered, BIRDS)
+    if not (out / ORIGIN).exists():
+        record(lek, LekSettings(BIRDS, SECONDS, seed, difficulty=difficulty(preset, likeness)), video=False)
+        detect(lek, out, preset)
+    gathered = gather_run(open_detections(out), out if kind == DESCRIBED else None)
+    nothing = Known(np.full(len(gathered.parts), NOBODY), np.zeros((0, 2), np.int64))
+    linked = link_open(gathered, nothing, 0) if kind == OPEN else link(gathered, BIRDS)
     bird = pq.read_table(out / ORIGIN)["bird"].to_numpy()[gathered.rows].astype(np.int64)
     seen = np.zeros((len(gathered.parts), BIRDS + 1))
     np.add.at(seen, (gathered.sightings.tracklet, bird), 1)
     told = np.flatnonzero(linked.bird >= 0)
-    together = np.zeros((BIRDS, BIRDS))
+    together = np.zeros((linked.p.shape[1] - 1, BIRDS))
     np.add.at(together, linked.bird[told], seen[told, 1:])
     own, real = linear_sum_assignment(-together)
-    name = real[np.argsort(own)] + 1
+    name = np.zeros(len(together), np.int64)  # a bird that is none is never right
+    name[own] = real + 1
     right = seen[told, name[linked.bird[told]]] / seen[told].sum(1)
     return linked.p[told, linked.bird[told]], right, seen[told].sum(1) / 25
 
@@ -87,18 +92,18 @@ def main() -> None:
     """Fit and test."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="where the leks are rendered")
+    parser.add_argument("--kinds", nargs="*", choices=KINDS, default=KINDS, help="the others stay as they are")
     parser.add_argument("--write", action="store_true", help="replace the table of the package")
     given = parser.parse_args()
-    table: dict = {
+    table: dict = json.loads(TABLE.read_text()) | {
         "how": f"python -m benchmarks.tracking_calibration: {BIRDS} birds, {SECONDS:.0f} s, (preset, likeness, seed) "
         f"{FITTED}, tested on {TESTED}"
     }
-    for kind in KINDS:
-        described = kind == KINDS[0]
-        found = [samples(given.folder, case, described) for case in FITTED]
+    for kind in given.kinds:
+        found = [samples(given.folder, case, kind) for case in FITTED]
         table[kind] = fit(*(np.concatenate(column) for column in zip(*found, strict=True)))
         table[kind]["tested_error"] = [
-            round(expected_error(table[kind], *samples(given.folder, case, described)), 4) for case in TESTED
+            round(expected_error(table[kind], *samples(given.folder, case, kind)), 4) for case in TESTED
         ]
         print(kind, table[kind], flush=True)
     if given.write:

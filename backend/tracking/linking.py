@@ -2,8 +2,8 @@
 
 Each tracklet is one of N birds, or nobody. What speaks for it: how well its appearance fits the bird (all tracklets
 of a bird together say what it looks like), how plausible the way from the bird's last tracklet is, and that a bird is
-in one place at a time. The search draws from the posterior, hot at first, then at temperature one, which gives each
-tracklet's probabilities, then cold, which gives the best explanation.
+in one place at a time. The search begins with a guess (`linking_start`), draws from the posterior, which gives each
+tracklet's probabilities, and then takes the best way at each step, which gives the best explanation.
 """
 
 from collections.abc import Callable
