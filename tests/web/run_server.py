@@ -162,6 +162,9 @@ def segannot_routes() -> list[BaseRoute]:
         return annotation_api(Settings(project_folder=Path(folder))).routes
 
 
+OPEN = ExitStack()  # what is open for as long as the server runs
+
+
 def board_api(settings: Settings, stack: ExitStack) -> Any:
     """Return the board of a small tracked video of a project of its own, open until the stack is left."""
     from board.opening import opened_board
@@ -177,7 +180,7 @@ def protected_relabelling(settings: Settings, port: int) -> ASGIApp:
     """Return the board behind the gate."""
     from board.server import protected_board
 
-    return protected_board(board_api(settings, ExitStack()), settings, port)
+    return protected_board(board_api(settings, OPEN), settings, port)
 
 
 def board_routes() -> list[BaseRoute]:
