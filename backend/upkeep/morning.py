@@ -27,6 +27,7 @@ from backend.project.manifest import read_manifest
 from backend.project.settings import Settings, load_settings
 from backend.project.state_files import read_state
 from backend.tracking.schemas import DOUBTS
+from backend.tracking.tracks import corrections_log
 from backend.upkeep.notify import notify
 
 NIGHT, LOCK = "night.json", ".night.lock"
@@ -54,6 +55,13 @@ class Ready:
     video: str
     run: str
     doubts: int
+    begun: bool  # whether people have corrected it already
+
+    @property
+    def words(self) -> str:
+        """One line: ``lek-north: tracked, 18 doubts to look at``."""
+        counted = f"{self.doubts} doubt{'' if self.doubts == 1 else 's'}"
+        return f"{self.video}: tracked, {counted}{', review has begun' if self.begun else ' to look at'}"
 
 
 @dataclass(frozen=True)
@@ -117,7 +125,7 @@ def as_markdown(night: Night, time_zone: str) -> str:
 
     lines = [f"# {night.headline}", "", f"{clock(night.since)} to {clock(night.until)} ({time_zone})", ""]
     lines += _section("Failed", (f"{_line(job)}: {job.reason or 'no reason was recorded'}" for job in night.failed))
-    lines += _section("Ready to review", (f"{each.video}, {each.run}: {each.doubts} doubts" for each in night.ready))
+    lines += _section("Ready to review", (f"{each.words} ({each.run})" for each in night.ready))
     lines += _section("Done", map(_line, night.done))
     lines += _section("Stopped", map(_line, night.stopped))
     lines += _section("Waiting or at work", (f"{job.title} (job {job.id}): {job.state}" for job in night.at_work))
@@ -189,4 +197,5 @@ def _ready(project: Path, since: datetime) -> Iterable[Ready]:
                 continue
             doubts = path.parent / DOUBTS
             count = pq.read_metadata(doubts).num_rows if doubts.is_file() else 0
-            yield Ready(path.parent.parent.name, path.parent.name, count)
+            begun = corrections_log(path.parent, manifest).is_file()
+            yield Ready(path.parent.parent.name, path.parent.name, count, begun)

@@ -7,7 +7,6 @@ import numpy as np
 import streamlit as st
 
 from backend.dataset.browse import FinishedSet, SetFile, SetImage, finished_sets
-from backend.dataset.preview import preview
 from backend.dataset.records import FLAG_TEXTS, Flag
 from backend.dataset.report_html import as_html, as_part
 from backend.masks import rle
@@ -118,6 +117,8 @@ def show_augmentation(chosen: FinishedSet) -> None:
     if st.button("Draw again", icon=":material/casino:"):
         st.session_state["coco-preview-seed"] = seed = seed + 1
     with refusals():
+        from backend.dataset.preview import preview  # loads torch: 700 MB that the app needs for nothing else
+
         tiles = preview(*picture_and_labels(file, image), seed=seed)
         for row in range(0, len(tiles), COLUMNS):
             for column, (title, picture) in zip(st.columns(COLUMNS), tiles[row : row + COLUMNS], strict=False):

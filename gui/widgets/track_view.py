@@ -114,7 +114,7 @@ def show_lanes(run: TrackRun, key: tuple[str, str], rows: list[dict]) -> None:
     )
     if run.known is not None:
         known = alt.Chart(pd.DataFrame({"y": [run.known]})).mark_rule(strokeDash=[4, 4], color="#d1495b")
-        line = line + known.encode(y="y:Q")
+        line = line + known.encode(y=alt.Y("y:Q", title="birds seen"))
     st.altair_chart(line.properties(height=180), width="stretch")
     if run.known is not None:
         st.caption(f"Birds seen at once; the dashed line is the known number, {run.known}.")

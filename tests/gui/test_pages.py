@@ -1,5 +1,7 @@
 """Every page draws without an error: in an empty project, and with a sound and a broken video in it."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -106,3 +108,14 @@ def test_a_failed_job_says_why_in_words_and_can_be_retried(project):
     assert not app.exception
     assert store.get(job.id).state.is_over is False
     store.stop(job.id)
+
+
+def test_pages_do_without_torch():
+    """It would take 700 MB and three seconds of every start of the app."""
+    code = """
+import importlib, pkgutil, sys, gui.widgets
+for module in pkgutil.iter_modules(gui.widgets.__path__):
+    importlib.import_module(f"gui.widgets.{module.name}")
+    assert "torch" not in sys.modules, module.name
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=APP.parents[1])

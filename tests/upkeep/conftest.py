@@ -62,7 +62,7 @@ def finish_run(folder: Path, script: str) -> None:
     """Write an output folder with one finished file and its manifest."""
     folder.mkdir(parents=True)
     atomic_json(folder / "result.json", {"answer": 42})
-    manifest = begin_manifest(folder, script, {"video": "lek"}, {"seed": 1})
+    manifest = begin_manifest(folder, script, {"video": "lek", "detections_run": "run-1"}, {"seed": 1})
     manifest.files = {"result.json": finished_file(folder / "result.json")}
     manifest.complete, manifest.finished = True, now()
     manifest.write(folder)

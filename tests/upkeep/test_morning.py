@@ -32,7 +32,7 @@ def test_the_report_tells_what_ran_failed_and_is_ready(installation: Installatio
     assert night.headline == "1 done, 1 failed, 1 video ready to review"
     text = as_markdown(night, "Europe/Budapest")
     assert f"a job that failed (job {failed}), 5 min: no space left on /x" in text
-    assert "lek, run-1: 0 doubts" in text
+    assert "lek: tracked, 0 doubts, review has begun (run-1)" in text
     assert "90 min" in text and "free" in text
 
 
