@@ -5,11 +5,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.videos import write_video
 from tests.web.browser import browser, page
 
 __all__ = ["browser", "page"]  # one Chromium for all: Playwright starts once in a process
+
+settings.register_profile(
+    "no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # machines are shared
+settings.load_profile("no clock")
 
 
 @pytest.fixture(scope="session", autouse=True)
