@@ -199,7 +199,9 @@ def make_set(story: Story, class_name: str) -> None:
     story.go("Create COCO JSON")
     story.shows(re.compile(f"images with a mask .* classes: {class_name}"))
     story.unfold("More settings")  # masks were made for all frames, images of some were exported
-    story.page.get_by_text("Leave out what does not fit together").last.click(timeout=PATIENT_MS)
+    toggle = story.page.get_by_test_id("stCheckbox").filter(has_text="Leave out what does not fit together")
+    toggle.locator("label").click(timeout=PATIENT_MS)  # a warning below has the same words
+    expect(toggle.locator("input")).to_be_checked(timeout=PATIENT_MS)
     story.press("Start")
     story.succeeded("mask2coco")
     story.shows(re.compile(r"is ready: \d+ images for training, \d+ for validation"))
@@ -326,7 +328,7 @@ def measure(story: Story, target: Path) -> Path:
     story.shows(re.compile(rf"{story.video}, frame \d+"))
     story.picture("statistics")
     page.get_by_text("Tables", exact=True).click()
-    expect(page.get_by_test_id("stDataFrame")).to_be_visible(timeout=PATIENT_MS)
+    expect(page.get_by_role("button", name="Download these rows (CSV)")).to_be_visible(timeout=PATIENT_MS)
     with page.expect_download(timeout=PATIENT_MS) as download:
         page.get_by_role("button", name="Report (HTML)").click()
     target.write_bytes(Path(download.value.path()).read_bytes())
