@@ -63,7 +63,7 @@ def measured(record: VideoRecord) -> tuple[float | None, float]:
 
 def estimate(records: list[VideoRecord], choice: Choice) -> bool:
     """Say what the night will cost; return whether it fits on the disk."""
-    frames = sum(-(-record.info.n_frames // choice.stride) for record in records)
+    frames = sum(len(range(record.info.n_frames)[choice.frames][:: choice.stride]) for record in records)
     with refusals():
         seconds, birds = measured(records[0])
         size = estimate_bytes(frames, birds)
@@ -84,8 +84,8 @@ def new_run() -> None:
         if model is None:
             return
         st.caption(f"It looks for: {', '.join(model.classes)}")
-        options, stride = choose_options(records[0])
-        choice = Choice(model, options, stride, choose_gpus())
+        options, stride, frames = choose_options(records[0])
+        choice = Choice(model, options, stride, frames, choose_gpus())
         then = choose_next(records)
         fits = estimate(records, choice)
         start, attempt = st.columns([0.4, 0.6])

@@ -39,6 +39,7 @@ class Choice:
     model: ModelOption
     options: tuple[str, ...]
     stride: int
+    frames: slice  # of each video, before the stride
     gpus: int
 
 
@@ -86,8 +87,8 @@ def choose_model() -> ModelOption | None:
     return st.selectbox("Model", options, format_func=lambda option: option.label)
 
 
-def choose_options(record: VideoRecord) -> tuple[tuple[str, ...], int]:
-    """Let the user choose range, stride, threshold, crop and tiles; return arguments of the script, and the stride."""
+def choose_options(record: VideoRecord) -> tuple[tuple[str, ...], int, slice]:
+    """Let the user choose range, stride, threshold, crop and tiles; return the script's arguments, stride and range."""
     words: list[str] = []
     first, second = st.columns(2)
     stride = int(first.number_input("Look at every Nth frame, N =", 1, 100_000, 1))
@@ -101,7 +102,7 @@ def choose_options(record: VideoRecord) -> tuple[tuple[str, ...], int]:
         words += choose_crop(record, from_frame)
         tile = int(st.number_input("Tiles of this many px, for birds that are very small (0: none)", 0, 8192, 0))
         words += ["--tile", f"{tile}x{tile}"] if tile else []
-    return tuple(words), stride
+    return tuple(words), stride, slice(from_frame, to_frame or None)
 
 
 def choose_crop(record: VideoRecord, frame: int) -> list[str]:

@@ -81,9 +81,11 @@ def test_draw_measure_look_and_download(running_app: Server, page: Page, tmp_pat
     page.get_by_text("Compare", exact=True).first.click()
     expect(page.get_by_text("Lines: one standard error")).to_be_visible(timeout=SLOW_MS)
     page.get_by_text("Tables", exact=True).click()
-    expect(page.get_by_test_id("stDataFrame")).to_be_visible(timeout=SLOW_MS)
+    rows = page.get_by_role("button", name="Download these rows (CSV)")
+    expect(rows).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_test_id("stDataFrame").last).to_be_visible(timeout=SLOW_MS)
     with page.expect_download(timeout=SLOW_MS) as download:
-        page.get_by_role("button", name="Download these rows (CSV)").click()
+        rows.click()
     assert {"bird", "zone", "time_s"} <= set(pd.read_csv(download.value.path()).columns)
     page.get_by_text("Methods and files", exact=True).click()
     expect(page.get_by_text(re.compile("block bootstrap"))).to_be_visible(timeout=SLOW_MS)
