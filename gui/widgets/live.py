@@ -17,6 +17,7 @@ def live(draw: Callable[[], bool], busy: bool) -> None:
     @st.fragment(run_every=REFRESH_S if busy else None)
     def part() -> None:
         if draw() != busy:
+            st.empty()  # a page that was clicked meanwhile opens here; Streamlit would forget it at the next line
             st.rerun()
 
     part()
