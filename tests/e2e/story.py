@@ -1,5 +1,6 @@
 """The ornithologist of the whole story: one function a page, from a video to a report, and pictures on the way."""
 
+import contextlib
 import io
 import os
 import re
@@ -200,7 +201,11 @@ def make_set(story: Story, class_name: str) -> None:
     story.shows(re.compile(f"images with a mask .* classes: {class_name}"))
     story.unfold("More settings")  # masks were made for all frames, images of some were exported
     toggle = story.page.get_by_test_id("stCheckbox").filter(has_text="Leave out what does not fit together")
-    toggle.locator("label").click(timeout=PATIENT_MS)  # a warning below has the same words
+    for _ in range(10):  # a warning that appears above moves it from under the pointer
+        toggle.locator("label").click(timeout=PATIENT_MS)
+        with contextlib.suppress(AssertionError):
+            expect(toggle.locator("input")).to_be_checked(timeout=15_000)
+            break
     expect(toggle.locator("input")).to_be_checked(timeout=PATIENT_MS)
     story.press("Start")
     story.succeeded("mask2coco")
