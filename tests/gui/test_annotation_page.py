@@ -11,27 +11,19 @@ from backend.jobs.states import Slot
 from backend.masks.indexed import write_labels
 from backend.masks.objects import LabelledObject, MaskOrigin, write_frames, write_objects
 from backend.project.paths import Project
-from backend.project.settings import Settings, save_settings
 from backend.video.library import add_video
 from gui.widgets.annotation_jobs import frame_list
-from gui.widgets.context import job_store
+from tests.gui.pages import button, opened
 from tests.videos import write_video
-
-APP = Path(__file__).parents[2] / "gui" / "app.py"
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
+def project(installed: Project, tmp_path: Path) -> Project:
     """A project with two videos, one of them labelled in part."""
-    state, videos = tmp_path / "state", tmp_path / "videos"
-    state.mkdir()
-    videos.mkdir()
-    monkeypatch.setenv("LEKTRACK_STATE", str(state))
-    save_settings(Settings(project_folder=tmp_path / "project", allowed_roots=(videos,)), state)
-    project = Project(tmp_path / "project")
+    videos = tmp_path / "videos"
     for name in ("north", "south"):
-        add_video(project, write_video(videos / f"{name}.mp4", 30), [videos])
-    folder = project.segannot("north")
+        add_video(installed, write_video(videos / f"{name}.mp4", 30), [videos])
+    folder = installed.segannot("north")
     folder.mkdir(parents=True)
     labels = np.zeros((96, 160), np.uint8)
     labels[20:40, 20:60] = 1
@@ -40,27 +32,17 @@ def project(tmp_path, monkeypatch):
         write_labels(folder / f"{frame:06d}.png", labels)
     write_frames(folder, origins)
     write_objects(folder, [LabelledObject(id=1, name="Rufus", class_name="ruff")])
-    job_store.clear()
-    yield project
-    job_store.clear()
-
-
-def opened() -> AppTest:
-    app = AppTest.from_file(str(APP), default_timeout=60).run()
-    app.switch_page("app_pages/annotation.py").run()
-    assert not app.exception, app.exception
-    return app
+    return installed
 
 
 def press(app: AppTest, label: str) -> AppTest:
-    next(button for button in app.button if button.label == label).click()
-    app.run()
+    button(app, label).click().run()
     assert not app.exception, app.exception
     return app
 
 
 def test_several_videos_are_started_each_once(project):
-    app = opened()
+    app = opened("annotation")
     app.multiselect[0].set_value(["north", "south"]).run()
     press(app, "Start")
     jobs = JobStore().list(kind="segannot")
@@ -74,7 +56,7 @@ def test_several_videos_are_started_each_once(project):
 
 
 def test_one_click_queues_export_and_after_it_the_training_set(project):
-    press(opened(), "Make a training set")
+    press(opened("annotation"), "Make a training set")
     (export,), (convert,) = JobStore().list(kind="export_frames"), JobStore().list(kind="mask2coco")
     assert convert.after == (export.id,)
     assert export.output == project.exported_frames("north") and export.command[-1] == "2,4"
@@ -84,7 +66,7 @@ def test_one_click_queues_export_and_after_it_the_training_set(project):
 
 
 def test_the_list_says_how_far_a_video_is(project):
-    texts = [str(each.proto) for each in opened().get("progress")]
+    texts = [str(each.proto) for each in opened("annotation").get("progress")]
     assert any("4 frames, 2 drawn or accepted" in text and "ruff" in text for text in texts)
 
 

@@ -1,34 +1,25 @@
 """Before and after on the page Models: two runs of a video are compared, with what is known of their models."""
 
-from pathlib import Path
-
 import pytest
 
 from backend.jobs import JobStore
 from backend.project.manifest import begin_manifest, read_manifest
-from backend.project.settings import Settings, save_settings
+from backend.project.paths import Project
 from backend.tracking.views import list_track_runs
 from gui.widgets.before_after import submit_before_after
-from gui.widgets.context import job_store
 from tests.board.boards import DETECTIONS_RUN, small_project, tracked
 from tests.tracking.track_samples import write_run
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A project with a second run of the same video, in which nothing is started."""
-    monkeypatch.setenv("LEKTRACK_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr("backend.jobs.slots._gpus", lambda: ())
-    (tmp_path / "state").mkdir()
-    save_settings(Settings(project_folder=tmp_path / "project"), tmp_path / "state")
-    job_store.clear()
-    found = small_project(tmp_path / "project")
+def project(installed: Project) -> Project:
+    """A tracked project with a second run of the same video."""
+    found = small_project(installed.root)
     write_run(found.track_output("lek", "tracks-b"), tracked(), "gone")
-    yield found
-    job_store.clear()
+    return found
 
 
-def test_it_finds_the_comparison_of_the_models_behind_the_runs(project) -> None:
+def test_it_finds_the_comparison_of_the_models_behind_the_runs(project: Project) -> None:
     runs = {run.name: run for run in list_track_runs(project, "lek")}
     submit_before_after("lek", runs["tracks-a"], runs["tracks-b"])
     (job,) = JobStore().list(kind="before_after")

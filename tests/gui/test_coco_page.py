@@ -8,49 +8,30 @@ from streamlit.testing.v1 import AppTest
 from backend.dataset.records import Flag
 from backend.jobs import JobStore
 from backend.mask2coco import main
-from backend.project.settings import Settings, save_settings
-from gui.widgets.context import job_store
+from backend.project.paths import Project
+from tests.gui.pages import button, opened
 from tests.label_folders import make_pair
-
-APP = Path(__file__).parents[2] / "gui" / "app.py"
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A project with two labelled videos and one without labels, of an installation of its own."""
-    state = tmp_path / "state"
-    state.mkdir()
-    monkeypatch.setenv("LEKTRACK_STATE", str(state))
-    root = tmp_path / "project"
+def project(installed: Project) -> Path:
+    """The folder of a project with two labelled videos and one without labels."""
+    root = installed.root
     for video, bird in (("north", "ruff"), ("south", "reeve")):
         make_pair(root, video, range(0, 500, 50), 2, classes=(bird,))
     make_pair(root, "unlabelled", range(2), classes=())
     for path in (root / "segannot" / "unlabelled").iterdir():
         path.unlink()
     (root / "segannot" / "unlabelled").rmdir()
-    save_settings(Settings(project_folder=root), state)
-    job_store.clear()
-    yield root
-    job_store.clear()
-
-
-def opened() -> AppTest:
-    app = AppTest.from_file(str(APP), default_timeout=60).run()
-    app.switch_page("app_pages/coco.py").run()
-    assert not app.exception, app.exception
-    return app
+    return root
 
 
 def said(app: AppTest) -> str:
     return "\n".join(element.value for element in (*app.markdown, *app.caption)).replace("\\", "")
 
 
-def button(app: AppTest, label: str):
-    return next(each for each in app.button if each.label == label)
-
-
 def test_pairs_are_proposed_with_classes_and_resulting_counts(project):
-    app = opened()
+    app = opened("coco")
     assert [box.label for box in app.checkbox if box.value] == ["Use north", "Use south"]
     assert "10 images with a mask · classes: ruff" in said(app)
     assert next(field.value for field in app.text_input if "Class" in field.label) == "ruff, reeve"
@@ -61,7 +42,7 @@ def test_pairs_are_proposed_with_classes_and_resulting_counts(project):
 
 
 def test_start_hands_the_pairs_in_order_to_the_queue(project):
-    app = opened()
+    app = opened("coco")
     next(box for box in app.checkbox if box.label == "Use north").uncheck().run()
     next(box for box in app.checkbox if box.label == "Use north").check().run()
     button(app, "Start").click().run()
@@ -80,7 +61,7 @@ def test_start_hands_the_pairs_in_order_to_the_queue(project):
 def test_a_name_that_is_taken_or_not_allowed_cannot_be_started(project):
     (project / "COCO_jsons").mkdir()
     (project / "COCO_jsons" / "mine_val.json").write_text("{}")
-    app = opened()
+    app = opened("coco")
     for name, complaint in (
         ("mine", "mine_val.json is there already"),
         ("../x", "name of the set '../x' is not allowed"),
@@ -92,7 +73,7 @@ def test_a_name_that_is_taken_or_not_allowed_cannot_be_started(project):
 
 def test_problems_of_a_pair_are_told_before_the_start(project):
     (project / "segannot" / "south" / "000050.png").unlink()
-    app = opened()
+    app = opened("coco")
     assert any("images without a mask" in warning.value for warning in app.warning)
 
 
@@ -101,7 +82,7 @@ def test_a_finished_set_is_shown_with_report_filters_and_augmentation(project):
     given = ["--img-folder-path", str(project / "exported_frames" / "north")]
     given += ["--mask-folder-paths", str(project / "segannot" / "north"), "--workers", "1"]
     main([*given, "--json-path-train", str(folder / "lek_train.json"), "--json-path-val", str(folder / "lek_val.json")])
-    app = opened()
+    app = opened("coco")
     assert next(field.value for field in app.text_input if "Name" in field.label) == "lek-2"
     mode = next(each for each in app.segmented_control if "Look at a set" in each.options)
     mode.set_value("Look at a set").run()
@@ -124,7 +105,7 @@ def test_a_set_whose_pictures_are_gone_says_so(project):
     main([*given, "--json-path-train", str(folder / "lek_train.json")])
     for path in (project / "exported_frames" / "north").iterdir():
         path.unlink()
-    app = opened()
+    app = opened("coco")
     next(each for each in app.segmented_control if "Look at a set" in each.options).set_value("Look at a set").run()
     assert not app.exception, app.exception
     assert any("cannot be read" in error.value for error in app.error)

@@ -3,38 +3,23 @@
 from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from backend.jobs import JobStore
 from backend.project.paths import Project
-from backend.project.settings import Settings, save_settings
 from backend.video.library import get_video
 from board.opening import opened_board
 from board.requests import ActRequest
 from board.summary import review_of
 from gui.widgets.annotation_jobs import start_annotation
-from gui.widgets.context import job_store
 from gui.widgets.correct_jobs import import_tracks
 from tests.board.boards import small_project
-
-APP = Path(__file__).parents[2] / "gui" / "app.py"
+from tests.gui.pages import button, opened
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A project with one tracked video, in which nothing is started."""
-    monkeypatch.setenv("LEKTRACK_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr("backend.jobs.slots._gpus", lambda: ())
-    (tmp_path / "state").mkdir()
-    save_settings(Settings(project_folder=tmp_path / "project"), tmp_path / "state")
-    job_store.clear()
-    yield small_project(tmp_path / "project")
-    job_store.clear()
-
-
-def page() -> AppTest:
-    """Open the page."""
-    return AppTest.from_file(str(APP), default_timeout=60).switch_page("app_pages/correct.py").run()
+def project(installed: Project) -> Project:
+    """A project with one tracked video."""
+    return small_project(installed.root)
 
 
 def decided(project: Project, *decisions: tuple[str, dict]) -> None:
@@ -48,7 +33,7 @@ def test_it_says_how_far_the_review_is_and_how_sure_one_may_be(project: Project)
     answers = [("Ann", {"kind": "answer", "doubt": 1}), ("Bob", {"kind": "answer", "doubt": 1})]
     audits = [("Ann", {"kind": "audit", "track": 1, "frame": k, "verdict": "right"}) for k in range(10)]
     decided(project, *answers, *audits)
-    app = page()
+    app = opened("correct")
     assert not app.exception
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown["Doubts answered"] == "25 %" and shown["Identity error"] == "0.0 %" and shown["Corrections"] == "12"
@@ -59,8 +44,8 @@ def test_it_says_how_far_the_review_is_and_how_sure_one_may_be(project: Project)
 
 
 def test_it_starts_a_board_of_the_run(project: Project) -> None:
-    app = page()
-    next(button for button in app.button if button.label == "Open the board").click().run()
+    app = opened("correct")
+    button(app, "Open the board").click().run()
     assert not app.exception
     (job,) = JobStore().list(kind="board")
     assert job.command[:3] == ("-m", "board", "--tracks") and job.service
@@ -68,15 +53,15 @@ def test_it_starts_a_board_of_the_run(project: Project) -> None:
 
 
 def test_it_queues_an_export(project: Project) -> None:
-    app = page()
-    next(button for button in app.button if button.label == "Export corrected tracks").click().run()
+    app = opened("correct")
+    button(app, "Export corrected tracks").click().run()
     (job,) = JobStore().list(kind="export_tracks")
     assert job.command[-2:] == ("--to", "csv") and job.output is not None
 
 
 def test_it_queues_a_small_copy_once(project: Project) -> None:
-    app = page()
-    next(button for button in app.button if button.label == "Make jumps and play faster").click().run()
+    app = opened("correct")
+    button(app, "Make jumps and play faster").click().run()
     (job,) = JobStore().list(kind="proxy")
     assert job.command[:4] == ("-m", "backend.proxy", "--video", "lek") and job.resumable
     assert job.output == project.cache / "proxies" / "lek"
@@ -84,21 +69,21 @@ def test_it_queues_a_small_copy_once(project: Project) -> None:
 
 
 def test_it_hands_outlines_back_unless_segannot_has_the_video(project: Project) -> None:
-    app = page()
+    app = opened("correct")
     next(entry for entry in app.number_input if entry.label == "Frames at most").set_value(7)
-    next(button for button in app.button if button.label == "Hand outlines back").click().run()
+    button(app, "Hand outlines back").click().run()
     assert not app.exception
     (job,) = JobStore().list(kind="from_tracks")
     assert job.command[:2] == ("-m", "segannot.from_tracks") and job.command[-2:] == ("--most", "7")
     start_annotation(get_video(project, "lek"), "classic", False, 1.5)
-    next(button for button in app.button if button.label == "Hand outlines back").click().run()
+    button(app, "Hand outlines back").click().run()
     assert "open in SegAnnot" in app.error[0].value and len(JobStore().list(kind="from_tracks")) == 1
 
 
 def test_a_video_without_tracks_says_so_and_takes_those_made_elsewhere(project: Project) -> None:
     for file in project.track_output("lek", "tracks-a").iterdir():
         file.unlink()
-    app = page()
+    app = opened("correct")
     assert any("no tracks yet" in info.value for info in app.info)
     assert "Tracks made elsewhere" in [expander.label for expander in app.expander]
 

@@ -12,17 +12,15 @@ from backend.detectors.settings import DetectorSettings
 from backend.detectors.weights import write_weights
 from backend.jobs import JobStore, Slot
 from backend.project.paths import Project
-from backend.project.settings import Settings, save_settings
 from backend.track import parse as parse_track
 from backend.video import load_index
 from backend.video.library import add_video
 from backend.zone_stats import parse as parse_statistics
 from backend.zones.model import Zones, save_zones, zones_path
-from gui.widgets.context import job_store
 from tests.detection_runs import make_run
+from tests.gui.pages import button, opened
 from tests.videos import write_video
 
-APP = Path(__file__).parents[2] / "gui" / "app.py"
 BOXES = {0: [(10, 10, 30, 40), (50, 20, 60, 30)], 30: [(100, 50, 140, 90)] * 3}
 SCORES = {0: [0.9, 0.4], 30: [0.8, 0.7, 0.6]}
 
@@ -38,23 +36,15 @@ def weights(tmp_path_factory):
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A project with two videos, and one run on the first of them; nothing runs on a GPU."""
-    monkeypatch.setenv("LEKTRACK_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr("backend.jobs.slots._gpus", lambda: ())
-    (tmp_path / "state").mkdir()
+def project(installed: Project, tmp_path: Path) -> Project:
+    """A project with two videos, and one run on the first of them."""
     videos = tmp_path / "videos"
-    videos.mkdir()
-    project = Project(tmp_path / "project")
-    save_settings(Settings(project_folder=project.root, allowed_roots=(videos,)), tmp_path / "state")
     for name, camera in (("north", "a"), ("south", "b")):
-        add_video(project, write_video(videos / f"{name}.mp4", 60, gop=len(name) * 2), [videos], camera=camera)
-    run = make_run(project.inference_output("north", "ruffs-1"), BOXES, 60, scores=SCORES, video="north")
+        add_video(installed, write_video(videos / f"{name}.mp4", 60, gop=len(name) * 2), [videos], camera=camera)
+    run = make_run(installed.inference_output("north", "ruffs-1"), BOXES, 60, scores=SCORES, video="north")
     run.manifest.inputs["video_identity"] = load_index(videos / "north.mp4").identity
     run.manifest.write(run.folder)
-    job_store.clear()
-    yield project
-    job_store.clear()
+    return installed
 
 
 @pytest.fixture
@@ -65,32 +55,18 @@ def general(project, weights):
     return folder / weights.name
 
 
-def opened(view: str | None = None) -> AppTest:
-    app = AppTest.from_file(str(APP), default_timeout=60).run()
-    app.switch_page("app_pages/inference.py").run()
-    if view is not None:
-        app.session_state["inference-view"] = view
-        app.run()
-    assert not app.exception, app.exception
-    return app
-
-
 def said(app: AppTest) -> str:
     return "\n".join(each.value for each in (*app.markdown, *app.caption, *app.info)).replace("\\", "")
 
 
-def button(app: AppTest, label: str):
-    return next(each for each in app.button if each.label == label)
-
-
 def test_without_a_model_the_page_says_how_to_get_one(project):
-    app = opened()
+    app = opened("inference")
     assert "python -m backend.admin weights fetch coco_resnet50" in said(app)
     assert "Start" not in [each.label for each in app.button]
 
 
 def test_start_queues_one_job_a_video_in_order_with_what_was_chosen(project, general):
-    app = opened()
+    app = opened("inference")
     next(box for box in app.checkbox if box.label == "All 2 videos").check().run()
     next(field for field in app.number_input if field.label.startswith("Look at every")).set_value(5).run()
     next(slider for slider in app.slider if slider.label.startswith("Crop, from left")).set_value((40, 120)).run()
@@ -113,7 +89,7 @@ def test_start_queues_one_job_a_video_in_order_with_what_was_chosen(project, gen
 
 def test_tracking_and_statistics_follow_each_video_once_the_step_before_has_succeeded(project, general):
     save_zones(zones_path(project, "a"), Zones(image_size=(160, 96)), 0)
-    app = opened()
+    app = opened("inference")
     next(each for each in app.toggle if each.label == "Then track").set_value(True).run()
     next(field for field in app.number_input if field.label.startswith("Birds in each")).set_value(3).run()
     next(each for each in app.toggle if each.label == "Then statistics").set_value(True).run()
@@ -136,14 +112,14 @@ def test_tracking_and_statistics_follow_each_video_once_the_step_before_has_succ
 
 
 def test_statistics_wait_for_the_zones_of_every_camera(project, general):
-    app = opened()
+    app = opened("inference")
     next(each for each in app.toggle if each.label == "Then track").set_value(True).run()
     statistics = next(each for each in app.toggle if each.label == "Then statistics")
     assert statistics.disabled and "Draw zones first for: a." in statistics.help
 
 
 def test_the_trial_looks_at_ten_frames_spread_over_the_video(project, general):
-    app = opened()
+    app = opened("inference")
     button(app, "Try it on 10 frames").click().run()
     (job,) = JobStore().list(kind="inference_trial")
     command = list(job.command)
@@ -154,7 +130,7 @@ def test_the_trial_looks_at_ten_frames_spread_over_the_video(project, general):
 
 
 def test_the_viewer_shows_counts_odd_moments_and_any_frame(project):
-    app = opened("Results")
+    app = opened("inference", **{"inference-view": "Results"})
     assert "2 birds" not in said(app)  # the threshold hides the second one
     assert "1 bird at 0.00 s" in said(app)
     button(app, "30").click().run()
@@ -165,10 +141,10 @@ def test_the_viewer_shows_counts_odd_moments_and_any_frame(project):
 
 
 def test_a_video_without_a_run_says_so(project):
-    app = opened("Results")
+    app = opened("inference", **{"inference-view": "Results"})
     next(box for box in app.selectbox if box.label == "Video").select_index(1).run()
     assert "Nothing was looked for in this video yet." in said(app)
 
 
 def test_the_night_is_empty_at_first(project):
-    assert "Nothing was started in the last 24 hours." in said(opened("The night"))
+    assert "Nothing was started in the last 24 hours." in said(opened("inference", **{"inference-view": "The night"}))

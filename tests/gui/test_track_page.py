@@ -1,48 +1,31 @@
 """The page Track: what it says of a result, and where something is missing."""
 
-from pathlib import Path
-
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from backend.jobs import JobStore
 from backend.project.atomic import atomic_json
 from backend.project.manifest import read_manifest
 from backend.project.paths import Project
-from backend.project.settings import Settings, save_settings
 from backend.tracking.schemas import SUMMARY
 from backend.tracking.tracks import open_tracks
 from backend.tracking.views import doubt_rows
 from backend.zones.model import parse_zones
 from board.opening import opened_board
 from board.requests import ActRequest
-from gui.widgets.context import job_store
 from tests.board.boards import SIZE, small_project
+from tests.gui.pages import button, opened
 
-APP = Path(__file__).parents[2] / "gui" / "app.py"
+RESULTS = {"asked-track-view": "Results"}
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A project with one tracked video, in which nothing is started."""
-    monkeypatch.setenv("LEKTRACK_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr("backend.jobs.slots._gpus", lambda: ())
-    (tmp_path / "state").mkdir()
-    save_settings(Settings(project_folder=tmp_path / "project"), tmp_path / "state")
-    job_store.clear()
-    yield small_project(tmp_path / "project")
-    job_store.clear()
-
-
-def results() -> AppTest:
-    """Open the results of the page."""
-    app = AppTest.from_file(str(APP), default_timeout=60).switch_page("app_pages/track.py")
-    app.session_state["asked-track-view"] = "Results"
-    return app.run()
+def project(installed: Project) -> Project:
+    """A project with one tracked video."""
+    return small_project(installed.root)
 
 
 def test_a_run_without_its_summary_is_shown_with_one_line_about_it(project: Project) -> None:
-    app = results()
+    app = opened("track", **RESULTS)
     assert not app.exception
     (problem,) = app.error
     assert "summary.json is missing" in problem.value
@@ -58,7 +41,7 @@ def test_what_a_result_is_worth_is_said_in_plain_words(project: Project) -> None
         "corrections_that_do_not_apply": [],
     }
     atomic_json(project.track_output("lek", "tracks-a") / SUMMARY, facts)
-    app = results()
+    app = opened("track", **RESULTS)
     assert not app.exception and not app.error
     assert any("3 birds. Expected identity error 2.1 % of bird-time" in text.value for text in app.markdown)
     assert not app.info
@@ -73,11 +56,11 @@ def test_corrections_are_told_and_tracking_again_keeps_what_tracking_was_told(pr
     manifest.write(folder)
     with opened_board(project, folder, 1.0) as board:
         board.session.act(ActRequest(version=board.session.view.version, kind="answer", doubt=1), "Ann")
-    app = results()
+    app = opened("track", **RESULTS)
     assert not app.exception and not app.error
     (told,) = app.info
     assert "of these detections, not all known to this tracking" in told.value
-    next(button for button in app.button if button.label == "Track again with corrections").click().run()
+    button(app, "Track again with corrections").click().run()
     (job,) = JobStore().list(kind="track")
     assert job.command[-7:] == (
         "--n-birds",

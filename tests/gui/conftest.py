@@ -1,0 +1,24 @@
+"""An installation of its own for every test of a page."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backend.project.paths import Project
+from backend.project.settings import Settings, save_settings
+from gui.widgets.context import job_store
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """Return an empty project of an installation without GPUs; the folder ``videos`` beside it is allowed."""
+    state, videos = tmp_path / "state", tmp_path / "videos"
+    state.mkdir()
+    videos.mkdir()
+    monkeypatch.setenv("LEKTRACK_STATE", str(state))
+    monkeypatch.setattr("backend.jobs.slots._gpus", lambda: ())
+    save_settings(Settings(project_folder=tmp_path / "project", allowed_roots=(videos,)), state)
+    job_store.clear()
+    yield Project(tmp_path / "project")
+    job_store.clear()
