@@ -8,40 +8,32 @@ frame's number + 1, ``bbox``, ``score``, and ``segmentation`` as run lengths), w
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from pydantic import Field
 
 from backend.jobs.progress import Progress
-from backend.jobs.script import ScriptParser, ScriptSettings, run_script
+from backend.jobs.script import ScriptParser, run_script
 from backend.pipeline.chunks import plan_chunks
 from backend.pipeline.tables import FramesSeen, write_chunk
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, file_identity, finished_file, now
-from backend.tracking.imported import Imported, about_video, read_detections
+from backend.tracking.imported import Imported, ImportSettings, about_video, add_import_options, read_detections
 
 CHUNK_S = 60
 SCRIPT = "import_detections"
 
 
-class ImportSettings(ScriptSettings):
+class DetectionsSettings(ImportSettings):
     """The arguments of this script; the names are the options."""
 
-    source: Path
-    out: Path
-    video_path: Path | None
-    size: str | None
-    fps: float | None = Field(gt=0, allow_inf_nan=False)
-    frames: int | None = Field(ge=1)
     class_name: str
 
 
 def main(argv: list[str]) -> None:
     """Run the script."""
     settings = parse(argv)
-    about = about_video(settings.source, settings.video_path, settings.size, settings.fps)
+    about = about_video(settings)
     size, fps, times = about.size, about.fps, about.times
     found = read_detections(settings.source, size)
     last = int(found.frame.max(initial=-1)) + 1
@@ -74,18 +66,12 @@ def main(argv: list[str]) -> None:
     print(f"{settings.out}: {len(found)} detections in {frames} frames")
 
 
-def parse(argv: Sequence[str]) -> ImportSettings:
+def parse(argv: Sequence[str]) -> DetectionsSettings:
     """Return the checked arguments."""
     parser = ScriptParser("backend.import_detections", __doc__)
-    add = parser.add_argument
-    add("--from", dest="source", required=True, help="MOT text (.txt) or COCO results (.json)")
-    add("--out", required=True, help="folder to write, such as inference_output/VIDEO/RUN of a project")
-    add("--video-path", default=None, help="the video: its size, times and name are taken from it")
-    add("--size", default=None, help="width x height of the picture, where there is no --video-path")
-    add("--fps", default=None, help="frames a second, where there is no --video-path")
-    add("--frames", default=None, help="number of frames of the video (default: to the last detection)")
-    add("--class-name", default="bird", help="what was detected (default bird)")
-    return parser.settings(ImportSettings, argv)
+    add_import_options(parser, "MOT text (.txt) or COCO results (.json)", "inference_output", "detection")
+    parser.add_argument("--class-name", default="bird", help="what was detected (default bird)")
+    return parser.settings(DetectionsSettings, argv)
 
 
 def of_chunk(found: Imported, first: int, last: int) -> tuple[Imported, np.ndarray]:

@@ -10,37 +10,30 @@ doubts.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from pydantic import Field
 
 from backend.jobs.progress import Progress
-from backend.jobs.script import ScriptParser, ScriptSettings, run_script
+from backend.jobs.script import ScriptParser, run_script
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, file_identity
 from backend.tracking.brought import Brought, brought_tracks, read_mot_tracks, write_brought
-from backend.tracking.imported import about_video
+from backend.tracking.imported import ImportSettings, about_video, add_import_options
 from backend.tracking.sleap_files import read_analysis, read_slp
 
 
-class ImportSettings(ScriptSettings):
+class TracksSettings(ImportSettings):
     """The arguments of this script; the names are the options."""
 
-    source: Path
-    out: Path
-    video_path: Path | None
-    size: str | None
-    fps: float | None = Field(gt=0, allow_inf_nan=False)
-    frames: int | None = Field(ge=1)
     margin_px: float = Field(ge=0, le=1000)
 
 
 def main(argv: list[str]) -> None:
     """Run the script."""
     settings = parse(argv)
-    about = about_video(settings.source, settings.video_path, settings.size, settings.fps)
+    about = about_video(settings)
     found = read(settings)
     frames = settings.frames or (len(about.times) if about.times is not None else int(found.frame.max(initial=0)) + 1)
     times = about.times[:frames] if about.times is not None else np.arange(frames) / about.fps
@@ -69,21 +62,16 @@ def main(argv: list[str]) -> None:
     print(f"{settings.out}: {len(tracks.names)} tracks in {tracks.n_frames} frames")
 
 
-def parse(argv: Sequence[str]) -> ImportSettings:
+def parse(argv: Sequence[str]) -> TracksSettings:
     """Return the checked arguments."""
     parser = ScriptParser("backend.import_tracks", __doc__)
-    add = parser.add_argument
-    add("--from", dest="source", required=True, help="MOT text (.txt), SLEAP labels (.slp) or analysis HDF5 (.h5)")
-    add("--out", required=True, help="folder to write, such as track_output/VIDEO/RUN of a project")
-    add("--video-path", default=None, help="the video: its size, times and name are taken from it")
-    add("--size", default=None, help="width x height of the picture, where there is no --video-path")
-    add("--fps", default=None, help="frames a second, where there is no --video-path")
-    add("--frames", default=None, help="number of frames of the video (default: the video's, or to the last bird)")
-    add("--margin-px", default=10.0, help="by which a box is wider than an animal's points (default 10)")
-    return parser.settings(ImportSettings, argv)
+    formats = "MOT text (.txt), SLEAP labels (.slp) or analysis HDF5 (.h5)"
+    add_import_options(parser, formats, "track_output", "bird")
+    parser.add_argument("--margin-px", default=10.0, help="by which a box is wider than its points (default 10)")
+    return parser.settings(TracksSettings, argv)
 
 
-def read(settings: ImportSettings) -> Brought:
+def read(settings: TracksSettings) -> Brought:
     """Read the file in the format that its name says."""
     kind = settings.source.suffix.lower()
     if not settings.source.is_file():

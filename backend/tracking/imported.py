@@ -1,4 +1,4 @@
-"""Detections of other programs: MOT text and COCO results."""
+"""What the imports share, and detections of other programs: MOT text and COCO results."""
 
 import json
 from dataclasses import dataclass
@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pydantic import Field
 
+from backend.jobs.script import ScriptParser, ScriptSettings
 from backend.lek.settings import parse_size
 from backend.masks import rle
 from backend.pipeline.tables import Instances
@@ -15,6 +17,28 @@ from backend.project.errors import InputError
 from backend.project.paths import slug
 from backend.tracking.mot_files import read_mot
 from backend.video import VideoReader
+
+
+class ImportSettings(ScriptSettings):
+    """The arguments that the import of detections and that of tracks have in common."""
+
+    source: Path
+    out: Path
+    video_path: Path | None
+    size: str | None
+    fps: float | None = Field(gt=0, allow_inf_nan=False)
+    frames: int | None = Field(ge=1)
+
+
+def add_import_options(parser: ScriptParser, formats: str, room: str, last: str) -> None:
+    """Add the options of `ImportSettings`: a file in ``formats`` goes to a folder such as ``room``/VIDEO/RUN."""
+    add = parser.add_argument
+    add("--from", dest="source", required=True, help=formats)
+    add("--out", required=True, help=f"folder to write, such as {room}/VIDEO/RUN of a project")
+    add("--video-path", default=None, help="the video: its size, times and name are taken from it")
+    add("--size", default=None, help="width x height of the picture, where there is no --video-path")
+    add("--fps", default=None, help="frames a second, where there is no --video-path")
+    add("--frames", default=None, help=f"number of frames (default: the video's, or to the last {last})")
 
 
 @dataclass(frozen=True)
@@ -55,14 +79,14 @@ class AboutVideo:
     times: np.ndarray | None
 
 
-def about_video(source: Path, video: Path | None, size: str | None, fps: float | None) -> AboutVideo:
-    """Look at ``video``, or take ``size`` (such as 2688x1520) and ``fps`` where there is none; InputError without."""
-    if video is not None:
-        with VideoReader(video, threads=1) as reader:
-            return AboutVideo(slug(video.stem), reader.size, float(reader.fps), np.asarray(reader.times))
-    if size is None or fps is None:
+def about_video(settings: ImportSettings) -> AboutVideo:
+    """Look at the video, or take ``size`` (such as 2688x1520) and ``fps`` where there is none; InputError without."""
+    if settings.video_path is not None:
+        with VideoReader(settings.video_path, threads=1) as reader:
+            return AboutVideo(slug(settings.video_path.stem), reader.size, float(reader.fps), np.asarray(reader.times))
+    if settings.size is None or settings.fps is None:
         raise InputError("give --video-path, or --size and --fps")
-    return AboutVideo(slug(source.stem), parse_size(size), fps, None)
+    return AboutVideo(slug(settings.source.stem), parse_size(settings.size), settings.fps, None)
 
 
 def read_detections(path: Path, size: tuple[int, int]) -> Imported:
