@@ -112,7 +112,9 @@ def restore(folder: Path, project: Path, state: Path) -> None:
     from backend.upkeep.restore import restore as put_back
 
     with _Bar() as bar:
-        put_back(folder, project, state, bar.show)
+        missing = put_back(folder, project, state, bar.show)
+    for record in missing:
+        print(f"video {record.slug}: {record.problem}; link it anew with Repair on the page Videos")
     print(f"restored; start it with LEKTRACK_STATE={shlex.quote(str(state.absolute()))} bash setup.sh start")
 
 
@@ -236,7 +238,7 @@ def _parser() -> argparse.ArgumentParser:
     saving.add_argument(
         "--dest", type=Path, required=True, help="folder on another disk; each backup is a folder there"
     )
-    saving.add_argument("--videos", action="store_true", help="copy the linked videos, too")
+    saving.add_argument("--videos", action="store_true", help="copy the videos, too; else also those in the project folder stay out")
     saving.add_argument("--keep", type=int, help="delete older backups beyond this number")
     commands.add_parser("verify", help="compare a backup with its checksums").add_argument("folder", type=Path)
     restoring = commands.add_parser("restore", help="put a backup back into empty folders")

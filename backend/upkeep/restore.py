@@ -13,18 +13,25 @@ from backend.project.errors import InputError
 from backend.project.paths import Project
 from backend.project.settings import load_settings, save_settings
 from backend.upkeep.backup import BLOCK, Report, SavedFile, read_backup
-from backend.video.library import relink_video
+from backend.video.library import VideoRecord, list_videos, relink_video
 
 VIDEOS = "restored_videos"
 REASON = "it was waiting or at work when the backup was made; retry runs it"
 
 
-def restore(source: Path, project: Path, state: Path, report: Report = lambda done, total: None) -> None:
+def restore(
+    source: Path, project: Path, state: Path, report: Report = lambda done, total: None
+) -> list[VideoRecord]:
     """Restore the backup ``source`` as project folder ``project`` and state folder ``state``.
 
     Settings and jobs that led into the old project folder lead into the new one, and videos that the backup holds are
     linked where they lie now. Jobs that waited or were at work are not started behind anybody's back: retry runs them.
     A new sign-in token is made at the next start.
+
+    Returns
+    -------
+    list of VideoRecord
+        The videos whose file is not where the project looks for it, or is another one; ``problem`` says which.
 
     Raises
     ------
@@ -66,6 +73,7 @@ def restore(source: Path, project: Path, state: Path, report: Report = lambda do
         raise
     for video, name in backup.videos.items():
         relink_video(Project(project), video, project / VIDEOS / name.split("/", 1)[1], [project])
+    return [record for record in list_videos(Project(project)) if record.problem]
 
 
 def _copy_checked(source: Path, target: Path, expected: SavedFile) -> None:

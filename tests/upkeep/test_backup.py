@@ -52,7 +52,7 @@ def test_everything_but_caches_videos_and_the_token_comes_back(installation: Ins
 def test_with_videos_the_restored_records_lead_to_the_restored_files(installation: Installation, disk: Path, tmp_path):
     folder = back_up(disk, installation.state, with_videos=True)
     installation.video.unlink()
-    restore(folder, tmp_path / "p2", tmp_path / "s2")
+    assert restore(folder, tmp_path / "p2", tmp_path / "s2") == []
     record = get_video(Project(tmp_path / "p2"), "lek")
     assert record.problem == ""
     assert Path(record.path).is_relative_to(tmp_path / "p2")
