@@ -19,9 +19,7 @@ VIDEOS = "restored_videos"
 REASON = "it was waiting or at work when the backup was made; retry runs it"
 
 
-def restore(
-    source: Path, project: Path, state: Path, report: Report = lambda done, total: None
-) -> list[VideoRecord]:
+def restore(source: Path, project: Path, state: Path, report: Report = lambda done, total: None) -> list[VideoRecord]:
     """Restore the backup ``source`` as project folder ``project`` and state folder ``state``.
 
     Settings and jobs that led into the old project folder lead into the new one, and videos that the backup holds are
