@@ -2,9 +2,11 @@
 
 The reviewer watches the video from the first frame on. A track that shows a bird first seen gets that bird's name;
 that is no correction, as every tracker needs it. Where later a track shows another bird than its name says, or a new
-track shows a bird that has a name, one act corrects it from there to the end: the track gets the right name, and the
-track that had it gets the other's (a swap repairs both). So a broken track costs one act, as does a swap; what nobody
-follows costs nothing here, but shows as a lower share of matched birds. All trackers are counted in this one way.
+track shows a bird that has a name, one act corrects it from there to the end: the track gets the right name. A track
+that had this name and from now on shows the other's bird gets the other's name by the same act (a swap repairs both);
+else it keeps it, as a bird may be shown by several tracks in turn. So a broken track costs one act, as does a swap;
+what nobody follows costs nothing here, but shows as a lower share of matched birds. All trackers are counted in this
+one way.
 
 Where birds touch, their boxes fit either, and even faultless tracks match the wrong bird for a few frames. So a stretch
 in which a track shows one bird counts only if it lasts `LASTS_S`.
@@ -158,26 +160,30 @@ def _wrong(acts: Acts, done: np.ndarray, at: np.ndarray, bird: np.ndarray, track
 @kernel
 def _walk(at, bird, track, n_birds, n_tracks):
     """Return (n, 4) int64 changes of names, in the order they are made: place, track, bird, act."""
+    following = np.full(len(at), -1, np.int64)  # the next match of the same track
+    upcoming = np.full(n_tracks, -1, np.int64)  # the first match of each track that was not looked at
+    for row in range(len(at) - 1, -1, -1):
+        following[row] = upcoming[track[row]]
+        upcoming[track[row]] = row
     name = np.full(n_tracks, NOBODY, np.int64)
-    holder = np.full(n_birds, NOBODY, np.int64)
     known = np.zeros(n_birds, np.bool_)
-    changes = np.zeros((2 * len(at) + 1, 4), np.int64)
-    n = acts = 0
+    changes, n, acts = np.zeros((64, 4), np.int64), 0, 0
     for row in range(len(at)):
         t, b = track[row], bird[row]
-        if name[t] == b:
-            continue
-        free = name[t] == NOBODY and not known[b]
-        before, other = name[t], holder[b]
-        number = -1 if free else acts
-        acts += not free
-        if other != NOBODY:
-            changes[n] = at[row], other, before, number
+        if name[t] != b:
+            free = name[t] == NOBODY and not known[b]
+            number = -1 if free else acts
+            acts += not free
+            if n + n_tracks > len(changes):
+                changes = np.concatenate((changes, np.zeros((len(changes) + n_tracks, 4), np.int64)))
+            for other in range(n_tracks):  # those that held the name and show the other's bird from here on
+                place = upcoming[other]
+                if name[other] == b and name[t] != NOBODY and place >= 0 and bird[place] == name[t]:
+                    name[other] = name[t]
+                    changes[n] = at[row], other, name[t], number
+                    n += 1
+            changes[n] = at[row], t, b, number
             n += 1
-            name[other] = before
-        if before != NOBODY:
-            holder[before] = other
-        changes[n] = at[row], t, b, number
-        n += 1
-        name[t], holder[b], known[b] = b, t, True
+            name[t], known[b] = b, True
+        upcoming[t] = following[row]
     return changes[:n]

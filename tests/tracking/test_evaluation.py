@@ -84,6 +84,12 @@ def test_a_broken_track_is_one_correction_a_piece(truth, tmp_path):
     assert found["boxes"]["tracks"] == BIRDS + 3
 
 
+def test_two_tracks_that_show_a_bird_in_turn_are_one_correction(truth, tmp_path):
+    found = figures(truth, mot(tmp_path / "turns.txt", lambda frame, bird: bird + 1 if bird or frame % 3 else 10))
+    assert found["review"]["corrections"] == 1
+    assert found["boxes"]["identity_switches"] == 66
+
+
 def test_windows_forgive_what_happens_between_them(tmp_path):
     truth = mot(tmp_path / "gt.txt", lambda frame, bird: bird + 1)
     tracks = mot(tmp_path / "minutes.txt", lambda frame, bird: bird + 1 + BIRDS * (frame // 50))
