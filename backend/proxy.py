@@ -7,33 +7,18 @@ It is PROJECT/.cache/proxies/VIDEO/proxy.mp4, at most 960 px wide, made once; fr
 statistics never use it.
 """
 
-from pathlib import Path
-
 from backend.jobs.progress import Progress
-from backend.jobs.script import ScriptParser, ScriptSettings, run_script
+from backend.jobs.script import run_script
 from backend.project.disk import as_bytes
 from backend.project.locks import output_lock
-from backend.project.paths import Project
-from backend.project.settings import load_settings
-from backend.video.library import get_video, open_video
+from backend.video.asked import asked_video
+from backend.video.library import open_video
 from backend.video.proxies import has_proxy, inputs_of, make_proxy, proxy_folder
-
-
-class ProxySettings(ScriptSettings):
-    """Which video of the project."""
-
-    video: str
-    project: Path | None = None
 
 
 def main(argv: list[str]) -> None:
     """Make one proxy; see the module's text."""
-    parser = ScriptParser("backend.proxy", __doc__)
-    parser.add_argument("--video", required=True, help="slug of the video in the project")
-    parser.add_argument("--project", type=Path, help="project folder (settings: project_folder)")
-    settings = parser.settings(ProxySettings, argv)
-    project = Project(settings.project or load_settings().project_folder)
-    record = get_video(project, settings.video)
+    project, record = asked_video("backend.proxy", __doc__, argv)
     folder = proxy_folder(project, record.slug)
     with output_lock(folder), Progress() as progress:
         if has_proxy(project, record):

@@ -9,31 +9,18 @@ PROJECT/remuxed_videos/VIDEO.mkv; it keeps camera and start time. The old file a
 from pathlib import Path
 
 from backend.jobs.progress import Progress
-from backend.jobs.script import ScriptParser, ScriptSettings, run_script
+from backend.jobs.script import run_script
 from backend.project.disk import check_space
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
-from backend.project.paths import Project
-from backend.project.settings import load_settings
-from backend.video.library import add_video, get_video
+from backend.video.asked import asked_video
+from backend.video.library import add_video
 from backend.video.remux import remux
-
-
-class RemuxSettings(ScriptSettings):
-    """Which video of the project to copy."""
-
-    video: str
-    project: Path | None = None
 
 
 def main(argv: list[str]) -> None:
     """Copy one video; see the module's text."""
-    parser = ScriptParser("backend.remux", __doc__)
-    parser.add_argument("--video", required=True, help="slug of the video in the project")
-    parser.add_argument("--project", type=Path, help="project folder (settings: project_folder)")
-    settings = parser.settings(RemuxSettings, argv)
-    project = Project(settings.project or load_settings().project_folder)
-    record = get_video(project, settings.video)
+    project, record = asked_video("backend.remux", __doc__, argv)
     source = Path(record.path)
     target = project.root / "remuxed_videos" / f"{record.slug}.mkv"
     with output_lock(target.parent), Progress() as progress:
