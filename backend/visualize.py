@@ -7,7 +7,6 @@
 Writes into a folder of its own, by default ``visualize/`` in the run's folder (``visualize-tracks/`` with tracks).
 """
 
-import contextlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -27,8 +26,7 @@ from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import Manifest, begin_manifest, finished_file, now
 from backend.tracking.tracks import open_tracks
-from backend.video import VideoReader
-from backend.video.index import load_index
+from backend.tracking.video_of_run import open_video_of
 
 
 class VisualizeSettings(ScriptSettings):
@@ -121,20 +119,8 @@ def write(
     if kind != "mp4":
         return WRITERS[kind](folder, views, run.facts)
     zones = [] if settings.zones is None else read_zones(settings.zones, run)
-    with contextlib.closing(open_source(settings, run)) as reader:
+    with open_video_of(run, settings.video_path) as reader:
         return write_video(folder, views, run.facts, reader, settings.width, zones)
-
-
-def open_source(settings: VisualizeSettings, run: DetectionsRun) -> VideoReader:
-    """Open the video that the detections are of; InputError if it is not there or is another one."""
-    path = settings.video_path or Path(run.manifest.inputs.get("video_path", ""))
-    if not path.is_file():
-        raise InputError(f"the video {path} is not there; say where it is with --video-path")
-    index = load_index(path)
-    expected = run.manifest.inputs.get("video_identity")
-    if expected is not None and index.identity != expected:
-        raise InputError(f"{path} is not the video that was looked at (its content differs)")
-    return VideoReader(path, index=index)
 
 
 def counted(views: Iterable[FrameView], progress: Progress) -> Iterator[FrameView]:

@@ -152,3 +152,14 @@ def test_what_cannot_be_shown_is_refused(run, video, tmp_path):
         with pytest.raises(InputError) as refusal:
             visualize(run, *more, "--out-dir", str(tmp_path / f"out-{number}"))
         assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("frames", "size"), [(N_FRAMES, (320, 192)), (N_FRAMES - 1, (160, 96))], ids=["size", "length"]
+)
+def test_a_video_that_cannot_be_that_of_a_run_without_an_identity_is_refused(run, tmp_path, frames, size):
+    del run.manifest.inputs["video_identity"]  # as in a run that was imported
+    run.manifest.write(run.folder)
+    other = write_video(tmp_path / "other.mp4", frames, size=size)
+    with pytest.raises(InputError, match="its size or length differs"):
+        visualize(run, "--to", "mp4", "--video-path", str(other))
