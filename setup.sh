@@ -119,6 +119,7 @@ install_tests() {
 
 sample() {
   local project=$1
+  [[ -f $project/sample_truth/sample.json ]] || say "making the sample project; this takes one to two minutes, longer on a busy machine"
   "$VENV/bin/python" -m backend.simulate --sample --out "$project"
 }
 
