@@ -30,8 +30,13 @@ class Bins:
 
 
 def make_bins(recording: Recording, width_s: float | None, from_s: float = 0.0, to_s: float | None = None) -> Bins:
-    """Divide the range [from_s, to_s) of the video's time into bins of ``width_s``; one bin if that is None."""
-    end = recording.times[-1] + recording.seconds[-1] if to_s is None else to_s
+    """Divide the range [from_s, to_s) of the video's time into bins of ``width_s``; one bin if that is None.
+
+    What lies before the first frame that was looked at, or behind the last, is not part of the range.
+    """
+    from_s = max(from_s, recording.times[0])
+    end = recording.times[-1] + recording.seconds[-1]
+    end = end if to_s is None else min(to_s, end)
     edges = np.array([from_s, end]) if width_s is None else np.append(np.arange(from_s, end - 1e-6, width_s), end)
     of_frame = np.searchsorted(edges, recording.times + 1e-9, side="right").astype(np.int32) - 1
     of_frame[(recording.times < from_s - 1e-9) | (recording.times >= end - 1e-9)] = -1

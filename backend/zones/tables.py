@@ -58,15 +58,17 @@ def measure(
     Raises
     ------
     InputError
-        If the range lies behind the end of the video, or membership cannot be decided; see `find_membership`.
+        If no frame of the range was looked at, or membership cannot be decided; see `find_membership`.
     """
-    end = recording.times[-1] + recording.seconds[-1]
-    if measures.from_s >= end:
-        raise InputError(f"{facts.video} ends at {end:.1f} s, before the range begins ({measures.from_s:.1f} s)")
+    whole, fine = (make_bins(recording, width, measures.from_s, measures.to_s) for width in (None, measures.bin_s))
+    if not (whole.of_frame >= 0).any():
+        begin, end = recording.times[0], recording.times[-1] + recording.seconds[-1]
+        until = "" if measures.to_s is None else f" to {measures.to_s:.1f} s"
+        raise InputError(
+            f"{facts.video}: no frame of the range was looked at (from {measures.from_s:.1f} s{until}); the run begins "
+            f"at {begin:.1f} s and ends at {end:.1f} s"
+        )
     membership = find_membership(recording, zones, measures.by, measures.lost_after, measures.together, masks)
-    to_s = None if measures.to_s is None else min(measures.to_s, end)
-    whole = make_bins(recording, None, measures.from_s, to_s)
-    fine = make_bins(recording, measures.bin_s, measures.from_s, to_s)
     found = count_tables(recording, membership, whole, fine, facts, measures)
     movement = find_movement(recording, zones, measures.smooth_s)
     lengths = measures.lengths(movement.unit, movement.body)

@@ -1,5 +1,6 @@
 """Every statistic on a recording whose numbers were worked out by hand: 10 frames a second, zones left and right."""
 
+import dataclasses
 from datetime import UTC, datetime
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from backend.project.errors import InputError
 from backend.zones.measures import Measures, VideoFacts
-from backend.zones.recording import of_detections, of_tracks
+from backend.zones.recording import Recording, of_detections, of_tracks
 from backend.zones.tables import measure
 from tests.detection_runs import make_run
 from tests.zones.made import left_and_right, rectangle, tracks_of, zones_of
@@ -176,3 +177,29 @@ def test_empty_tracks_and_a_range_behind_the_end_are_refused():
         tables_of({"a": [None] * 5, "b": [None] * 5})
     with pytest.raises(InputError, match="ends at 2.0 s"):
         tables_of({"a": PATH}, from_s=5)
+
+
+def later(recording: Recording, seconds: float) -> Recording:
+    """Return what a run of a chosen range makes of the same birds: its first frame is ``seconds`` later."""
+    frames = recording.frames + round(10 * seconds)
+    return dataclasses.replace(recording, times=recording.times + seconds, frames=frames)
+
+
+def test_a_run_of_a_chosen_range_begins_with_its_first_frame():
+    """The same birds 400 s later in the video: the same latencies and bins, and no empty ones before them."""
+    run, zones = of_tracks(tracks_of({"a": PATH})), left_and_right()
+    settings = Measures(smooth_s=0, lost_after=2, bin_s=1.0)
+    early, late = (measure(each, zones, VideoFacts("made"), settings) for each in (run, later(run, 400)))
+    assert row(late["birds"], zone="left").latency_s == pytest.approx(0.1)
+    assert late["birds_by_time"].start_s.unique().tolist() == pytest.approx([400, 401])
+    for name in ("birds", "birds_by_time", "counts_by_time"):
+        columns = [each for each in early[name].select_dtypes("number") if each not in ("start_s", "end_s")]
+        assert late[name][columns].to_numpy() == pytest.approx(early[name][columns].to_numpy(), nan_ok=True)
+    assert late["videos"][["from_s", "to_s"]].to_numpy().ravel().tolist() == pytest.approx([400, 402])
+
+
+@pytest.mark.parametrize("settings", [{"to_s": 300.0}, {"from_s": 410.0}, {"from_s": 400.02, "to_s": 400.05}])
+def test_a_range_without_a_frame_is_refused(settings):
+    run = later(of_tracks(tracks_of({"a": PATH})), 400)
+    with pytest.raises(InputError, match=r"no frame of the range .* begins at 400\.0 s and ends at 402\.0 s"):
+        measure(run, left_and_right(), VideoFacts("made"), Measures(**settings))
