@@ -75,8 +75,8 @@ def back_up(
     Raises
     ------
     InputError
-        If the destination is missing, lies inside what is backed up, has no room, or is being written by another
-        backup.
+        If the project folder is not there or empty, a folder in it cannot be read, or the destination is missing, lies
+        inside what is backed up, has no room, or is being written by another backup.
     """
     state = state or state_folder()
     project = load_settings(state).project_folder
@@ -177,16 +177,19 @@ class _Writer:
         paths = {record.slug: Path(record.path) for record in list_videos(Project(self.project))}
         filmed = {os.path.realpath(path) for path in paths.values()}
         found = [(f"project/{path.relative_to(self.project)}", path) for path in self._walk(self.project)]
+        if not found and not self.links:
+            raise InputError(f"the project folder {self.project} is empty; is its disk mounted?")
         found = [(name, path) for name, path in found if os.path.realpath(path) not in filmed]
         found.sort(key=lambda each: not (each[1].name.endswith(MANIFEST) or each[1].name.startswith("frames_")))
         state = [self.state / name for name in STATE_FILES if (self.state / name).is_file()]
-        state += self._walk(self.state / JOBS_FOLDER)
+        if (self.state / JOBS_FOLDER).is_dir():
+            state += self._walk(self.state / JOBS_FOLDER)
         found += [(f"state/{path.relative_to(self.state)}", path) for path in state]
         return found + [(name, paths[slug]) for slug, name in videos.items()]
 
     def _walk(self, root: Path) -> Iterator[Path]:
         """Yield the regular files below ``root``; links to elsewhere are kept as links, caches and locks left out."""
-        for folder, below, names in os.walk(root):
+        for folder, below, names in os.walk(root, onerror=_unreadable):
             here = Path(folder)
             below[:] = sorted(name for name in below if name != ".cache" or here != self.project)
             for name in sorted([*names, *(each for each in below if (here / each).is_symlink())]):
@@ -272,6 +275,12 @@ def _whole_lines(path: Path, size: int) -> int:
     return 0
 
 
+def _unreadable(error: OSError) -> None:
+    """Refuse a folder that would be missing from the backup; one that was deleted since it was listed may go."""
+    if not isinstance(error, FileNotFoundError):
+        raise InputError(f"{error.filename} cannot be read ({error.strerror}); a backup without it would not be whole")
+
+
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
@@ -280,6 +289,8 @@ def _size(path: Path) -> int:
 
 
 def _checked(destination: Path, project: Path, state: Path) -> Path:
+    if not project.is_dir():
+        raise InputError(f"the project folder {project} is not there; is its disk mounted?")
     if not destination.is_dir():
         raise InputError(f"--dest {destination} is not a folder; make it first")
     real = destination.resolve()

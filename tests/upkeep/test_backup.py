@@ -117,6 +117,33 @@ def test_the_destination_lies_outside(installation: Installation, tmp_path: Path
         back_up(tmp_path / "not-there", installation.state)
 
 
+def test_without_the_project_there_is_no_backup_and_the_old_ones_stay(installation: Installation, disk: Path):
+    """The folder is not there, or is the empty place where its disk is mounted at other times."""
+    made = [back_up(disk, installation.state) for _ in range(2)]
+    installation.project.rename(installation.project.with_name("away"))
+    with pytest.raises(InputError, match=rf"the project folder {installation.project} is not there"):
+        back_up(disk, installation.state, keep=1)
+    installation.project.mkdir()
+    with pytest.raises(InputError, match=rf"the project folder {installation.project} is empty"):
+        back_up(disk, installation.state, keep=1)
+    assert backups(disk) == made
+    assert not list(disk.glob("*.partial"))
+
+
+def test_a_folder_that_cannot_be_read_is_named(installation: Installation, disk: Path, monkeypatch: pytest.MonkeyPatch):
+    closed, scandir = installation.project / "track_output" / "lek", os.scandir
+
+    def refusing(path: str = ".") -> object:
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(InputError, match=rf"{closed} cannot be read \(Permission denied\)"):
+        back_up(disk, installation.state)
+    assert backups(disk) == []
+
+
 def test_what_waited_or_was_at_work_is_not_started_in_the_copy(installation: Installation, disk: Path, tmp_path: Path):
     store = installation.store
     running = store.submit(JobSpec("test", "long", ("-c", "import time; time.sleep(60)"), resumable=True))
