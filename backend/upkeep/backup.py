@@ -8,11 +8,13 @@ table is copied by SQLite itself. The sign-in token stays out: who finds a backu
 
 import contextlib
 import hashlib
+import logging
 import os
 import shutil
 import sqlite3
 import stat
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,8 +34,11 @@ from backend.video.library import list_videos
 INDEX = "backup.json"
 PREFIX, PARTIAL = "lektrack-", ".partial"
 STATE_FILES = ("settings.toml",)
+INSTALLATION = "installation"  # the state folder's own name, never restored: a copy is another installation
 BLOCK = 1024**2
 APPENDED = (".jsonl",)  # logs whose last line may be half written at this moment
+
+log = logging.getLogger(__name__)
 
 Report = Callable[[int, int], None]  # bytes done, bytes in all
 
@@ -49,7 +54,10 @@ class SavedFile(BaseModel):
 
 
 class Backup(BaseModel):
-    """The content of ``backup.json``. ``videos`` names the file of each video that the backup holds."""
+    """The content of ``backup.json``. ``videos`` names the file of each video that the backup holds.
+
+    ``installation`` tells whose it is: in containers all have the same ``project`` and ``state``.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -58,6 +66,7 @@ class Backup(BaseModel):
     versions: dict[str, str]
     project: str
     state: str
+    installation: str = ""
     videos: dict[str, str] = {}
     links: dict[str, str] = {}
     files: dict[str, SavedFile]
@@ -71,6 +80,8 @@ def back_up(
     report: Report = lambda done, total: None,
 ) -> Path:
     """Back an installation up into a new folder of ``destination`` and return it; with ``keep``, delete older ones.
+
+    Only backups of the same installation are linked to or deleted; others may lie beside them.
 
     Raises
     ------
@@ -90,7 +101,7 @@ def back_up(
             shutil.rmtree(left)  # of a backup that was killed
         folder = _Writer(destination, project, state, with_videos, report).run()
         if keep is not None:
-            for old in backups(destination)[: -max(1, keep)]:
+            for old in list(_backups_of(installation_id(state), destination))[: -max(1, keep)]:
                 shutil.rmtree(old)
     return folder
 
@@ -99,6 +110,28 @@ def backups(destination: Path) -> list[Path]:
     """Return the whole backups in a folder, oldest first."""
     found = [path.parent for path in destination.glob(f"{PREFIX}*/{INDEX}") if path.parent.suffix != PARTIAL]
     return sorted(found)
+
+
+def installation_id(state: Path) -> str:
+    """Return what tells this installation from others, made when it is asked for first."""
+    path = state / INSTALLATION
+    if not path.is_file():
+        atomic_write(path, f"{uuid.uuid4().hex}\n")
+    return path.read_text().strip()
+
+
+def _backups_of(installation: str, destination: Path) -> dict[Path, Backup]:
+    """Return the whole backups of one installation, oldest first; one that is damaged stays and is told."""
+    found = {}
+    for folder in backups(destination):
+        try:
+            backup = read_backup(folder)
+        except InputError as error:
+            log.warning("%s; it is left as it is", error)
+            continue
+        if backup.installation == installation:
+            found[folder] = backup
+    return found
 
 
 def read_backup(folder: Path) -> Backup:
@@ -130,9 +163,10 @@ class _Writer:
     def __init__(self, destination: Path, project: Path, state: Path, with_videos: bool, report: Report):
         self.destination, self.project, self.state = destination, project, state
         self.with_videos, self.report = with_videos, report
-        earlier = backups(destination)
-        self.earlier = earlier[-1] if earlier else None
-        self.known = read_backup(self.earlier).files if self.earlier else {}
+        self.installation = installation_id(state)
+        earlier = _backups_of(self.installation, destination)
+        self.earlier = max(earlier, default=None)
+        self.known = earlier[self.earlier].files if self.earlier else {}
         self.links: dict[str, str] = {}
         self.files: dict[str, SavedFile] = {}
 
@@ -157,6 +191,7 @@ class _Writer:
             versions=versions(),
             project=str(self.project),
             state=str(self.state),
+            installation=self.installation,
             videos=videos,
             links=self.links,
             files=self.files,

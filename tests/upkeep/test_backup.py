@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import threading
 import time
 from datetime import UTC, datetime
@@ -115,6 +116,35 @@ def test_the_destination_lies_outside(installation: Installation, tmp_path: Path
         back_up(inside, installation.state)
     with pytest.raises(InputError, match="is not a folder"):
         back_up(tmp_path / "not-there", installation.state)
+
+
+def test_backups_of_another_installation_are_neither_linked_nor_deleted(
+    installation: Installation, disk: Path, tmp_path: Path
+):
+    """In containers project and state have the same paths in all installations."""
+    theirs = [back_up(disk, installation.state) for _ in range(2)]
+    shutil.copytree(installation.state, tmp_path / "second-state", symlinks=True)
+    (tmp_path / "second-state" / "installation").unlink()
+    mine = [back_up(disk, tmp_path / "second-state", keep=1) for _ in range(2)][1:]
+    assert backups(disk) == sorted(theirs + mine)
+    same = "project/track_output/lek/run-1/result.json"
+    assert (theirs[1] / same).stat().st_ino != (mine[0] / same).stat().st_ino
+    restore(theirs[1], tmp_path / "p2", tmp_path / "s2")
+    copy = back_up(disk, tmp_path / "s2", keep=1)
+    assert backups(disk) == sorted([*theirs, *mine, copy]), "what was restored elsewhere is another installation"
+
+
+def test_a_damaged_backup_blocks_no_later_one_and_stays(
+    installation: Installation, disk: Path, caplog: pytest.LogCaptureFixture
+):
+    whole, damaged = (back_up(disk, installation.state) for _ in range(2))
+    (damaged / INDEX).write_text("{")
+    made = back_up(disk, installation.state, keep=2)
+    assert backups(disk) == [whole, damaged, made]
+    assert f"{damaged / INDEX} is broken" in caplog.text
+    same = "project/track_output/lek/run-1/result.json"
+    assert (whole / same).stat().st_ino == (made / same).stat().st_ino
+    verify_backup(made)
 
 
 def test_without_the_project_there_is_no_backup_and_the_old_ones_stay(installation: Installation, disk: Path):
