@@ -76,7 +76,7 @@ def test_from_an_empty_project_to_masks_on_the_disk(server, birds_project):
     assert iou(seen == 1, truth(0) == 1) > 0.9
     assert (read_labels(birds_project.segannot("birds") / "000000.png") == seen).all()
     post(server, "propagate", frame=0, to=20)
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while (task := server.ask_signed_in(path="/api/pulse").json["task"])["state"] == "running":
         assert time.monotonic() < end
         time.sleep(0.05)

@@ -1,7 +1,5 @@
 """What annotators do, on a video of two birds: outlines, objects, propagation, correction, undo."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -10,8 +8,9 @@ from backend.masks.objects import MaskOrigin, read_objects
 from backend.project.errors import InputError
 from backend.web.errors import Conflict
 from segannot.engines.base import View
-from segannot.propagation import fuse
+from segannot.propagation import Propagation, fuse
 from segannot.requests import Draw, FrameAct, ObjectAct, Propagate, checked
+from tests.jobs.tools import stays, wait_until
 from tests.segannot.conftest import N_FRAMES, iou, truth
 
 BIRDS = {1: [[45.0, 66.0], [75.0, 74.0]], 2: [[250.0, 108.0], [250.0, 132.0]]}  # strokes on frame 0
@@ -111,20 +110,26 @@ def test_a_correction_changes_the_stretch_up_to_the_next_labelled_frames_and_onl
     assert (labelled.store.labels(21) == before[21]).all()
 
 
-def test_pause_and_stop_keep_what_is_done(labelled):
+def test_pause_and_stop_keep_what_is_done(labelled, monkeypatch):
+    save = Propagation._save
+
+    def save_and_pause(task, carried, *rest):
+        save(task, carried, *rest)
+        if carried.frame in (5, 9):
+            task.pause()
+
+    monkeypatch.setattr(Propagation, "_save", save_and_pause)
     labelled.propagate(Propagate(version=labelled.store.version, frame=0, to=N_FRAMES - 1))
     task = labelled.task
-    task.pause()
-    time.sleep(0.3)  # a frame may be at work
-    held = task.done
+    wait_until(lambda: task.done == 5, 60)
     with pytest.raises(Conflict):
         draw(labelled, 0, 1, [[5.0, 5.0]])
-    time.sleep(0.3)
-    assert task.done == held < N_FRAMES - 1 and task.facts()["state"] == "paused"
+    stays(lambda: (task.done, task.facts()["state"]) == (5, "paused"), 0.5)
     task.resume()
+    wait_until(lambda: task.done == 9, 60)
     task.stop()
-    task.join(30)
-    assert task.state == "stopped" and len(labelled.store.origins) == task.done + 1
+    task.join(60)
+    assert (task.state, task.done) == ("stopped", 9) and sorted(labelled.store.origins) == list(range(10))
 
 
 def test_fusing_moves_from_one_outline_to_the_other():

@@ -51,11 +51,11 @@ async def fail(request: Request) -> PlainTextResponse:
 
 
 async def slow(request: Request) -> StreamingResponse:
-    """Send a dot, then nothing for a minute."""
+    """Send a dot, then nothing for ten minutes."""
 
     async def dots():
         yield b"."
-        await asyncio.sleep(60)
+        await asyncio.sleep(600)
 
     return StreamingResponse(dots())
 
