@@ -169,8 +169,8 @@ def find_identities(
     settings: TrackSettings, run: DetectionsRun, gathered: Gathered, acts: Sequence[Act], out: Path, progress: Progress
 ) -> dict[str, Any]:
     """Run stage 2 and write all files; return what is worth saying."""
-    n_birds = settings.n_birds or min(MOST_BIRDS, count_birds(gathered))
-    said = constraints(gathered, acts, n_birds)
+    said = constraints(gathered, acts, settings.n_birds)
+    n_birds = settings.n_birds or max(len(said.names), min(MOST_BIRDS, count_birds(gathered)))
     progress.stage("finding identities", all_sweeps(gathered), limit_s=STAGE_LIMIT_S)
     kind = MOTION_ONLY if gathered.look is None else DESCRIBED
     if settings.n_birds is None and gathered.look is None:
@@ -178,12 +178,11 @@ def find_identities(
         linked = link_open(gathered, said.known, len(said.names))
     else:
         linked = link(gathered, n_birds, settings.seed, said.known, progress.update)
+    names = bird_names(said.names, linked.p.shape[1] - 1)
     if settings.n_birds is None:
         linked, kept = only_seen(linked, len(said.names))
-    else:
-        kept = np.arange(n_birds)
-    names = bird_names(said.names, n_birds)
-    who = assigned(linked, [names[k] for k in kept], lambda share: calibrated(share, kind))
+        names = tuple(names[k] for k in kept)
+    who = assigned(linked, names, lambda share: calibrated(share, kind))
     who = likely(told_by_people(who, said.known.pins), settings.least_probability)
     progress.stage("writing", 4, limit_s=STAGE_LIMIT_S)
     size = run.facts.width, run.facts.height

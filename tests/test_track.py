@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backend.import_detections import main as import_detections
 from backend.lek.detector_run import detect
 from backend.lek.recording import record
 from backend.lek.settings import LekSettings, difficulty
@@ -155,6 +156,31 @@ def test_corrections_hold_when_tracked_again(lek, tracked, tmp_path, capsys):
     plain = tmp_path / "plain"
     main([*arguments, "--out", str(plain), "--corrections", str(log), "--no-corrections"])
     assert (plain / "tracks.parquet").read_bytes() == (tracked / "tracks.parquet").read_bytes()
+
+
+def two_lanes(tmp_path, n_frames=100):
+    """A detections run of two birds that stand apart, in two stretches with a long time between."""
+    source = tmp_path / "det.txt"
+    frames = [*range(1, n_frames + 1), *range(5 * n_frames, 6 * n_frames)]
+    source.write_text("".join(f"{frame},-1,{x},100,40,40,0.9\n" for frame in frames for x in (100, 400)))
+    import_detections(["--from", str(source), "--size", "640x360", "--fps", "25", "--out", str(tmp_path / "run")])
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("names", [("Hugo",), ("Hugo", "Ida", "Karl")])
+def test_with_an_open_number_people_may_name_more_birds_than_are_seen_together(tmp_path, names):
+    run, log = two_lanes(tmp_path), tmp_path / "log.jsonl"
+    given = zip(names, ((550, 0), (550, 1), (50, 0)), strict=False)
+    anchors = {name: Anchor(frame=frame, detection=detection) for name, (frame, detection) in given}
+    common = {"when": datetime(2026, 5, 1, tzinfo=UTC), "who": "Ada", "version": 0, "from_frame": 0}
+    acts = [Name(id=k, anchor=at, identity=name, **common) for k, (name, at) in enumerate(anchors.items(), 1)]
+    log.write_bytes(b"".join(map(act_line, acts)))
+    main(["--detections", str(run), "--corrections", str(log), "--out", str(tmp_path / "tracks")])
+    tracks = open_tracks(tmp_path / "tracks", corrections=False)
+    for name, anchor in anchors.items():
+        (row,) = np.flatnonzero((tracks.frame == anchor.frame) & (tracks.detection == anchor.detection))
+        assert tracks.names[tracks.identity[row]] == name
+    assert len(set(tracks.names)) == len(tracks.names) >= max(2, len(names))
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,10 @@ class Said:
     names: tuple[str, ...]
 
 
-def constraints(gathered: Gathered, acts: Sequence[Act], n_birds: int) -> Said:
+def constraints(gathered: Gathered, acts: Sequence[Act], n_birds: int | None) -> Said:
     """Return what ``acts`` (a log, oldest first) say of the parts of a run.
+
+    ``n_birds``: no more names are taken; None: their number is open.
 
     A name holds for the part it was given to and for what was merged with that. A bird that came back (`Link`), or was
     confirmed after a doubt (`Keep`), is followed straight on; so is a merged one where nothing can lie between. What
