@@ -20,6 +20,7 @@ from backend.project.disk import check_space
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, finished_file, now
+from backend.project.settings import load_settings
 from backend.zones.cells import make_bins
 from backend.zones.files import write_tables
 from backend.zones.heat import HeatMaps
@@ -84,6 +85,7 @@ def parse(argv: Sequence[str]) -> ZoneStatsSettings:
     measures = {name: given.pop(name) for name in Measures.model_fields if name in given}
     measures["together"] = dict(_together(text) for text in measures["together"])
     measures["by"] = measures["by"].replace("-", " ")
+    measures["time_zone"] = measures["time_zone"] or load_settings().time_zone
     return checked(ZoneStatsSettings, {**given, "measures": checked(Measures, measures)})
 
 
@@ -97,6 +99,7 @@ def parser() -> ScriptParser:
     add("--out", required=True, metavar="DIR", help="new folder for the results, such as statistics/NAME")
     add("--camera", nargs="+", default=[], help="camera of each run (from the project if not given)")
     add("--start-time", nargs="+", default=[], help="clock time of frame 0 of each run, with zone")
+    add("--time-zone", help="of clock times, days and hours in the tables, such as Europe/Budapest (that of Settings)")
     add("--by", default="ground-point", help="a bird is where its ground-point, centre or mask is (ground-point)")
     add("--lost-after", default=3, help="samples in a row without the bird after which it is lost, zone 0 (3)")
     add("--bin-s", default=60, help="width of time bins, s (60)")

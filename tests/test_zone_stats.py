@@ -21,6 +21,7 @@ from backend.lek.truth_tracks import truth_tracks, write_truth_tracks
 from backend.project.errors import InputError
 from backend.project.manifest import verify
 from backend.project.paths import Project
+from backend.project.settings import Settings, save_settings
 from backend.tracking.schemas import State
 from backend.zone_stats import main
 from backend.zones.columns import COLUMNS
@@ -103,6 +104,24 @@ def test_the_same_run_again_changes_nothing_and_other_settings_are_refused(proje
         run(project, *tracks(project, "north"), "--bin-s", "7")
 
 
+def test_clock_times_are_those_of_the_settings_or_of_the_option(project, tmp_path, monkeypatch):
+    """Also on the night on which the clocks are changed: the plots are drawn then."""
+    monkeypatch.setenv("LEKTRACK_STATE", str(tmp_path / "state"))
+    save_settings(Settings(project_folder=project.root, time_zone="Europe/Budapest"))
+    night = ["--start-time", "2026-10-25T00:59:57+00:00", "--bin-s", "2"]
+    out = run(project, *tracks(project, "north"), *night)
+    table = pd.read_csv(out / "counts_by_time.csv").query("zone == 'left'")
+    assert table.clock.tolist()[:3] == [f"2026-10-25T02:{end}" for end in ("59:57+02:00", "59:59+02:00", "00:01+01:00")]
+    assert set(table.hour) == {2} and set(table.day) == {"2026-10-25"}
+    assert verify(out).settings["time_zone"] == "Europe/Budapest"
+    assert "Days and hours are those of Europe/Budapest." in (out / "methods.txt").read_text()
+    assert "time_zone Europe/Budapest" in (out / "report.html").read_text()
+    other = run(project, *tracks(project, "north"), *night, "--time-zone", "Asia/Kolkata", out="other")
+    assert set(pd.read_csv(other / "counts_by_time.csv").hour) == {6}
+    without = run(project, *tracks(project, "north"), out="without")
+    assert "Days and hours" not in (without / "methods.txt").read_text()
+
+
 def test_changed_zones_are_another_run(project):
     run(project, *tracks(project, "north"))
     path = project.root / "zones" / "north.json"
@@ -141,6 +160,7 @@ def test_without_names_and_number_nobody_is_said_to_be_lost(project, by):
         (["--tracks", *["PROJECT/track_output/north/run"] * 2], "given twice"),
         (["--tracks", "PROJECT/track_output/north/run", "--camera", "west"], "camera 'west' has no zones"),
         (["--tracks", "PROJECT/track_output/north/run", "--lost-after", "0"], "--lost-after"),
+        (["--tracks", "PROJECT/track_output/north/run", "--time-zone", "Mars"], "'Mars' is not a time zone"),
     ],
 )
 def test_bad_input_is_one_line(project, arguments, words):

@@ -25,8 +25,17 @@ def _address(value: str) -> str:
     return value
 
 
+def _time_zone(value: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"{value!r} is not a time zone; use a name such as Europe/Budapest") from error
+    return value
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Address = Annotated[str, AfterValidator(_address)]  # of IPv4 or IPv6
+TimeZone = Annotated[str, AfterValidator(_time_zone)]  # such as Europe/Budapest
 ADDRESS = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+")
 
 
@@ -91,7 +100,7 @@ class Settings(BaseModel):
     path_prefix: str = ""
     cpu_slots: int = Field(default=1, ge=1, le=1024)
     gpus: tuple[Annotated[int, Field(ge=0)], ...] | None = None
-    time_zone: str = "UTC"
+    time_zone: TimeZone = "UTC"
     notify: Notify = Notify()
 
     @property
@@ -130,15 +139,6 @@ class Settings(BaseModel):
         if value and not re.fullmatch(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*", value):
             raise ValueError(f"{value!r} must be plain path segments, such as lektrack or labs/lektrack")
         return f"/{value}" if value else ""
-
-    @field_validator("time_zone")
-    @classmethod
-    def _zone(cls, value: str) -> str:
-        try:
-            zoneinfo.ZoneInfo(value)
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(f"{value!r} is not a time zone; use a name such as Europe/Budapest") from error
-        return value
 
     @model_validator(mode="after")
     def _ports(self) -> "Settings":

@@ -17,14 +17,14 @@ def count_tables(
     """Return the tables ``counts`` and ``counts_by_time``."""
     numbers, evidence = birds_in_places(recording, membership, measures.birds)
     by_time = _table(recording, membership, numbers, evidence, fine, measures)
-    add_clock(by_time, facts)
+    add_clock(by_time, facts, measures.time_zone)
     whole_table = _table(recording, membership, numbers, evidence, whole, measures).drop(columns=["start_s", "end_s"])
     return {"counts": whole_table, "counts_by_time": by_time}
 
 
-def add_clock(table: pd.DataFrame, facts: VideoFacts) -> None:
-    """Add clock time, day and hour at which a bin begins; empty (hour -1) where the video's start is not known."""
-    clock = {start: facts.clock(start) for start in table["start_s"].unique()}
+def add_clock(table: pd.DataFrame, facts: VideoFacts, time_zone: str) -> None:
+    """Add clock time, day and hour in a zone at which a bin begins; empty (hour -1) where the start is not known."""
+    clock = {start: facts.clock(start, time_zone) for start in table["start_s"].unique()}
     columns = {
         "clock": {start: time.isoformat(timespec="seconds") if time else "" for start, time in clock.items()},
         "day": {start: time.date().isoformat() if time else "" for start, time in clock.items()},

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from backend.project.settings import TimeZone
 
 REST_M_S, CONTACT_M, NEAR_M = 0.1, 0.3, 1.0
 REST_BODIES_S, CONTACT_BODIES, NEAR_BODIES = 0.3, 1.0, 3.0  # where the camera has no scale
@@ -31,6 +34,7 @@ class Measures(BaseModel):
     false: float | None = Field(default=None, ge=0, lt=1)
     draws: int = Field(default=500, ge=0, le=10_000)
     seed: int = Field(default=0, ge=0)
+    time_zone: TimeZone = "UTC"
 
     @model_validator(mode="after")
     def _range(self) -> "Measures":
@@ -57,6 +61,11 @@ class VideoFacts:
     zones_version: int = 0
     more: dict[str, object] = field(default_factory=dict)
 
-    def clock(self, seconds: float) -> datetime | None:
-        """Return the clock time at ``seconds`` of the video; None where its start is not known."""
-        return None if self.start_time is None else self.start_time + timedelta(seconds=float(seconds))
+    def clock(self, seconds: float, time_zone: str) -> datetime | None:
+        """Return the clock time in a zone at ``seconds`` of the video; None where its start is not known.
+
+        A start read from a file is in UTC and one that was typed in local time, so its own zone says nothing.
+        """
+        if self.start_time is None:
+            return None
+        return (self.start_time + timedelta(seconds=float(seconds))).astimezone(ZoneInfo(time_zone))

@@ -32,10 +32,13 @@ def _material(videos: pd.DataFrame, manifest: Manifest) -> str:
     kinds = " and ".join(sorted(set(videos["source"])))
     rates = ", ".join(f"{rate:g}" for rate in sorted(set(videos["frame_rate"].round(3))))
     runs = manifest.inputs["runs"]
+    clock = (
+        f" Days and hours are those of {manifest.settings['time_zone']}." if (videos["start_time"] != "").any() else ""
+    )
     versions = sorted({f"{Path(run['zones']).name} version {run['zones_version']}" for run in runs})
     return (
         f"{len(videos)} video{'s' if len(videos) > 1 else ''} ({hours:.2f} h, {rates} frames/s looked at) were "
-        f"measured with Lektrack {manifest.versions['lektrack']} from {kinds}; zones: {', '.join(versions)}."
+        f"measured with Lektrack {manifest.versions['lektrack']} from {kinds}; zones: {', '.join(versions)}.{clock}"
     )
 
 

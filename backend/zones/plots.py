@@ -1,6 +1,7 @@
 """The plots of the report, each a matplotlib figure: occupancy, time budgets, transitions, heat map, network."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -82,15 +83,18 @@ def _occupancy(table: pd.DataFrame, zones: Sequence[str]) -> tuple[str, Figure]:
     for axis, video in zip(axes, videos, strict=True):
         part = table[table["video"] == video]
         with_clock = (part["clock"] != "").all()
+        offset = datetime.fromisoformat(part["clock"].iloc[0]).tzinfo if with_clock else None
         for zone, line in part.groupby("zone", sort=False):
             middle = (line["start_s"] + line["end_s"]) / 2
-            x = pd.to_datetime(line["clock"]) + pd.to_timedelta(middle - line["start_s"], "s") if with_clock else middle
+            x = middle
+            if with_clock:  # with one offset, also where the clocks were changed meanwhile
+                clock = pd.to_datetime(line["clock"], utc=True).dt.tz_convert(offset)
+                x = clock + pd.to_timedelta(middle - line["start_s"], "s")
             width = 1.0 if zone in (OUTSIDE, LOST) else 1.8
             axis.plot(x, line["birds"], ".-", color=colours[zone], label=zone, lw=width, ms=4)
             axis.fill_between(x, line["sampling_low"], line["sampling_high"], color=colours[zone], alpha=0.15, lw=0)
         if with_clock:
-            zone = pd.to_datetime(part["clock"].iloc[0]).tzinfo
-            axis.xaxis.set_major_formatter(dates.ConciseDateFormatter(axis.xaxis.get_major_locator(), tz=zone))
+            axis.xaxis.set_major_formatter(dates.ConciseDateFormatter(axis.xaxis.get_major_locator(), tz=offset))
         else:
             axis.set_xlabel("s from the start of the video")
         axis.set_title(video, loc="left", fontsize=9, color=SOFT)

@@ -4,6 +4,8 @@ Errors are kept apart by name in every table: ``sampling_*`` (time), ``identity_
 ``least_s`` and ``most_s`` (birds that are lost), ``detection_*`` (stated shares of missed and false birds).
 """
 
+from datetime import datetime
+
 import numpy as np
 import pandas as pd
 
@@ -75,7 +77,7 @@ def measure(
     if recording.names:
         found |= _bird_tables(recording, membership, movement, zones, (whole, fine), facts, measures)
         found |= _event_tables(recording, membership, movement, whole, measures.displacement_s, lengths)
-    found["videos"] = _video_row(recording, whole, facts, movement, lengths)
+    found["videos"] = _video_row(recording, whole, facts, movement, lengths, facts.clock(0, measures.time_zone))
     for name, table in found.items():
         if name != "videos":
             table.insert(0, "camera", facts.camera)
@@ -112,7 +114,7 @@ def _bird_tables(
     birds = _add_bouts(birds, bouts, whole.edges[0])
     birds["identity_error"] = birds["bird"].map(_identity_error(recording, whole))
     birds["unit"] = by_time["unit"] = movement.unit
-    add_clock(by_time, facts)
+    add_clock(by_time, facts, measures.time_zone)
     return {"birds": birds, "birds_by_time": by_time, "bouts": bouts}
 
 
@@ -245,7 +247,12 @@ def _event_tables(
 
 
 def _video_row(
-    recording: Recording, whole: Bins, facts: VideoFacts, movement: Movement, lengths: tuple[float, float, float]
+    recording: Recording,
+    whole: Bins,
+    facts: VideoFacts,
+    movement: Movement,
+    lengths: tuple[float, float, float],
+    start: datetime | None,
 ) -> pd.DataFrame:
     used = whole.of_frame >= 0
     reviewed = np.zeros(len(used), bool)
@@ -266,7 +273,7 @@ def _video_row(
             {
                 "video": facts.video,
                 "camera": facts.camera,
-                "start_time": facts.start_time.isoformat() if facts.start_time else "",
+                "start_time": start.isoformat() if start else "",
                 "from_s": whole.edges[0],
                 "to_s": whole.edges[-1],
                 "watched_s": seconds.sum(),

@@ -84,6 +84,27 @@ def test_bins_add_up_and_carry_the_clock():
     assert sums.loc[whole.index].to_numpy() == pytest.approx(whole.to_numpy())
 
 
+@pytest.mark.parametrize(
+    ("start", "clocks"),
+    [
+        ("2026-05-01T22:29:30+00:00", ["2026-05-02T00:29:30+02:00", "2026-05-02T00:30:30+02:00"]),
+        ("2026-05-02T00:29:30+02:00", ["2026-05-02T00:29:30+02:00", "2026-05-02T00:30:30+02:00"]),
+        ("2026-10-25T00:59:30+00:00", ["2026-10-25T02:59:30+02:00", "2026-10-25T02:00:30+01:00"]),
+    ],
+)
+def test_day_and_hour_are_those_of_the_time_zone_whatever_the_start_is_given_in(start, clocks):
+    """A start that a file says is in UTC, a typed one is local: the same moment has one day and one hour."""
+    facts = VideoFacts("made", "north", datetime.fromisoformat(start))
+    settings = Measures(bin_s=60, time_zone="Europe/Budapest")
+    found = measure(of_tracks(tracks_of({"a": [40] * 120}, fps=1)), left_and_right(), facts, settings)
+    for name in ("birds_by_time", "counts_by_time"):
+        left = found[name].query("zone == 'left'")
+        assert left.clock.tolist() == clocks
+        assert left.day.tolist() == [clock[:10] for clock in clocks]
+        assert left.hour.tolist() == [int(clock[11:13]) for clock in clocks]
+    assert found["videos"].start_time.tolist() == clocks[:1]
+
+
 def test_distance_speed_and_rest_in_metres():
     """10 px a frame are 0.1 m a frame, 1 m/s; then it stands."""
     scale = {"kind": "length", "line": [[0, 0], [100, 0]], "length_m": 1.0}
