@@ -13,13 +13,13 @@ class CorrectionsLog:
     Raises
     ------
     InputError
-        If a line is damaged. One that was cut short is removed.
+        If a line is damaged. A line or a decision that was cut short is removed.
     """
 
     def __init__(self, path: Path):
         self.acts: tuple[Act, ...] = read_log(path)
         self._log = AppendLog(path)
-        self._log.cut(path.read_bytes().rfind(b"\n") + 1)
+        self._log.cut(sum(len(line) + 1 for line in path.read_bytes().split(b"\n")[: len(self.acts)]))
 
     @property
     def version(self) -> int:

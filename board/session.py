@@ -169,12 +169,8 @@ class Session:
                 return
             request = request.model_copy(update={"key": request.key or secrets.token_hex(8)})
             view = self._at(request.version)
-            targets = _targets(view, request.way)
-            first = view.version + 1
-            acts = [
-                self._numbered({"act": "undo", "target": target}, first + k, view.version, request.key, who, "")
-                for k, target in enumerate(targets)
-            ]
+            undos = [{"act": "undo", "target": target} for target in _targets(view, request.way)]
+            acts = _numbered(undos, view, request.key, who)
             if acts:
                 self._log.append(acts)
                 self._keys.add(request.key)
@@ -192,22 +188,23 @@ class Session:
     def _tried(
         self, view: View, decision: Decision, request: ActRequest, who: str
     ) -> tuple[list[Outcome], Replaying, list[Act]]:
-        replaying, first = view.replaying.copy(), view.version + 1
-        acts = [
-            self._numbered(act, first + k, view.version, request.key, who, request.why)
-            for k, act in enumerate(decision.acts)
-        ]
+        replaying, acts = view.replaying.copy(), _numbered(decision.acts, view, request.key, who, request.why)
         return [replaying.apply(act) for act in acts], replaying, acts
-
-    def _numbered(self, act: dict[str, Any], number: int, version: int, key: str, who: str, why: str) -> Act:
-        facts = {"id": number, "when": datetime.now(UTC), "who": who or NOBODY, "why": why, "version": version}
-        return parse_act({**act, **facts, "key": key})
 
     def _replayed(self, acts: tuple[Act, ...]) -> View:
         replaying = Replaying(self.automatic)
         for act in active(acts):
             replaying.apply(act)
         return View(acts, replaying, self._doubts)
+
+
+def _numbered(acts: Sequence[dict[str, Any]], view: View, key: str, who: str, why: str = "") -> list[Act]:
+    """Return the acts of one decision as the next lines of the log; each but the last says that more follows."""
+    facts = {"when": datetime.now(UTC), "who": who or NOBODY, "why": why, "version": view.version, "key": key}
+    return [
+        parse_act({**act, **facts, "id": view.version + k, "more": True if k < len(acts) else None})
+        for k, act in enumerate(acts, 1)
+    ]
 
 
 def _targets(view: View, way: str) -> list[int]:

@@ -1,6 +1,6 @@
 """The log of acts: one JSON object a line, appended and flushed to the disk before anybody is told it is saved.
 
-A line that a kill cut short is the open act; opening the log removes it. Nothing else is ever changed in the file.
+A line that a kill cut short was never acknowledged; opening the log removes it. Nothing that was is ever changed.
 """
 
 import json
@@ -48,6 +48,10 @@ class Journal:
         with open(self.path, "rb") as file:
             file.seek(place)
             return json.loads(file.readline())
+
+    def cut(self, place: int) -> None:
+        """Remove the records from byte ``place`` on: lines of an act that was not ended."""
+        self._log.cut(place)
 
     def append(self, record: dict[str, Any]) -> int:
         """Add a record, flush it to the disk, and return its place.

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 
 import numpy as np
 
@@ -195,7 +196,7 @@ class Session:
             if (labels == entry.id).any():
                 doubts = {n: c for n, c in self.store.confidence.get(frame, {}).items() if n != entry.id}
                 act.set_frame(frame, np.where(labels == entry.id, np.uint8(into), labels),
-                              self.store.origins[frame], doubts)  # fmt: skip
+                              self.store.origins[frame], doubts, more=True)  # fmt: skip
         act.set_objects(left)
         act.end()
 
@@ -324,8 +325,15 @@ class _OneAct:
             session._acting.release()
             raise
 
-    def __exit__(self, *_: object) -> None:
-        self._session._acting.release()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        session = self._session
+        try:
+            if kind is not None and not issubclass(kind, InputError):
+                session._learnt.clear()  # frames may have changed
+                with suppress(OSError):
+                    session.store.finish()  # as far as the disk lets it; the next act tries again
+        finally:
+            session._acting.release()
 
 
 def _changed(

@@ -4,19 +4,23 @@ The order of every change: a line in ``acts.jsonl`` (flushed to the disk), then 
 the files of the last line behind, and opening the project applies that line again: lines hold absolute labels, and
 applying one twice does no harm. Undo and redo are lines, too, so they have no limit and survive a restart.
 
+Lines of an act that makes sense only as a whole carry ``"more": true``, but for its last one. Until that one is there
+the act counts for nothing; what a kill or a full disk left of it is taken back, and its lines are cut off the log.
+
 Lines::
 
     {"act": 7, "kind": "scribble", "key": "...", "who": "", "when": 1790000000.0, "frame": 40, "object": 2,
      "input": {...}, "box": [x, y, w, h], "before": "...", "after": "...", "origin": [null, "hand-made"],
      "confidence": [{}, {}], "objects": [[...], [...]]}
     {"act": 8, "kind": "propagate", "frame": 41, ...}     one line a frame, all with the same number
+    {"act": 9, "kind": "delete", "more": true, ...}       the last line of the act has no "more"
     {"undo": 8, "key": "..."}  {"redo": 8, "key": "..."}
 """
 
 import os
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +51,7 @@ class Act:
     object: int | None
     frame: int | None
     input: dict[str, Any] | None
+    key: str
     places: list[int] = field(default_factory=list)
     doubts: dict[int, Confidence] = field(default_factory=dict)  # every frame it touched
 
@@ -76,7 +81,8 @@ class AnnotationStore:
         self._keys: set[str] = set()
         self._labels: OrderedDict[int, np.ndarray] = OrderedDict()
         self._frames_written = 0.0
-        self._unfinished: list[tuple[dict[str, Any], bool]] = []  # logged, but the disk did not take the files
+        self._open: Act | None = None  # its last line is not in the log yet
+        self._unfinished: deque[tuple[int, bool]] = deque()  # lines whose files are to be written; True: backward
         self._journal = Journal(folder / ACTS)
         self._recover()
 
@@ -164,14 +170,24 @@ class AnnotationStore:
     def begin(self, kind: str, object: int | None = None, key: str = "", frame: int | None = None,
               input: dict[str, Any] | None = None) -> "OpenAct":  # fmt: skip
         """Return a new act; it is in the log with its first line. What was undone can then not be redone."""
+        self.finish()
         return OpenAct(self, kind, object, key, frame, input)
 
     def finish(self) -> None:
-        """Write the files of what was logged when the disk refused them. Raises OSError as long as it does."""
+        """Write the files that the disk refused, and take back what was begun as a whole and not ended.
+
+        Raises OSError as long as the disk refuses them.
+        """
         with self.lock:
-            while self._unfinished:
-                self._apply(*self._unfinished[0])
-                self._unfinished.pop(0)
+            if self._open is not None:
+                self._unfinished = deque((place, True) for place in reversed(self._open.places))
+            elif not self._unfinished:
+                return
+            self._write_files()
+            self._write_lists()
+            if self._open is not None:
+                self._journal.cut(self._open.places[0])
+                self._open = None
 
     def undo(self, key: str = "") -> list[int]:
         """Take the last act back and return the frames it touched; InputError if there is none."""
@@ -191,55 +207,54 @@ class AnnotationStore:
         self.finish()
         record = {way: number, "key": key}
         self._note(record, self._journal.append(record))
-        return self._replay(self._acts[number], back=way == "undo")
+        act = self._acts[number]
+        self._replay(act, back=way == "undo")
+        return list(reversed(act.doubts) if way == "undo" else act.doubts)
 
-    def _replay(self, act: Act, back: bool) -> list[int]:
-        frames = []
-        for place in reversed(act.places) if back else act.places:
-            record = self._journal.read(place)
-            self._carry_out(record, back)
-            if record.get("frame") is not None:
-                frames.append(record["frame"])
-        self._write_lists()
-        return frames
+    def _replay(self, act: Act, back: bool) -> None:
+        self._unfinished = deque((place, back) for place in (reversed(act.places) if back else act.places))
+        self.finish()
 
     def _line(self, record: dict[str, Any]) -> None:
         """Log a line and carry it out."""
-        self.finish()
+        self._write_files()
         place = self._journal.append(record)
         self._note(record, place)
-        self._carry_out(record, back=False)
-
-    def _carry_out(self, record: dict[str, Any], back: bool) -> None:
-        self._unfinished.append((record, back))
-        self._apply(record, back)
+        self._unfinished.append((place, False))
+        self._apply(record, back=False)
         self._unfinished.pop()
+
+    def _write_files(self) -> None:
+        while self._unfinished:
+            place, back = self._unfinished[0]
+            self._apply(self._journal.read(place), back)
+            self._unfinished.popleft()
 
     def _note(self, record: dict[str, Any], place: int) -> None:
         """Keep in mind what a line says, without its pixels."""
-        self._keys.add(record.get("key", ""))
-        if "undo" in record:
-            self._done.remove(record["undo"])
-            self._undone.append(record["undo"])
-            self.version += 1
-            return
-        if "redo" in record:
-            self._undone.remove(record["redo"])
-            self._done.append(record["redo"])
+        if "act" not in record:
+            (number,) = (record[way] for way in ("undo", "redo") if way in record)
+            source, target = (self._done, self._undone) if "undo" in record else (self._undone, self._done)
+            source.remove(number)
+            target.append(number)
+            self._keys.add(record.get("key", ""))
             self.version += 1
             return
         number = record["act"]
-        if number not in self._acts:
-            self._acts[number] = Act(
-                number, record["kind"], record.get("object"), record.get("frame"), record.get("input")
-            )
-            self._done.append(number)
-            self._undone.clear()
-            self.version += 1
-        act = self._acts[number]
+        act = self._open or self._acts.get(number) or Act(
+            number, record["kind"], record.get("object"), record.get("frame"), record.get("input"),
+            record.get("key", ""),
+        )  # fmt: skip
         act.places.append(place)
         if "origin" in record:
             act.doubts[record["frame"]] = _confidence(record, 1)
+        self._open = act if record.get("more") else None
+        if self._open is None and number not in self._acts:
+            self._acts[number] = act
+            self._done.append(number)
+            self._undone.clear()
+            self._keys.add(act.key)
+            self.version += 1
 
     def _apply(self, record: dict[str, Any], back: bool) -> None:
         """Bring files and memory to the state after a line, or before it."""
@@ -282,7 +297,9 @@ class AnnotationStore:
         last: dict[str, Any] = {}
         for place, record in self._journal.scan():
             self._note(record, place)
-            last = record
+            if self._open is None:
+                last = record
+        self.finish()
         for number in self._done:
             for frame, doubts in self._acts[number].doubts.items():
                 self._note_doubts(frame, doubts)
@@ -337,9 +354,12 @@ class OpenAct:
 
     def set_frame(
         self, frame: int, labels: np.ndarray, origin: MaskOrigin | None, confidence: Confidence | None = None,
-        objects: list[AnnotatedObject] | None = None,
+        objects: list[AnnotatedObject] | None = None, more: bool = False,
     ) -> None:  # fmt: skip
-        """Give a frame a new label map, (H, W) uint8; ``origin`` None removes its mask."""
+        """Give a frame a new label map, (H, W) uint8; ``origin`` None removes its mask.
+
+        With ``more`` the act counts only once something follows, and is taken back if nothing does.
+        """
         store = self._store
         with store.lock:
             before = store.labels(frame)
@@ -352,6 +372,7 @@ class OpenAct:
                     "origin": [was and was.value, origin and origin.value], "confidence": sure,
                 },
                 objects,
+                more,
             )  # fmt: skip
 
     def set_objects(self, objects: list[AnnotatedObject]) -> None:
@@ -364,7 +385,7 @@ class OpenAct:
         with self._store.lock:
             self._store._write_lists()
 
-    def _write(self, content: dict[str, Any], objects: list[AnnotatedObject] | None) -> None:
+    def _write(self, content: dict[str, Any], objects: list[AnnotatedObject] | None, more: bool = False) -> None:
         store = self._store
         if self._number is None:
             self._number = max(store._acts, default=0) + 1
@@ -373,6 +394,8 @@ class OpenAct:
             head = {"act": self._number, "kind": self._head["kind"]}
         if objects is not None:
             content = {**content, "objects": [dump_objects(store.objects), dump_objects(objects)]}
+        if more:
+            head["more"] = True
         store._line({**head, **content})
         if time.monotonic() - store._frames_written > FRAMES_EVERY_S:
             store._write_lists()

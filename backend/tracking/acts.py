@@ -48,6 +48,7 @@ class _Act(_Plain):
     why: str = Field(default="", max_length=2000)
     version: int = Field(ge=0)  # lines the log had when the reviewer decided
     key: str = Field(default="", max_length=80)  # acts with one key are one decision: undone, and sent again, as one
+    more: Literal[True] | None = None  # the next line belongs to the same decision; without it this one does not count
 
 
 class _RangeAct(_Act):
@@ -201,7 +202,7 @@ def act_line(act: Act) -> bytes:
 def read_log(path: Path) -> tuple[Act, ...]:
     """Return the acts of a log, oldest first; none where there is no file.
 
-    A last line without an end is an act that was never acknowledged and is left out.
+    A last line without an end, and a last decision without its last line, were never acknowledged and are left out.
 
     Raises
     ------
@@ -221,6 +222,8 @@ def read_log(path: Path) -> tuple[Act, ...]:
         if act.id != number:
             raise InputError(f"{path}, line {number}: the act has the id {act.id}; acts are numbered by line")
         acts.append(act)
+    while acts and acts[-1].more:
+        acts.pop()
     return tuple(acts)
 
 
