@@ -6,18 +6,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from backend.jobs import JobState, JobStore
-from backend.project.errors import InputError
 from backend.project.manifest import hardware, versions
-from backend.project.settings import load_settings, state_folder
+from backend.project.settings import state_folder
 from backend.upkeep.doctor import examine
 from backend.upkeep.notify import PASSWORD_FILE
 from backend.web.token import token_path
 
 LOG_LINES = 80
 MOST_LOGS = 5
-# What looks like a secret in an address or a log: a token or password with its value, and user:password@ in addresses.
+ADDRESS = re.compile(r"(\w+://[^\s\"'/?#]+)[/?#][^\s\"']+")  # one with a path: whoever has a webhook's can post
+OF_A_KEY = r"[\w-]*(?:token|passw(?:or)?d|secret|api[_-]?key|authorization|webhook)[\w-]*"
+# What looks like a secret: its value in an address; else all that follows its name on the line, for nobody knows where
+# the value ends; what follows an option of that name; and user:password@ in addresses.
 SECRETS = re.compile(
-    r"(?i)((?:token|password|secret|api[_-]?key|authorization)[\"' ]*[=:][\"' ]*)[^\s\"'&]+|(?<=://)[^/\s@]+@"
+    rf"(?i)([?&]{OF_A_KEY}=)[^\s&\"']+"
+    rf"|((?<![?&\w-])(?:{OF_A_KEY}[\"']?[ \t]*[=:]|--{OF_A_KEY}(?=[ \t])|bearer(?=[ \t])))[^\n]+"
+    r"|(?<=://)[^/\s@]+@"
 )
 
 
@@ -26,8 +30,8 @@ def fault_report(state: Path | None = None) -> str:
     state = state or state_folder()
     text = "\n".join(line for part in _parts(state) for line in (*part, ""))
     for secret in _known_secrets(state):
-        text = text.replace(secret, "[left out]")
-    return SECRETS.sub(lambda found: f"{found[1] or ''}[left out]", text)
+        text = secret.sub("[left out]", text)
+    return SECRETS.sub(lambda found: f"{found[1] or found[2] or ''}[left out]", text)
 
 
 def _parts(state: Path) -> Iterator[list[str]]:
@@ -45,13 +49,10 @@ def _parts(state: Path) -> Iterator[list[str]]:
         yield [f"== end of the log of job {job.id}: {' '.join(job.command)}", store.log_tail(job.id, LOG_LINES)]
 
 
-def _known_secrets(state: Path) -> Iterator[str]:
+def _known_secrets(state: Path) -> Iterator[re.Pattern[str]]:
     for path in (token_path(state), state / PASSWORD_FILE):
         if path.is_file() and (secret := path.read_text(errors="replace").strip()):
-            yield secret
-    try:
-        webhook = load_settings(state).notify.webhook_url
-    except InputError:  # the settings cannot be read: then their text goes through `SECRETS` only
-        return
-    if webhook:
-        yield webhook  # whoever has it can post
+            yield re.compile(re.escape(secret))
+    settings = state / "settings.toml"  # as text: it may hold what is not allowed, and messages quote it, cut off
+    for address in ADDRESS.finditer(settings.read_text(errors="replace") if settings.is_file() else ""):
+        yield re.compile(re.escape(address[1]) + r"[/?#][^\s\"']*")
