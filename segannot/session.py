@@ -199,6 +199,7 @@ class Session:
                               self.store.origins[frame], doubts, more=True)  # fmt: skip
         act.set_objects(left)
         act.end()
+        self._forget(list(self.store.origins))
 
     def _save_objects(self, request: ObjectAct, objects: list[AnnotatedObject]) -> None:
         act = self.store.begin(request.kind, request.object, request.key)

@@ -123,7 +123,7 @@ class AnnotationStore:
         found: list[dict[str, Any]] = []
         with self.lock:
             for act in map(self._acts.__getitem__, self._done):
-                if act.frame != frame or act.object not in (number, None):
+                if frame not in act.doubts or act.object not in (number, None):
                     continue
                 found = [*found, act.input] if act.input is not None else []
         return found

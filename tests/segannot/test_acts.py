@@ -1,0 +1,48 @@
+"""What acts leave behind for those that follow: strokes, labelled frames, and how a frame came about."""
+
+import pytest
+
+from segannot.requests import Draw, ObjectAct
+from segannot.session import Session
+
+HERE, ELSEWHERE = [[250.0, 108.0], [250.0, 132.0]], [[75.0, 66.0], [85.0, 72.0]]
+
+
+def objects(session: Session, kind: str, **rest) -> None:
+    session.object_act(ObjectAct(version=session.store.version, kind=kind, **rest))
+
+
+def draw(session: Session, frame: int, number: int, points: list, kind: str = "scribble", **rest) -> None:
+    session.draw(Draw(version=session.store.version, frame=frame, object=number, kind=kind, points=points, **rest))
+
+
+@pytest.mark.parametrize(("kind", "rest"), [("delete", {}), ("merge", {"into": 1})])
+def test_a_bird_with_the_number_of_one_that_is_gone_does_not_inherit_its_strokes(
+    session: Session, kind: str, rest: dict
+) -> None:
+    for _ in range(2):
+        objects(session, "add")
+    for frame in (0, 1, 10):
+        draw(session, frame, 2, HERE)
+        assert len(session.store.inputs(frame, 2)) == 1
+    objects(session, kind, object=2, **rest)
+    objects(session, "add")
+    assert [entry.id for entry in session.store.objects] == [1, 2]
+    assert [session.store.inputs(frame, 2) for frame in (0, 1, 10)] == [[], [], []]
+    draw(session, 10, 2, ELSEWHERE)
+    y, x = 120, 250
+    assert session.store.labels(10)[y, x] == (0 if kind == "delete" else 1)
+    for _ in range(3):
+        session.turn("undo", session.store.version, "")
+    assert [len(session.store.inputs(frame, 2)) for frame in (0, 1, 10)] == [1, 1, 1]
+
+
+def test_engines_look_again_at_the_frames_of_a_bird_that_is_gone(session: Session) -> None:
+    for _ in range(2):
+        objects(session, "add")
+    for frame in (0, 1):
+        draw(session, frame, 2, HERE)
+    draw(session, 5, 1, ELSEWHERE)
+    assert session._learnt["classic"] >= {0, 1}
+    objects(session, "delete", object=2)
+    assert not session._learnt["classic"]
