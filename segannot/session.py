@@ -284,6 +284,8 @@ class Session:
         self, kind: str, frame: int, labels: np.ndarray, request: Draw | FrameAct, input: dict | None = None,
         origin: MaskOrigin | None = MaskOrigin.HAND_MADE, objects: list[AnnotatedObject] | None = None,
     ) -> None:  # fmt: skip
+        if frame not in self.store.origins and not labels.any():
+            raise InputError(f"frame {frame} has no outlines, and this would make none; nothing was changed")
         act = self.store.begin(kind, request.object, request.key, frame, input)
         act.set_frame(frame, labels, origin, objects=objects)
         act.end()

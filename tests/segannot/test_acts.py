@@ -2,7 +2,9 @@
 
 import pytest
 
-from segannot.requests import Draw, ObjectAct
+from backend.masks.objects import MaskOrigin
+from backend.project.errors import InputError
+from segannot.requests import Draw, FrameAct, ObjectAct
 from segannot.session import Session
 
 HERE, ELSEWHERE = [[250.0, 108.0], [250.0, 132.0]], [[75.0, 66.0], [85.0, 72.0]]
@@ -14,6 +16,10 @@ def objects(session: Session, kind: str, **rest) -> None:
 
 def draw(session: Session, frame: int, number: int, points: list, kind: str = "scribble", **rest) -> None:
     session.draw(Draw(version=session.store.version, frame=frame, object=number, kind=kind, points=points, **rest))
+
+
+def on_frame(session: Session, frame: int, kind: str, **rest) -> None:
+    session.frame_act(FrameAct(version=session.store.version, frame=frame, kind=kind, **rest))
 
 
 @pytest.mark.parametrize(("kind", "rest"), [("delete", {}), ("merge", {"into": 1})])
@@ -46,3 +52,29 @@ def test_engines_look_again_at_the_frames_of_a_bird_that_is_gone(session: Sessio
     assert session._learnt["classic"] >= {0, 1}
     objects(session, "delete", object=2)
     assert not session._learnt["classic"]
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda session: on_frame(session, 15, "clear", object=1),
+        lambda session: on_frame(session, 15, "clear"),
+        lambda session: on_frame(session, 15, "specks"),
+        lambda session: draw(session, 15, 1, [[5.0, 5.0]], "eraser", radius=5),
+        lambda session: draw(session, 15, 1, [[5.0, 5.0], [9.0, 5.0], [9.0, 9.0]], "polygon", positive=False),
+    ],
+)
+def test_a_stray_key_on_a_frame_without_outlines_does_not_say_that_no_bird_is_there(session: Session, act) -> None:
+    objects(session, "add")
+    version = session.store.version
+    with pytest.raises(InputError, match="frame 15 has no outlines, and this would make none; nothing was changed"):
+        act(session)
+    assert session.store.version == version and not session.store.origins
+    assert not session.store.mask_path(15).exists()
+
+
+def test_a_frame_emptied_by_a_person_stays_one_without_birds(session: Session) -> None:
+    objects(session, "add")
+    draw(session, 15, 1, HERE, "brush")
+    on_frame(session, 15, "clear", object=1)
+    assert session.store.origins == {15: MaskOrigin.HAND_MADE} and not session.store.labels(15).any()
