@@ -159,7 +159,9 @@ class Session:
             labels[free] = entry.id
         if len(objects) == len(self.store.objects):
             raise InputError("the detector finds no bird here that is not outlined already")
-        self._save("propose", frame, labels, request, origin=MaskOrigin.PROPAGATED, objects=objects)
+        there = self.store.origins.get(frame)
+        origin = there if there is not None and there.seen_by_a_person else MaskOrigin.PROPAGATED
+        self._save("propose", frame, labels, request, origin=origin, objects=objects)
 
     # objects
 

@@ -1,11 +1,13 @@
 """What acts leave behind for those that follow: strokes, labelled frames, and how a frame came about."""
 
+import numpy as np
 import pytest
 
 from backend.masks.objects import MaskOrigin
 from backend.project.errors import InputError
 from segannot.requests import Draw, FrameAct, ObjectAct
 from segannot.session import Session
+from tests.segannot.conftest import SIZE
 
 HERE, ELSEWHERE = [[250.0, 108.0], [250.0, 132.0]], [[75.0, 66.0], [85.0, 72.0]]
 
@@ -78,3 +80,27 @@ def test_a_frame_emptied_by_a_person_stays_one_without_birds(session: Session) -
     draw(session, 15, 1, HERE, "brush")
     on_frame(session, 15, "clear", object=1)
     assert session.store.origins == {15: MaskOrigin.HAND_MADE} and not session.store.labels(15).any()
+
+
+class OneBird:
+    """A detector that finds a bird in a corner."""
+
+    def propose(self, picture: np.ndarray) -> list[tuple[np.ndarray, str]]:
+        """Return the bird, whatever the picture."""
+        mask = np.zeros(SIZE[::-1], bool)
+        mask[150:170, 20:50] = True
+        return [(mask, "bird")]
+
+
+def test_birds_that_a_model_proposes_leave_a_frame_drawn_by_hand_what_it_is(session: Session) -> None:
+    session.engines._detector = OneBird()
+    objects(session, "add")
+    for frame in (10, 11):
+        draw(session, frame, 1, HERE, "brush")
+    on_frame(session, 11, "review")
+    for frame in (10, 11, 12):
+        on_frame(session, frame, "propose")
+    assert session.store.origins == {
+        10: MaskOrigin.HAND_MADE, 11: MaskOrigin.REVIEWED, 12: MaskOrigin.PROPAGATED
+    }  # fmt: skip
+    assert [session.store.labels(frame)[160, 30] for frame in (10, 11, 12)] == [2, 3, 4]
