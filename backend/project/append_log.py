@@ -4,6 +4,7 @@ What a kill or a power cut left behind the last line's end was never acknowledge
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from backend.project.atomic import fsync_folder
@@ -30,9 +31,8 @@ class AppendLog:
     def cut(self, end: int) -> None:
         """Remove what lies behind byte ``end``, if anything."""
         if end < self.end:
-            os.truncate(self._file, end)
-            os.fsync(self._file)
             self.end = end
+            self._cut_to_end()
 
     def append(self, lines: bytes) -> int:
         """Add whole lines, flush them to the disk, and return the byte at which they begin.
@@ -40,19 +40,26 @@ class AppendLog:
         Raises
         ------
         OSError
-            If the disk does not take them whole; the file is then as it was.
+            If the disk does not take them whole; the file is then as it was, or will be before anything is added.
         """
         place, written = self.end, 0
         try:
+            if os.fstat(self._file).st_size != place:
+                self._cut_to_end()  # the disk refused that when it refused what lies there
             while written < len(lines):
                 written += os.write(self._file, lines[written:])
             os.fsync(self._file)
         except OSError as error:
-            os.truncate(self._file, place)
             error.filename = os.fspath(self.path)
+            with suppress(OSError):
+                self._cut_to_end()
             raise
         self.end += len(lines)
         return place
+
+    def _cut_to_end(self) -> None:
+        os.truncate(self._file, self.end)
+        os.fsync(self._file)
 
     def close(self) -> None:
         """Give the file back."""

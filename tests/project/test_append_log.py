@@ -56,3 +56,32 @@ def test_a_disk_that_does_not_take_a_line_keeps_the_file_as_it_was(
     log.append(b"three\n")
     log.close()
     assert path.read_bytes() == b"one\nthree\n"
+
+
+def test_what_could_not_even_be_cut_off_is_gone_before_the_next_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log"
+    log = AppendLog(path)
+    log.append(b"one\n")
+    real_write = os.write
+
+    def torn(file: int, data: bytes) -> int:
+        real_write(file, data[:2])
+        raise OSError(5, "Input/output error")
+
+    def refused(file: int, end: int) -> None:
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "truncate", refused)
+        with monkeypatch.context() as at_once:
+            at_once.setattr(os, "write", torn)
+            with pytest.raises(OSError, match="Input/output error"):
+                log.append(b"two\n")
+        with pytest.raises(OSError, match="Read-only file system") as raised:
+            log.append(b"three\n")
+    assert raised.value.filename == str(path) and path.read_bytes() == b"one\ntw"
+    assert log.append(b"four\n") == 4
+    log.close()
+    assert path.read_bytes() == b"one\nfour\n"
