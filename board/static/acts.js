@@ -166,7 +166,7 @@ function draw() {
   const { share, low, high, decided, method } = app.server.audit;
   const percent = (value) => `${(100 * value).toFixed(1)} %`;
   byId("audit-result").textContent = decided
-    ? `${decided} moments, ${percent(share)} wrong (${percent(low)} to ${percent(high)}; ${method}).`
+    ? `${decided} ${decided === 1 ? "moment" : "moments"}, ${percent(share)} wrong (${percent(low)} to ${percent(high)}; ${method}).`
     : "No moment was audited yet.";
   const here = auditing && auditing.frame === app.frame;
   byId("audit-question").textContent = here && chosen ? `Is this ${nameOf(chosen)}? Frame ${app.frame}, ${clock(app.frame)}` : "";

@@ -66,20 +66,22 @@ def choose_pair(number: int, images: Path, masks: list[Path], proposed: Path | N
             return None
         facts = facts_of(str(images), wanted, stamp(images, Path(wanted)))
         with facts_column:
-            show_facts(facts)
+            show_facts(facts, images, Path(wanted))
         if facts.example:
             show_example(picture, *facts.example)
         return (Path(wanted), facts) if ticked else None
 
 
-def show_facts(facts: PairFacts) -> None:
-    """Draw how many frames have both, of which classes, and what does not fit."""
+def show_facts(facts: PairFacts, *folders: Path) -> None:
+    """Draw how many frames have both, of which classes, what does not fit; files of the ``folders`` by name alone."""
     words = [f"{len(facts.numbers)} images with a mask"]
     if facts.reviewed is not None:
         words.append(f"{facts.reviewed} of them hand-made or reviewed")
     words.append(f"classes: {', '.join(facts.classes)}" if facts.classes else f"no {OBJECTS}")
     st.markdown(escape(" · ".join(words)))
     for line in facts.lines:
+        for folder in folders:
+            line = line.replace(f"{folder}/", "")
         st.warning(escape(line))
     if facts.lines:
         st.caption("To go on without these: *Leave out what does not fit together*, under *More settings*.")

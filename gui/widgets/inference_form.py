@@ -156,10 +156,12 @@ def submit_night(records: list[VideoRecord], choice: Choice) -> list[Job]:
 
 
 def submit_trial(record: VideoRecord, choice: Choice) -> Job:
-    """Queue a look at ten frames, spread over the video."""
-    stride = max(1, record.info.n_frames // TRIAL_FRAMES)
+    """Queue a look at ten frames, spread over the chosen part of the video."""
+    part = range(record.info.n_frames)[choice.frames]
+    stride = max(1, len(part) // TRIAL_FRAMES)
+    end = part.start + min(len(part), stride * TRIAL_FRAMES)
     options = [*choice.options, "--stride", str(stride), "--chunk-frames", "2"]
-    options += ["--frame-start", "0", "--frame-end", str(min(record.info.n_frames, stride * TRIAL_FRAMES))]
+    options += ["--frame-start", str(part.start), "--frame-end", str(end)]
     title = f"Try {choice.model.path.stem} on {TRIAL_FRAMES} frames of {record.name}"
     run = f"trial-{run_name(choice.model)}"
     return submit(_spec(record, choice, trials(), run, "inference_trial", title, tuple(options)))

@@ -106,7 +106,8 @@ def show_lanes(run: TrackRun, key: tuple[str, str], rows: list[dict]) -> None:
         points = alt.Chart(pd.DataFrame(marks)).mark_point(shape="diamond", filled=True, size=40, color="#d1495b")
         layers.append(points.encode(x="at_s:Q", y=alt.Y("bird:N", sort=order), tooltip=["bird", "at_s"]))
     st.altair_chart(alt.layer(*layers).properties(height=18 * len(order) + 70), width="stretch")
-    st.caption("A red diamond is a doubt.")
+    if marks:
+        st.caption("A red diamond is a doubt.")
     line = (
         alt.Chart(seen)
         .mark_line(color=COLOURS[0])

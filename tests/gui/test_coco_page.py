@@ -74,7 +74,8 @@ def test_a_name_that_is_taken_or_not_allowed_cannot_be_started(project):
 def test_problems_of_a_pair_are_told_before_the_start(project):
     (project / "segannot" / "south" / "000050.png").unlink()
     app = opened("coco")
-    assert any("images without a mask" in warning.value for warning in app.warning)
+    (warning,) = [warning.value for warning in app.warning if "images without a mask" in warning.value]
+    assert "000050.png" in warning and str(project) not in warning
 
 
 def test_a_finished_set_is_shown_with_report_filters_and_augmentation(project):

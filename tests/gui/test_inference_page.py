@@ -118,13 +118,18 @@ def test_statistics_wait_for_the_zones_of_every_camera(project, general):
     assert statistics.disabled and "Draw zones first for: a." in statistics.help
 
 
-def test_the_trial_looks_at_ten_frames_spread_over_the_video(project, general):
+@pytest.mark.parametrize(
+    ("part", "expected"), [((0, 0), ["6", "0", "60"]), ((20, 42), ["2", "20", "40"])], ids=["all of it", "a part"]
+)
+def test_the_trial_looks_at_ten_frames_spread_over_the_video(project, general, part, expected):
     app = opened("inference")
+    for label, value in zip(("First frame", "Up to, not including (0: to the end)"), part, strict=True):
+        next(each for each in app.number_input if each.label == label).set_value(value).run()
     button(app, "Try it on 10 frames").click().run()
     (job,) = JobStore().list(kind="inference_trial")
     command = list(job.command)
-    last = {name: command[len(command) - command[::-1].index(name)] for name in ("--stride", "--frame-end")}
-    assert last == {"--stride": "6", "--frame-end": "60"}
+    names = ("--stride", "--frame-start", "--frame-end")
+    assert [command[len(command) - command[::-1].index(name)] for name in names] == expected
     assert job.output.is_relative_to(project.cache)
     JobStore().stop(job.id)
 
