@@ -55,6 +55,7 @@ state=$(realpath -m -- "${state:-$data-state}")
 for folder in "$data" "$state" "$backup" "${videos[@]}"; do
   [[ $folder != *[:,]* ]] || die "$folder: a folder that is bound must not have ':' or ',' in its name"
 done
+if [[ $data/ == "$state"/* || $state/ == "$data"/* ]]; then die "--data $data and --state $state must lie beside each other"; fi
 binds=("$data:/lektrack/data" "$state:/lektrack/state" "$state/cache:/lektrack/cache") inner=(--port "$port")
 for folder in "${videos[@]}"; do
   folder=$(realpath -m -- "$folder")

@@ -31,7 +31,14 @@ from backend.project.atomic import atomic_write
 from backend.project.disk import as_bytes
 from backend.project.errors import InputError
 from backend.project.manifest import sha256
-from backend.project.settings import Settings, first_problem, load_settings, save_settings, state_folder
+from backend.project.settings import (
+    Settings,
+    check_beside,
+    first_problem,
+    load_settings,
+    save_settings,
+    state_folder,
+)
 
 
 def main(argv: list[str]) -> None:
@@ -57,6 +64,7 @@ def init(project: Path, videos: list[Path], host: str | None, port: int | None) 
         settings = Settings(**found.model_dump() | given)
     except ValidationError as error:
         raise InputError(first_problem(error)) from error
+    check_beside(settings.project_folder, state_folder())
     settings.project_folder.mkdir(parents=True, exist_ok=True)
     save_settings(settings)
     print(f"settings in {state_folder() / 'settings.toml'}, project in {settings.project_folder}")

@@ -101,4 +101,7 @@ def test_init_makes_settings_once_and_later_only_adds(tmp_path: Path):
     assert settings.allowed_roots == (tmp_path / "one", tmp_path / "two")
     assert (settings.app_port, settings.bind_address) == (9001, "0.0.0.0")
     assert "not a folder" in admin(state, "init", "--project", project, "--videos", "/not/there").stderr
+    inside = admin(project / "inside", "init", "--project", project)
+    assert (inside.returncode, inside.stderr.count("\n")) == (2, 1)
+    assert "must lie beside each other" in inside.stderr
     assert "bind_address" in admin(state, "init", "--project", project, "--host", "here").stderr

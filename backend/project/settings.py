@@ -165,6 +165,13 @@ def save_settings(settings: Settings, state: Path | None = None) -> None:
     atomic_write((state or state_folder()) / "settings.toml", tomli_w.dumps(table))
 
 
+def check_beside(project: Path, state: Path) -> None:
+    """Refuse a project folder and a state folder of which one holds the other: who may read the one would read both."""
+    project, state = project.resolve(), state.resolve()
+    if project == state or project in state.parents or state in project.parents:
+        raise InputError(f"project folder {project} and state folder {state} must lie beside each other")
+
+
 def first_problem(error: ValidationError) -> str:
     """Return one line for a pydantic error: key, what is wrong, and the value that was given."""
     problem = error.errors()[0]

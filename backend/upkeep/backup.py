@@ -226,7 +226,7 @@ class _Writer:
         """Yield the regular files below ``root``; links to elsewhere are kept as links, caches and locks left out."""
         for folder, below, names in os.walk(root, onerror=_unreadable):
             here = Path(folder)
-            below[:] = sorted(name for name in below if name != ".cache" or here != self.project)
+            below[:] = sorted(name for name in below if not self._stays_out(here / name, root))
             for name in sorted([*names, *(each for each in below if (here / each).is_symlink())]):
                 path = here / name
                 if path.is_symlink() and not path.is_relative_to(self.project):
@@ -235,6 +235,10 @@ class _Writer:
                     self.links[f"project/{path.relative_to(self.project)}"] = os.readlink(path)
                 elif name != LOCK and not TEMPORARY.match(name) and stat.S_ISREG(path.lstat().st_mode):
                     yield path
+
+    def _stays_out(self, folder: Path, root: Path) -> bool:
+        """Tell whether a folder below ``root`` is the project's cache or, with the token, the state folder."""
+        return root == self.project and (folder == root / ".cache" or folder.resolve() == self.state.resolve())
 
     def _unchanged(self, name: str, path: Path) -> bool:
         known = self.known.get(name)

@@ -11,7 +11,7 @@ from backend.project.atomic import atomic_file, replace_folder
 from backend.project.disk import check_space
 from backend.project.errors import InputError
 from backend.project.paths import Project
-from backend.project.settings import load_settings, save_settings
+from backend.project.settings import check_beside, load_settings, save_settings
 from backend.upkeep.backup import BLOCK, Report, SavedFile, read_backup
 from backend.video.library import VideoRecord, list_videos, relink_video
 
@@ -42,8 +42,7 @@ def restore(source: Path, project: Path, state: Path, report: Report = lambda do
     for option, path in (("--project", project), ("--state", state)):
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise InputError(f"{option} {path} holds something; give a folder that is empty or not there")
-    if project == state or project in state.parents or state in project.parents:
-        raise InputError(f"--project {project} and --state {state} must lie beside each other")
+    check_beside(project, state)
     project.parent.mkdir(parents=True, exist_ok=True)
     check_space(project.parent, sum(file.size for file in backup.files.values()))
     places = {"project": project, "state": state, "videos": project / VIDEOS}

@@ -70,6 +70,8 @@ def test_without_a_gpu_none_is_asked_for(tmp_path: Path):
         (["--data", "d", "--port", "99999"], "--port 99999 is not allowed"),
         (["--data", "d", "--port", "8;id"], "--port 8;id is not allowed"),
         (["--data", "d", "--videos", "/not/there"], "--videos /not/there: no such folder"),
+        (["--data", "d", "--state", "d/state"], "must lie beside each other"),
+        (["--data", "d/data", "--state", "d"], "must lie beside each other"),
         (["--data", "a:b"], "must not have ':'"),
         (["--data", "d", "--backup", "/not/there"], "--backup /not/there: no such folder"),
         (["--data", "d", "--engine", "lxc"], "--engine lxc is not known"),

@@ -50,6 +50,17 @@ def test_everything_but_caches_videos_and_the_token_comes_back(installation: Ins
     verify(tmp_path / "new" / "project" / "track_output" / "lek" / "run-1")
 
 
+def test_a_state_folder_inside_the_project_gives_no_secret_away(installation: Installation, disk: Path):
+    password = installation.state / "smtp_password"
+    password.write_text("correct horse")
+    inside = installation.project / "state"
+    installation.state.rename(inside)
+    folder = back_up(disk, inside)
+    assert (folder / "state" / "settings.toml").is_file()
+    for secret in (installation.token, "correct horse"):
+        assert not any(secret.encode() in data for data in contents(folder).values())
+
+
 def test_with_videos_the_restored_records_lead_to_the_restored_files(installation: Installation, disk: Path, tmp_path):
     folder = back_up(disk, installation.state, with_videos=True)
     installation.video.unlink()
