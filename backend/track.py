@@ -26,6 +26,7 @@ from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, file_identity, finished_file, now
 from backend.project.paths import Project, check_name
 from backend.tracking.acts import Act, read_log
+from backend.tracking.appearance_files import appearance_identity
 from backend.tracking.calibration import DESCRIBED, MOTION_ONLY, OPEN, calibrated
 from backend.tracking.camera_motion import camera_motion, write_camera_motion
 from backend.tracking.corrections import replay
@@ -86,8 +87,7 @@ def main(argv: list[str]) -> None:
         manifest.write(out)
         motion = None if settings.camera_motion == "off" else how_the_camera_moved(settings, run, out, progress)
         progress.stage("following birds", run.facts.frame_end - run.facts.frame_start, limit_s=STAGE_LIMIT_S)
-        appearance = None if settings.no_appearance else settings.appearance or run.folder
-        gathered = gather_run(run, appearance, progress.update, motion)
+        gathered = gather_run(run, appearance_folder(settings, run), progress.update, motion)
         if zones is not None:
             gathered = with_zones(gathered, zones)
         facts = find_identities(settings, run, gathered, acts, out, progress)
@@ -134,6 +134,11 @@ def output_folder(settings: TrackSettings, run: DetectionsRun) -> Path:
     return Project(video.parent.parent).track_output(video.name, check_name(settings.run or run.folder.name, "run"))
 
 
+def appearance_folder(settings: TrackSettings, run: DetectionsRun) -> Path | None:
+    """Return the folder of the descriptors; None where tracking goes by motion alone."""
+    return None if settings.no_appearance else settings.appearance or run.folder
+
+
 def inputs(settings: TrackSettings, run: DetectionsRun, log: Path, acts: Sequence[Act]) -> dict[str, Any]:
     """Return what the tracks are made from."""
     files = run.manifest.files
@@ -141,6 +146,8 @@ def inputs(settings: TrackSettings, run: DetectionsRun, log: Path, acts: Sequenc
     found["detections_files"] = {name: files[name].sha256 for name in sorted(files) if name.startswith("detections_")}
     found["zones"] = None if settings.zones is None else file_identity(settings.zones)
     found["corrections"] = file_identity(log) if acts else None
+    folder = appearance_folder(settings, run)
+    found["descriptors"] = None if folder is None else appearance_identity(folder, run.chunks)
     return found
 
 

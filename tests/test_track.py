@@ -15,10 +15,12 @@ from backend.import_detections import main as import_detections
 from backend.lek.detector_run import detect
 from backend.lek.recording import record
 from backend.lek.settings import LekSettings, difficulty
+from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
 from backend.project.manifest import read_manifest, verify
 from backend.track import main
 from backend.tracking.acts import Anchor, Name, Swap, act_line
+from backend.tracking.appearance_files import write_appearance
 from backend.tracking.compared import compare, read_tracks, read_truth
 from backend.tracking.evaluation import measures
 from backend.tracking.schemas import State
@@ -181,6 +183,27 @@ def test_with_an_open_number_people_may_name_more_birds_than_are_seen_together(t
         (row,) = np.flatnonzero((tracks.frame == anchor.frame) & (tracks.detection == anchor.detection))
         assert tracks.names[tracks.identity[row]] == name
     assert len(set(tracks.names)) == len(tracks.names) >= max(2, len(names))
+
+
+def test_tracks_of_birds_that_were_described_since_are_other_tracks(tmp_path):
+    """What was tracked by motion alone is not said to be done where the birds have been described meanwhile."""
+    run, out = two_lanes(tmp_path), tmp_path / "tracks"
+    arguments = ["--detections", str(run), "--n-birds", "2", "--out"]
+    main([*arguments, str(out)])
+    opened = open_detections(run)
+    for seed in (0, 1):
+        rng = np.random.default_rng(seed)
+        for part in opened:
+            found = part.found
+            vectors = found.boxes[:, :1] / 100 + rng.normal(size=(len(found), 4)).astype(np.float32)
+            write_appearance(run, part.chunk, found.frame, found.detection, vectors)
+        with pytest.raises(InputError, match="differs in descriptors"):
+            main([*arguments, str(out)])
+        out = tmp_path / f"tracks-{seed}"
+        main([*arguments, str(out)])
+        assert json.loads((out / "summary.json").read_text())["described"]
+    main([*arguments, str(tmp_path / "motion"), "--no-appearance"])
+    assert read_manifest(tmp_path / "motion").inputs["descriptors"] is None
 
 
 @pytest.mark.parametrize(

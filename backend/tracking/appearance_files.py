@@ -1,5 +1,7 @@
 """Descriptors of detections at rest: a vector a detection, one file a chunk beside the detections or the tracks."""
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +11,19 @@ import pyarrow.parquet as pq
 from backend.pipeline.chunks import Chunk
 from backend.project.atomic import atomic_file
 from backend.project.errors import InputError
+from backend.project.manifest import sha256
 
 
 def appearance_file(chunk: Chunk) -> str:
     """Return the name of the table of descriptors of a chunk."""
     return chunk.detections_file.replace("detections_", "appearance_")
+
+
+def appearance_identity(folder: Path, chunks: Sequence[Chunk]) -> str | None:
+    """Return one SHA-256 of all descriptors of a run, as hexadecimal digits; None where there are none."""
+    paths = [path for chunk in chunks if (path := folder / appearance_file(chunk)).exists()]
+    lines = [f"{sha256(path)}  {path.name}\n" for path in paths]
+    return hashlib.sha256("".join(lines).encode()).hexdigest() if lines else None
 
 
 def write_appearance(folder: Path, chunk: Chunk, frame: np.ndarray, detection: np.ndarray, vectors: np.ndarray) -> None:
