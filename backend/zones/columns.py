@@ -46,7 +46,7 @@ COLUMNS = {
     "block_s": "length of the bootstrap's blocks, s",
     "detection_low": "detection error: with the stated share of false birds taken off",
     "detection_high": "detection error: with the stated share of missed birds added",
-    "duration_s": "length, s",
+    "duration_s": "length, s; time that was not watched (a hole in the recording) does not count",
     "begins": "entered; recording: it was there when the range began; not seen: it appeared there",
     "ends": "left; recording: it was there when the range ended; not seen: it was lost there",
     "cut": "true where begin or end was not observed",

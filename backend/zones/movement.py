@@ -31,18 +31,20 @@ class Movement:
 def find_movement(recording: Recording, zones: Zones, smooth_s: float) -> Movement:
     """Return positions on the ground, averaged over ``smooth_s`` (centred), and the steps between them.
 
+    Neither reaches over a time that was not watched: nobody knows how a bird went there.
     The box of a bird that stands still trembles by a pixel or two; without smoothing that would add up to a way.
     """
     ground = to_ground(zones.scale, recording.ground_points)
     usual = float(np.median(np.diff(recording.times)))
     half = int(round(smooth_s / usual / 2))
     known = np.isfinite(ground[:, 0])
-    positions = _smooth(ground, known, recording.starts, half)
+    parts = np.union1d(recording.starts, np.flatnonzero(recording.after_gap[recording.place]))
+    positions = _smooth(ground, known, parts, half)
     way = np.full(len(ground), np.nan)
     way[1:] = np.hypot(*(positions[1:] - positions[:-1]).T)
     seconds = np.full(len(ground), np.nan)
     seconds[1:] = np.diff(recording.times[recording.place])
-    way[recording.starts[:-1][recording.starts[:-1] < len(way)]] = np.nan
+    way[parts[parts < len(way)]] = np.nan
     seconds = np.where(np.isnan(way), np.nan, seconds)
     with np.errstate(invalid="ignore", divide="ignore"):
         speed = way / seconds

@@ -65,11 +65,17 @@ class Recording:
             raise InputError(f"{len(self.times)} frames were looked at; statistics need at least 2")
 
     @cached_property
+    def after_gap(self) -> np.ndarray:
+        """(F,) bool: what lies between the frame before and this one was not watched."""
+        steps = np.diff(self.times)
+        return np.append(False, steps > LONGEST_STEP * float(np.median(steps)))
+
+    @cached_property
     def seconds(self) -> np.ndarray:
         """(F,) float64, s each frame stands for: to the next one, and no more than `LONGEST_STEP` usual intervals."""
         steps = np.diff(self.times)
         usual = float(np.median(steps))
-        return np.append(np.where(steps > LONGEST_STEP * usual, usual, steps), usual)
+        return np.append(np.where(self.after_gap[1:], usual, steps), usual)
 
     @cached_property
     def bird(self) -> np.ndarray:

@@ -32,7 +32,7 @@ def find_social(
     A contact begins when two birds are less than ``contact`` apart and ends beyond 1.25 times that, or when one of
     them is not seen. ``near`` is the distance of the network: its edge weight is the share of the time in which both
     were seen that they spent closer than that. ``nearest_share``: of the time in which ``bird`` and any other were
-    seen, that ``other`` was the nearest.
+    seen, that ``other`` was the nearest. Only watched time counts.
     """
     n, frames = len(recording.names), len(recording.times)
     rows = slice(0, n * frames)
@@ -40,6 +40,13 @@ def find_social(
     rows_found, sums = _follow(positions, recording.seconds, bins.of_frame, contact, contact * APART, near)
     names = np.array(recording.names, object)
     return _contacts(rows_found, names, recording, membership, bins), _pairs(sums, rows_found, names, recording)
+
+
+def _durations(found: np.ndarray, recording: Recording) -> np.ndarray:
+    """Return (M,) float64: how much of each contact was watched, s."""
+    total = np.append(0.0, np.cumsum(recording.seconds))
+    first, last = found[:, 2:4].astype(np.int64).T
+    return total[last + 1] - total[first]
 
 
 def _contacts(
@@ -58,7 +65,7 @@ def _contacts(
             "other": names[j],
             "start_s": recording.times[first],
             "end_s": ends,
-            "duration_s": ends - recording.times[first],
+            "duration_s": _durations(found, recording),
             "least_distance": found[:, 4],
             "zone": label[np.where(where.any(axis=1), where.argmax(axis=1), membership.n_zones)],
             "cut": (first == edges[0]) | (last == edges[1]),
@@ -71,9 +78,9 @@ def _contacts(
 def _pairs(sums: np.ndarray, found: np.ndarray, names: np.ndarray, recording: Recording) -> pd.DataFrame:
     n = len(names)
     count, length = np.zeros((n, n), int), np.zeros((n, n))
-    i, j, first, last = found[:, :4].astype(np.int64).T
+    i, j = found[:, :2].astype(np.int64).T
     np.add.at(count, (i, j), 1)
-    np.add.at(length, (i, j), recording.times[last] + recording.seconds[last] - recording.times[first])
+    np.add.at(length, (i, j), _durations(found, recording))
     count, length = count + count.T, length + length.T
     together, near, nearest = sums
     with np.errstate(invalid="ignore", divide="ignore"):

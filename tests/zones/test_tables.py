@@ -177,6 +177,21 @@ def test_contacts_pairs_and_nearest_neighbours():
     assert row(found["pairs"], bird="c", other="b").nearest_share == pytest.approx(1.0)
 
 
+def test_what_was_not_watched_counts_neither_as_contact_nor_as_way():
+    """10 s of two birds side by side; a is elsewhere after a hole of 1000 s. With and without smoothing."""
+    run = of_tracks(tracks_of({"a": [10] * 60 + [40] * 40, "b": [12] * 60 + [42] * 40}))
+    times = run.times + 1000 * (np.arange(100) >= 60)
+    for smooth_s in (0, 1.0):
+        settings = Measures(contact=20, near=50, rest_below=5, smooth_s=smooth_s)
+        found = measure(dataclasses.replace(run, times=times), left_and_right(), VideoFacts("made"), settings)
+        contact, pair = row(found["contacts"], bird="a"), row(found["pairs"], bird="a", other="b")
+        assert [contact.start_s, contact.end_s, contact.duration_s] == pytest.approx([0, 1010, 10])
+        assert [pair.together_s, pair.near_s, pair.contact_s] == pytest.approx([10, 10, 10])
+        left = row(found["birds"], bird="a", zone="left")
+        assert [left.distance, left.speed, left.moving_s] == pytest.approx([0, 0, 0], abs=1e-6)
+        assert left.rest_s == pytest.approx(9.8)  # all but the first frame on either side
+
+
 def test_displacement_is_one_leaving_as_another_comes():
     """b comes into left at 0.5 s, a leaves at 0.7 s; c comes at 1.5 s when b stays."""
     found = tables_of(
