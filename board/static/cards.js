@@ -20,14 +20,12 @@ let showing = 0; // counts the cards asked for
 const skipped = new Set();
 const sent = new Set(); // doubts whose answer waits for the server
 let card = null; // the one on the screen
+let seen = null; // the doubt whose card has stood there with its words
+let ahead = null; // the next card, fetched before it is wanted
 let told = {}; // previews by key: keep, swap, chosen
 let second = false;
 const loops = new Map(); // doubt -> promise of [{frame, bitmap}]
 let loop = { pictures: [], at: 0, next: 0 };
-
-export function current() {
-  return card;
-}
 
 async function load() {
   const wanted = (version = app.server.version);
@@ -56,7 +54,8 @@ async function show() {
   if (card?.doubt === entry.doubt && card.version === app.server.version) return lookAtBoth();
   const moved = card?.doubt !== entry.doubt;
   const mine = ++showing;
-  const found = await api.json(`doubts/${entry.doubt}`);
+  const isHere = ahead?.doubt === entry.doubt && ahead.version === app.server.version;
+  const found = isHere ? ahead : await api.json(`doubts/${entry.doubt}`);
   if (mine !== showing) return; // another one was asked for meanwhile
   card = found;
   told = {};
@@ -71,7 +70,9 @@ async function show() {
   await lookAtBoth();
   if (mine !== showing) return;
   const after = queue[place + 1];
-  if (after) pictures(after.doubt).catch(() => null); // read ahead
+  if (!after) return;
+  pictures(after.doubt).catch(() => null); // read ahead
+  ahead = await api.json(`doubts/${after.doubt}`).catch(() => null);
 }
 
 function assignment(key) {
@@ -102,8 +103,16 @@ async function look(key) {
   set({});
 }
 
+// Whether there is a card to answer. A key for one that was not seen yet is not kept: it would be an answer to nothing.
+function isSeen() {
+  if (card && seen === card.doubt) return true;
+  const busy = card || queue.length || !loaded || api.pending().length;
+  say(busy ? "Not taken: the next doubt is not shown yet" : "No doubt is open");
+  return false;
+}
+
 export async function answer(key) {
-  if (!card) return;
+  if (!isSeen()) return;
   const { doubt } = card;
   if (key === "chosen") await look(key);
   while (card?.doubt === doubt && told[key]?.version !== app.server.version) await look(key);
@@ -118,7 +127,7 @@ export async function answer(key) {
 }
 
 export async function unsure() {
-  if (!card) return;
+  if (!isSeen()) return;
   const ask = { kind: "unsure", doubt: card.doubt, why: byId("why").value };
   await api.settled();
   const preview = await api.preview(ask).catch(() => null);
@@ -131,7 +140,11 @@ export async function unsure() {
 function leave() {
   byId("why").value = "";
   sent.add(card.doubt);
-  queue.splice(place, 1);
+  const at = queue.findIndex((each) => each.doubt === card.doubt);
+  if (at >= 0) queue.splice(at, 1);
+  if (at >= 0 && at < place) place -= 1; // another one was asked for meanwhile
+  card = null;
+  set({});
   if (place >= queue.length) place = 0;
   show().catch(() => null);
 }
@@ -273,7 +286,8 @@ function draw() {
   if (version !== app.server.version) load();
   const { all, open: left } = app.server.doubts;
   byId("queue-state").textContent = all ? `${all - left} of ${all} done` : "";
-  byId("done").hidden = Boolean(card) || !loaded || version !== app.server.version || api.pending().length > 0;
+  byId("coming").hidden = Boolean(card) || !queue.length;
+  byId("done").hidden = Boolean(card) || queue.length > 0 || !loaded || version !== app.server.version || api.pending().length > 0;
   byId("done").textContent = all ? "Every doubt is answered. Audit a few random moments to know what is left." : "Tracking left no doubts in this video.";
   byId("card").hidden = !card;
   if (!card) return;
@@ -284,6 +298,7 @@ function draw() {
   const others = card.answers.map((each) => `${each.who}${each.sure ? "" : " (unsure)"}`);
   byId("card-others").textContent = others.length ? `Answered by ${others.join(", ")}` : "";
   byId("keep-words").textContent = words("keep");
+  if (told.keep) seen = card.doubt;
   byId("swap-words").textContent = words("swap");
   byId("swap-title").textContent = card.after.length === 2 && card.before.length === 2 ? "Swap" : "Not the same";
   byId("keep").disabled = Boolean(told.keep?.problem);

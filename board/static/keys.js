@@ -10,6 +10,7 @@ import { app, byId, element, goTo, lastFrame, say, set } from "./state.js";
 import { INTERPOLATED, LOST } from "./tracks.js";
 
 const STORE = "board-keys";
+const ANSWERS = ["keep", "swap", "chosen", "unsure"];
 const help = byId("help");
 
 const step = (by) => () => {
@@ -178,7 +179,7 @@ document.addEventListener("keydown", (event) => {
   if (onButton && (key === "enter" || key === " ") && !app.asking) return; // the button's own key
   if (entry) {
     event.preventDefault();
-    entry.act();
+    if (!(event.repeat && ANSWERS.includes(entry.name))) entry.act(); // a key held down would answer what nobody looked at
   } else if (/^[1-9]$/.test(key) && app.server.birds[key - 1]) {
     acts.name(app.server.birds[key - 1].name);
   }

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from backend.masks import rle
 from backend.project.paths import Project
@@ -91,6 +91,53 @@ def test_a_review_by_keys_ends_with_right_identities_and_undo_of_all_gives_the_a
     assert identity_errors(open_tracks(run)) == 0
     undo_everything(page)
     assert as_bytes(open_tracks(run), tmp_path / "undone") == as_bytes(open_tracks(run, False), tmp_path / "first")
+    assert not complaints
+
+
+def test_a_key_is_taken_only_for_a_doubt_that_is_shown_and_once_however_long_it_is_held(
+    page: Page, server: Server, project: Project
+) -> None:
+    cards: list[str] = []
+    held: list[Route] = []
+    is_open = False
+
+    def first_card_only(route: Route) -> None:
+        cards.append(route.request.url.rpartition("/")[2])
+        if is_open or cards[-1] == cards[0]:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route(re.compile(r"/api/doubts/\d+$"), first_card_only)
+    complaints = begin(page, server)
+    first = page.locator("#card").get_attribute("data-doubt")
+    page.keyboard.press("k")
+    expect(page.locator("#card")).to_be_hidden()
+    page.keyboard.press("k")
+    page.keyboard.press("u")
+    expect(page.locator("#message")).to_have_text("Not taken: the next doubt is not shown yet")
+    expect(page.locator("#queue-state")).to_have_text("1 of 4 done")
+    expect(page.locator("#saved")).to_have_text("All saved")
+    expect(page.locator("#coming")).to_be_visible()
+    expect(page.locator("#done")).to_be_hidden()
+    is_open = True
+    for route in held:
+        route.continue_()
+    expect(page.locator("#card")).to_be_visible()
+    expect(page.locator("#keep-words")).to_have_text(re.compile("becomes|names"))
+    second = page.locator("#card").get_attribute("data-doubt")
+    assert second != first
+    page.keyboard.down("k")
+    expect(page.locator("#queue-state")).to_have_text("2 of 4 done")
+    expect(page.locator("#card")).to_be_visible()
+    expect(page.locator("#keep-words")).to_have_text(re.compile("becomes|names"))
+    page.keyboard.down("k")  # as a key does that is held
+    page.keyboard.up("k")
+    page.keyboard.press("u")
+    expect(page.locator("#queue-state")).to_have_text("3 of 4 done")
+    acts = read_log(project.root / "corrections/lek/detections-a.jsonl")
+    assert [act.act for act in acts] == ["keep", "keep", "unsure"]
+    assert len({act.pairs for act in acts}) == 3  # each doubt once
     assert not complaints
 
 
