@@ -26,36 +26,34 @@ def assign(similarity, least):
     n, m = similarity.shape
     column_of = np.full(n, NOBODY, np.int64)
     row_of = np.full(m, NOBODY, np.int64)
-    rivals = _lonely_pairs(similarity, least, column_of, row_of)
-    if rivals:
-        _augment(similarity, least, column_of, row_of)
+    open_rows = _lonely_pairs(similarity, least, column_of, row_of)
+    if open_rows.any():
+        _augment(similarity, least, column_of, row_of, open_rows)
     return column_of
 
 
 @kernel(nogil=True)
 def _lonely_pairs(similarity, least, column_of, row_of):
-    """Match pairs that nobody else competes for; return whether others are left."""
+    """Match pairs that nobody else competes for; return (n,) which rows have others."""
     n, m = similarity.shape
-    in_row, in_column = np.zeros(n, np.int64), np.zeros(m, np.int64)
+    column, in_row, in_column = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(m, np.int64)
     for i in range(n):
         for j in range(m):
             if similarity[i, j] >= least:
+                column[i] = j
                 in_row[i] += 1
                 in_column[j] += 1
-    left = False
+    open_rows = in_row > 0
     for i in range(n):
-        for j in range(m):
-            if similarity[i, j] >= least:
-                if in_row[i] == 1 and in_column[j] == 1:
-                    column_of[i], row_of[j] = j, i
-                else:
-                    left = True
-    return left
+        if in_row[i] == 1 and in_column[column[i]] == 1:
+            column_of[i], row_of[column[i]] = column[i], i
+            open_rows[i] = False
+    return open_rows
 
 
 @kernel(nogil=True)
-def _augment(similarity, least, column_of, row_of):
-    """Complete a matching by one shortest augmenting path a row (Jonker and Volgenant 1987).
+def _augment(similarity, least, column_of, row_of, open_rows):
+    """Complete a matching by one shortest augmenting path an open row (Jonker and Volgenant 1987).
 
     A row may always take a column of its own that stands for "no match" and costs as much as a similarity of 0.
     """
@@ -63,8 +61,7 @@ def _augment(similarity, least, column_of, row_of):
     width = m + n
     u, v = np.zeros(n), np.zeros(width)
     row_of_all = np.full(width, NOBODY, np.int64)
-    open_rows = [i for i in range(n) if column_of[i] == NOBODY]
-    for start in open_rows:
+    for start in np.flatnonzero(open_rows):
         came_from = np.full(width, NOBODY, np.int64)
         last = _shortest_path(similarity, least, start, u, v, row_of, row_of_all, came_from)
         while last != NOBODY:

@@ -4,21 +4,16 @@ What is doubtful is not decided here. The tracklets involved end, with the reaso
 decides.
 """
 
-import math
-
 import numpy as np
 
 from backend.project.kernels import kernel
 from backend.tracking.assignment import NOBODY
 from backend.tracking.association_contacts import find_crowds, find_doubts, find_fragments, find_merges
 from backend.tracking.association_life import begin, end, find_endings, release, steady, take_in
-from backend.tracking.association_matching import likeness, match_in_two_rounds
-from backend.tracking.association_state import JUMP_TO_SCALE, UNUSED
+from backend.tracking.association_matching import compare_all, match_in_two_rounds
+from backend.tracking.association_state import UNUSED
 from backend.tracking.motion import predict
 from backend.tracking.overlap import column_runs
-from backend.tracking.pairs import WORST, spread_after
-
-REACH2 = 2.25  # squared body sizes; what is farther away is compared only where birds move that fast
 
 
 @kernel(nogil=True)
@@ -61,20 +56,8 @@ def step(chunk, frame, flock, rules, scratch, found, next_tracklet, n_endings):
         if len(chunk.motion):
             steady(bird, flock.kept[slot], chunk.motion[frame])
         predict(bird, time)
-    similarity = np.full((len(slots), n), WORST)
     boxes = chunk.boxes[first:last]
-    for i in range(len(slots)):
-        bird = flock.birds[slots[i]]
-        gap_s = time - bird.seen_time
-        reach2 = max(REACH2, 400.0 * spread_after(gap_s, flock.jump[0] / JUMP_TO_SCALE) ** 2)
-        for d in range(n):  # here, not in `likeness`: most pairs are far apart, and a call costs more than this
-            off_x, off_y = 0.5 * (boxes[d, 0] + boxes[d, 2]) - bird.x, 0.5 * (boxes[d, 1] + boxes[d, 3]) - bird.y
-            sides = max(1.0, (boxes[d, 2] - boxes[d, 0]) * (boxes[d, 3] - boxes[d, 1]))
-            distance2 = (off_x * off_x + off_y * off_y) / math.sqrt(max(1.0, bird.w * bird.h) * sides)
-            if distance2 <= reach2 and chunk.scores[first + d] >= rules.low:
-                similarity[i, d] = likeness(
-                    chunk, first + d, d, flock, slots[i], rules, scratch, runs, areas, gap_s, distance2
-                )
+    similarity = compare_all(chunk, first, n, flock, slots, rules, scratch, runs, areas, time)
     match = match_in_two_rounds(similarity, chunk.scores[first:last], flock.birds, slots, rules)
     kinds = np.zeros(n, np.int64)
     ended = np.full(len(slots), NOBODY, np.int64)

@@ -144,14 +144,17 @@ def doubt_birds(i, slots, match, similarity, flock, boxes, rules, doubtful):
     """Doubt a match where exchanging it with another bird costs little, or it is sudden with another bird near."""
     d, bird = match[i], flock.birds[slots[i]]
     best = similarity[i, d]
+    sudden = best < rules.least_near
     for k in range(len(slots)):
         rival, e = similarity[k, d], match[k]
+        if k == i or (rival <= WORST and not sudden):
+            continue
         other = flock.birds[slots[k]]
-        if k == i or (other.hits < CONFIRMED <= bird.hits):
+        if other.hits < CONFIRMED <= bird.hits:
             continue
         lost = best - rival if e == NOBODY else best + similarity[k, e] - rival - similarity[i, e]
         near = rival > WORST and lost < rules.margin
-        if near or (best < rules.least_near and overlaps(boxes[d], other)):
+        if near or (sudden and overlaps(boxes[d], other)):
             doubtful[i] = True
             bird.partner = other.tracklet
         if near:
@@ -164,8 +167,8 @@ def doubt_detections(i, match, similarity, rules, taken, kinds, doubtful):
     """Doubt a match where a detection that nobody has fits nearly as well."""
     best = similarity[i, match[i]]
     for e in range(similarity.shape[1]):
-        free = not taken[e] and kinds[e] == NORMAL
-        if free and similarity[i, e] > WORST and best - similarity[i, e] < rules.margin:
+        near = similarity[i, e] > WORST and best - similarity[i, e] < rules.margin
+        if near and not taken[e] and kinds[e] == NORMAL:
             doubtful[i] = True
             kinds[e] = DOUBTFUL
 

@@ -10,7 +10,7 @@ from backend.tracking.motion import SINGLE, copy_state, move_camera, moved, obse
 from backend.tracking.overlap import join_runs
 from backend.tracking.pairs import spread_after
 
-JUMP_STEP = 0.002
+JUMP_UP, JUMP_DOWN = math.exp(0.002), math.exp(-0.002)
 GROWS, SHRINKS = 0.1, 0.01  # how fast the usual area of a bird follows what is seen: mostly it is seen too small
 
 
@@ -114,7 +114,7 @@ def learn_jump(flock, bird, box, time):
     """Move the running median of distances a little towards what was just seen."""
     off_x, off_y = 0.5 * (box[0] + box[2]) - bird.x, 0.5 * (box[1] + box[3]) - bird.y
     distance = math.sqrt(off_x * off_x + off_y * off_y) / size_of(bird) / spread_after(time - bird.seen_time, 1.0)
-    flock.jump[0] *= math.exp(JUMP_STEP if distance > flock.jump[0] else -JUMP_STEP)
+    flock.jump[0] *= JUMP_UP if distance > flock.jump[0] else JUMP_DOWN
 
 
 @kernel(nogil=True)
@@ -126,7 +126,9 @@ def remember(flock, slot, runs, n_runs, area):
     if bird.merged == SINGLE:
         more = (float(area) if area > 0 else bird.w * bird.h) - bird.usual
         bird.usual += (GROWS if more > 0.0 else SHRINKS) * more
-    flock.runs[slot, :n_runs] = runs[:n_runs]
+    mine = flock.runs[slot]
+    for k in range(n_runs):  # a copy of slices looks for overlap first
+        mine[k, 0], mine[k, 1], mine[k, 2] = runs[k, 0], runs[k, 1], runs[k, 2]
 
 
 @kernel(nogil=True)

@@ -8,23 +8,56 @@ from backend.project.kernels import kernel
 from backend.tracking.assignment import NOBODY, assign
 from backend.tracking.association_state import CONFIRMED, JUMP_TO_SCALE
 from backend.tracking.overlap import box_iou, common_pixels
-from backend.tracking.pairs import SHAPES_FROM_S, WORST, evidence
+from backend.tracking.pairs import SHAPES_FROM_S, WORST, evidence, spread_after, weigh
+
+REACH2 = 2.25  # squared body sizes; what is farther away is compared only where birds move that fast
 
 
 @kernel(nogil=True)
-def likeness(chunk, row, d, flock, slot, rules, scratch, runs, areas, gap_s, distance2):
-    """Return the evidence that a detection is a bird, ``distance2`` (body sizes, squared) from where it should be."""
-    bird = flock.birds[slot]
-    box = chunk.boxes[row]
-    overlap, other = shape_features(flock, slot, box, scratch[d], runs[d], areas[d], rules.column_step, gap_s)
-    nats = evidence(gap_s, flock.jump[0] / JUMP_TO_SCALE, distance2, overlap, other, bird.runs > 0 and runs[d] > 0)
-    if rules.look > 0.0:
-        cosine = 0.0
-        for k in range(chunk.looks.shape[1]):
-            cosine += chunk.looks[row, k] * flock.looks[slot, k]
-        if cosine == cosine:  # NaN: not described
-            nats += rules.look * (2.0 * cosine - 1.0)
-    return max(WORST, nats)
+def compare_all(chunk, first, n, flock, slots, rules, scratch, runs, areas, time):
+    """Return (birds, detections) evidence that a detection is a bird, `WORST` for pairs that are not compared."""
+    similarity = np.full((len(slots), n), WORST)
+    centres, weights = np.empty((3, n)), np.empty((2, 4))
+    boxes, birds = chunk.boxes[first : first + n], flock.birds
+    for d in range(n):
+        box = boxes[d]
+        centres[0, d], centres[1, d] = 0.5 * (box[0] + box[2]), 0.5 * (box[1] + box[3])
+        centres[2, d] = box_area(box) if chunk.scores[first + d] >= rules.low else 0.0
+    scale, gap_s, spread, reach2 = flock.jump[0] / JUMP_TO_SCALE, -1.0, 0.0, 0.0
+    for i in range(len(slots)):
+        slot = slots[i]
+        bird = birds[slot]
+        if time - bird.seen_time != gap_s:  # mostly all birds were seen in the frame before
+            gap_s = time - bird.seen_time
+            weigh(gap_s, weights)
+            spread = spread_after(gap_s, scale)
+            reach2 = max(REACH2, 400.0 * spread**2)
+        x, y, sides = bird.x, bird.y, max(1.0, bird.w * bird.h)
+        surely_far = reach2 * reach2 * sides * 1.000001
+        for d in range(n):
+            off_x, off_y = centres[0, d] - x, centres[1, d] - y
+            off2 = off_x * off_x + off_y * off_y
+            if off2 * off2 >= surely_far * centres[2, d]:  # most pairs are, and a root takes long
+                continue
+            distance2 = off2 / math.sqrt(sides * centres[2, d])
+            if distance2 <= reach2:
+                overlap, other = shape_features(
+                    flock, slot, boxes[d], scratch[d], runs[d], areas[d], rules.column_step, gap_s
+                )
+                nats = evidence(weights, spread, distance2, overlap, other, bird.runs > 0 and runs[d] > 0)
+                if rules.look > 0.0:
+                    nats += likeness(chunk.looks[first + d], flock.looks[slot], rules.look)
+                similarity[i, d] = max(WORST, nats)
+    return similarity
+
+
+@kernel(nogil=True)
+def likeness(look, other, nats):
+    """Return the evidence of two descriptors, ``nats`` if they are the same; 0 where one is not described (NaN)."""
+    cosine = 0.0
+    for k in range(len(look)):
+        cosine += look[k] * other[k]
+    return nats * (2.0 * cosine - 1.0) if cosine == cosine else 0.0
 
 
 @kernel(nogil=True)
@@ -74,22 +107,23 @@ def shared_with(flock, slot, step, runs, n_runs):
 def match_in_two_rounds(similarity, scores, birds, slots, rules):
     """Match confident detections first, the others with the birds that are left (Zhang et al. 2022)."""
     n, m = similarity.shape
-    high, rest = np.zeros((n, m)), np.zeros((n, m))
+    value = np.zeros((n, m))
     for i in range(n):
         for d in range(m):
-            value = max(0.0, similarity[i, d] - rules.least)
-            if scores[d] >= rules.high:
-                high[i, d] = value
-            elif birds[slots[i]].hits >= CONFIRMED:
-                rest[i, d] = value
-    match = assign(high, 1e-6)
+            if similarity[i, d] > rules.least and scores[d] >= rules.high:
+                value[i, d] = similarity[i, d] - rules.least
+    match = assign(value, 1e-6)
+    value[:] = 0.0
     some = False
-    for i in range(n):
-        if match[i] != NOBODY:
-            rest[i] = 0.0
-        some = some or rest[i].any()
+    for d in range(m):
+        if scores[d] >= rules.high:
+            continue
+        for i in range(n):
+            if similarity[i, d] > rules.least and match[i] == NOBODY and birds[slots[i]].hits >= CONFIRMED:
+                value[i, d] = similarity[i, d] - rules.least
+                some = True
     if some:
-        second = assign(rest, 1e-6)
+        second = assign(value, 1e-6)
         for i in range(n):
             if match[i] == NOBODY:
                 match[i] = second[i]

@@ -27,28 +27,30 @@ def column_runs(codes, first, last, height, step, out):
     """
     before, last_value = 0, 0
     at, position, number, n, area = first, 0, 0, 0, 0
+    column, top = 0, 0  # of the last run, and the position of its column's first pixel
     while at < last:
-        value, shift, more = 0, 0, True
-        while more and at < last:
-            symbol = np.int64(codes[at]) - 48
-            value |= (symbol & 0x1F) << shift
-            shift += 5
-            more = (symbol & 0x20) != 0
-            if not more and symbol & 0x10:
-                value |= np.int64(-1) << shift
-            at += 1
+        symbol = np.int64(codes[np.uint64(at)]) - 48  # unsigned: numba looks for negative places otherwise
+        at += 1
+        value = (symbol & 0x1F) - ((symbol & 0x10) << 1)
+        if symbol & 0x20:  # most counts have one symbol
+            value, at = _long_count(codes, at, last, symbol & 0x1F)
         if number > 2:
             value += before
         before, last_value = last_value, value
         if number % 2:
             end = position + value
             while position < end:
-                column = position // height
-                stop = min(end, (column + 1) * height)
-                if column % step == 0:
+                if position >= top + height:
+                    column, top = column + 1, top + height
+                if position < top or position >= top + height:  # a division takes longer than all the rest
+                    column = position // height
+                    top = column * height
+                stop = min(end, top + height)
+                if step == 1 or column % step == 0:
                     if n == len(out):
                         return 0, 0
-                    out[n, 0], out[n, 1], out[n, 2] = column, position - column * height, stop - column * height
+                    run = out[np.uint64(n)]
+                    run[0], run[1], run[2] = column, position - top, stop - top
                     area += stop - position
                     n += 1
                 position = stop
@@ -59,6 +61,21 @@ def column_runs(codes, first, last, height, step, out):
 
 
 @kernel(nogil=True)
+def _long_count(codes, at, last, value):
+    """Return a count whose first five bits are ``value`` and whose other symbols start ``at``, and where it ends."""
+    shift, more = 5, True
+    while more and at < last:
+        symbol = np.int64(codes[at]) - 48
+        value |= (symbol & 0x1F) << shift
+        shift += 5
+        more = (symbol & 0x20) != 0
+        if not more and symbol & 0x10:
+            value |= np.int64(-1) << shift
+        at += 1
+    return value, at
+
+
+@kernel(nogil=True)
 def common_pixels(a, n_a, dx, dy, b, n_b):
     """Return how many pixels two masks share, the first of them moved by ``dx`` columns and ``dy`` rows.
 
@@ -66,15 +83,20 @@ def common_pixels(a, n_a, dx, dy, b, n_b):
     """
     i = j = common = 0
     while i < n_a and j < n_b:
-        column_a, column_b = a[i, 0] + dx, b[j, 0]
+        here_a, here_b = np.uint64(i), np.uint64(j)  # as in `column_runs`
+        column_a, column_b = a[here_a, 0] + dx, b[here_b, 0]
         if column_a < column_b:
             i += 1
         elif column_b < column_a:
             j += 1
         else:
-            end_a, end_b = a[i, 2] + dy, b[j, 2]
-            common += max(0, min(end_a, end_b) - max(a[i, 1] + dy, b[j, 1]))
-            if end_a < end_b:
+            end_a, end_b = a[here_a, 2] + dy, b[here_b, 2]
+            common += max(0, min(end_a, end_b) - max(a[here_a, 1] + dy, b[here_b, 1]))
+            last_a = i + 1 == n_a or a[here_a + np.uint64(1), 0] != a[here_a, 0]
+            last_b = j + 1 == n_b or b[here_b + np.uint64(1), 0] != column_b
+            if last_a and last_b:  # of their column, as most are
+                i, j = i + 1, j + 1
+            elif end_a < end_b:
                 i += 1
             else:
                 j += 1

@@ -52,15 +52,29 @@ def spread_after(gap_s, scale):
 
 
 @kernel(nogil=True)
-def evidence(gap_s, scale, distance2, overlap, other, masks):
+def weigh(gap_s, weights):
+    """Write the coefficients for sightings ``gap_s`` apart into ``weights``, (2, 4): with boxes, with masks."""
+    place = math.log(max(gap_s, GAPS_S[0]) / GAPS_S[0])
+    low = 0
+    while low < len(GAPS_S) - 2 and gap_s > GAPS_S[low + 1]:
+        low += 1
+    from_, to = math.log(GAPS_S[low] / GAPS_S[0]), math.log(GAPS_S[low + 1] / GAPS_S[0])
+    share = min(1.0, max(0.0, (place - from_) / (to - from_)))
+    for k in range(4):
+        weights[0, k] = (1.0 - share) * WITH_BOXES[low, k] + share * WITH_BOXES[low + 1, k]
+        weights[1, k] = (1.0 - share) * WITH_MASKS[low, k] + share * WITH_MASKS[low + 1, k]
+
+
+@kernel(nogil=True)
+def evidence(weights, spread, distance2, overlap, other, masks):
     """Return the log likelihood ratio, nats, that two sightings are of one bird.
 
     Parameters
     ----------
-    gap_s
-        Time between them.
-    scale
-        Of distances between frames of this video; `USUAL_SCALE` where nothing is known.
+    weights
+        (2, 4) of `weigh` for the time between them.
+    spread
+        What `spread_after` says of it, body sizes, with the scale of distances between frames of this video.
     distance2
         Squared distance from the expected place, body sizes.
     overlap
@@ -70,17 +84,9 @@ def evidence(gap_s, scale, distance2, overlap, other, masks):
     masks
         Whether there are masks.
     """
-    table = WITH_MASKS if masks else WITH_BOXES
-    place = math.log(max(gap_s, GAPS_S[0]) / GAPS_S[0])
-    low = 0
-    while low < len(GAPS_S) - 2 and gap_s > GAPS_S[low + 1]:
-        low += 1
-    from_, to = math.log(GAPS_S[low] / GAPS_S[0]), math.log(GAPS_S[low + 1] / GAPS_S[0])
-    share = min(1.0, max(0.0, (place - from_) / (to - from_)))
-    spread = spread_after(gap_s, scale)
     far = math.log1p(distance2 / (TAIL * spread * spread))
     values = (1.0, overlap, other if masks else min(2.25, other * other), far)
     total = 0.0
     for k in range(4):
-        total += ((1.0 - share) * table[low, k] + share * table[low + 1, k]) * values[k]
+        total += weights[int(masks), k] * values[k]
     return total
