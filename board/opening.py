@@ -16,6 +16,7 @@ from backend.tracking.tracks import Tracks, corrections_log, open_tracks, read_d
 from backend.video.library import VideoRecord, get_video, open_video
 from backend.video.proxies import open_proxy
 from backend.video.shown import ShownFrames
+from backend.web.same_work import work_id
 from backend.zones.model import Zones, read_zones, zones_path
 from board import doubts
 from board.log import CorrectionsLog
@@ -36,6 +37,7 @@ class Board:
     name: str
     video: str
     run: str
+    work: str  # see `backend.web.same_work`
     session: Session
     pictures: ShownFrames
     quick: ShownFrames | None  # small pictures for jumps and play, where the video has a proxy
@@ -72,7 +74,8 @@ def opened_board(project: Project, folder: Path, memory_gb: float = 2.0, threads
         others = OtherVideos(project, video, others_room)
         masks = Masks(_detections(project, video, str(manifest.inputs.get("detections_run", ""))))
         try:
-            yield Board(record.name, video, folder.name, session, pictures, quick, others, masks, zones)
+            work = work_id("board", folder, manifest.started, record.identity)
+            yield Board(record.name, video, folder.name, work, session, pictures, quick, others, masks, zones)
         finally:
             pictures.close()
             others.close()

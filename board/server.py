@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -30,6 +31,7 @@ from backend.web.errors import exception_handlers
 from backend.web.gate import protect
 from backend.web.pages import page_routes
 from backend.web.person import name_of
+from backend.web.same_work import SameWork, kept_an_hour
 from board.doubts import Doubt, rows_of
 from board.drawing import drawn_frames, label_map, row_labels, with_mask
 from board.opening import Board, zone_outlines
@@ -44,14 +46,13 @@ LEAST_WIDTH, MOST_WIDTH = 32, 8192
 AROUND_S = 1.5  # before and after a doubt, in its loop
 LOOP_SHAPE = 1.5  # width to height
 SHOWN_ACTS = 30
-KEPT = {"cache-control": "private, max-age=3600"}  # pictures do not change while a board is open
 
 
 class BoardApi:
     """The routes of one open board."""
 
     def __init__(self, board: Board, back: str = ""):
-        self._board, self._session, self._back = board, board.session, back
+        self._board, self._session, self._back, self.work = board, board.session, back, board.work
         self._instance = secrets.token_hex(8)
 
     @property
@@ -90,7 +91,7 @@ class BoardApi:
         crop = _crop(request, pictures.size)
         source = self._board.quick if quick and crop is None and self._board.quick is not None else pictures
         data = source.jpeg(frame, width, crop)
-        return Response(data, media_type="image/jpeg", headers=KEPT)
+        return Response(data, media_type="image/jpeg", headers=kept_an_hour(request))
 
     def _others(self, request: Request) -> Response:
         return JSONResponse({"videos": self._board.others.listed()})
@@ -100,7 +101,7 @@ class BoardApi:
         wanted, quick = request.path_params, request.query_params.get("quick") == "1"
         width = _number(request, "width", WIDTH if quick else MOST_WIDTH, LEAST_WIDTH, MOST_WIDTH)
         data = self._board.others.jpeg(wanted["video"], wanted["frame"], width, quick)
-        return Response(data, media_type="image/jpeg", headers=KEPT)
+        return Response(data, media_type="image/jpeg", headers=kept_an_hour(request))
 
     def _mask(self, request: Request) -> Response:
         """Answer x, y, width, height (uint32) of what is masked, then labels as rows name them (`row_labels`)."""
@@ -111,8 +112,8 @@ class BoardApi:
         y, x = (slice(each[0], each[-1] + 1) if len(each) else slice(0, 0) for each in (rows, columns))
         part = np.ascontiguousarray(labels[y, x])
         data = struct.pack("<4I", x.start, y.start, part.shape[1], part.shape[0]) + part.tobytes()
-        kept = "no-store" if frame in drawn_frames(tracks) else "private, max-age=3600"
-        headers = {"content-encoding": "gzip", "cache-control": kept}
+        kept = {"cache-control": "no-store"} if frame in drawn_frames(tracks) else kept_an_hour(request)
+        headers = {"content-encoding": "gzip", **kept}
         return Response(gzip.compress(data, 1), media_type="application/octet-stream", headers=headers)
 
     def _loop(self, request: Request) -> Response:
@@ -125,7 +126,7 @@ class BoardApi:
             for frame, data in loop(self._board.pictures, first, last, width, crop)
         ]
         return Response(b"".join(parts), media_type="application/octet-stream",
-                        headers=KEPT)  # fmt: skip
+                        headers=kept_an_hour(request))  # fmt: skip
 
     # tracks
 
@@ -251,7 +252,7 @@ class BoardApi:
         board, view = self._board, self._session.view
         tracks, pictures = view.tracks, board.pictures
         return {
-            "server": self._instance, "version": view.version, "who": who, "back": self._back,
+            "server": self._instance, "of": board.work, "version": view.version, "who": who, "back": self._back,
             "video": {"name": board.name, "run": board.run, "frames": len(pictures), "fps": pictures.fps,
                       "width": pictures.size[0], "height": pictures.size[1], "quick": board.quick is not None},
             "birds": [{"code": code, "name": name, "track": track, "colour": _colour(code)}
@@ -269,7 +270,9 @@ class BoardApi:
 
 def board_app(api: BoardApi) -> Starlette:
     """Return the server without its gate."""
-    return Starlette(routes=api.routes, exception_handlers=exception_handlers())
+    return Starlette(
+        routes=api.routes, exception_handlers=exception_handlers(), middleware=[Middleware(SameWork, work=api.work)]
+    )
 
 
 def protected_board(api: BoardApi, settings: Settings, port: int) -> ASGIApp:

@@ -22,6 +22,7 @@ from backend.project.settings import Address, Port, load_settings
 from backend.video.library import add_video, get_video, list_videos, open_video
 from backend.video.shown import ShownFrames
 from backend.web.links import app_link, service_link
+from backend.web.same_work import work_id
 from backend.web.serve import serve
 from segannot.engines.classic import warm_up
 from segannot.engines.registry import Engines
@@ -62,7 +63,9 @@ def main(argv: list[str]) -> None:
         engines.choose(settings.engine)
         warm_up()
         session = Session(AnnotationStore(project.segannot(video), source.size), source, engines)
-        api = AnnotationApi(session, get_video(project, video).name, app_link(ours, ours.app_port))
+        record = get_video(project, video)
+        work = work_id("segannot", project.root.resolve(), video, record.identity)
+        api = AnnotationApi(session, record.name, work, app_link(ours, ours.app_port))
         if sys.stdout.isatty():
             print(f"SegAnnot: {service_link(ours, None, settings.port)}", flush=True)
         try:

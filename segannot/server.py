@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -25,6 +26,7 @@ from backend.web.body import read_json
 from backend.web.errors import exception_handlers
 from backend.web.gate import protect
 from backend.web.pages import page_routes
+from backend.web.same_work import SameWork, kept_an_hour
 from segannot import requests
 from segannot.drawing import box_of
 from segannot.objects import dump_objects
@@ -38,9 +40,10 @@ LEAST_WIDTH = 64
 
 
 class AnnotationApi:
-    """The routes of one open session."""
+    """The routes of one open session; ``work`` is its `work_id`."""
 
-    def __init__(self, session: Session, name: str, back: str = ""):
+    def __init__(self, session: Session, name: str, work: str, back: str = ""):
+        self.work = work
         self._session, self._name, self._back = session, name, back
         self._suggester = Suggester(session.store, session.source)
         self._instance = secrets.token_hex(8)
@@ -84,7 +87,7 @@ class AnnotationApi:
         source = self._session.source
         width = _number(request, "width", source.size[0], LEAST_WIDTH, source.size[0])
         data = source.jpeg(source.check(request.path_params["frame"]), width)
-        return Response(data, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
+        return Response(data, media_type="image/jpeg", headers=kept_an_hour(request))
 
     def _mask(self, request: Request) -> Response:
         """Answer x, y, width, height (uint32, little endian) of what is labelled, then the labels of that box."""
@@ -116,6 +119,7 @@ class AnnotationApi:
         with store.lock:
             return {
                 "server": self._instance,
+                "of": self.work,
                 "version": store.version,
                 "video": {
                     "name": self._name, "frames": len(source), "fps": source.fps,
@@ -136,7 +140,9 @@ class AnnotationApi:
 
 def annotation_app(api: AnnotationApi) -> Starlette:
     """Return the server without its gate."""
-    return Starlette(routes=api.routes, exception_handlers=exception_handlers())
+    return Starlette(
+        routes=api.routes, exception_handlers=exception_handlers(), middleware=[Middleware(SameWork, work=api.work)]
+    )
 
 
 def protected_annotation(api: AnnotationApi, settings: Settings, port: int) -> ASGIApp:

@@ -144,7 +144,7 @@ def annotation_api(settings: Settings) -> Any:
     source = ShownFrames(lambda: open_video(project, "lek", threads=1), 2**24)
     project.segannot("lek").mkdir(parents=True, exist_ok=True)
     store = AnnotationStore(project.segannot("lek"), source.size)
-    return AnnotationApi(Session(store, source, Engines(project.root)), "lek")
+    return AnnotationApi(Session(store, source, Engines(project.root)), "lek", "work")
 
 
 def protected_segannot(settings: Settings, port: int) -> ASGIApp:

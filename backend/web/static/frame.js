@@ -27,7 +27,7 @@ export function begin(server, title, frame = 0) {
   byId("frame").max = lastFrame();
   if (server.back) byId("home").href = server.back;
   else byId("home").hidden = true;
-  const place = `${title} frame ${location.pathname}`;
+  const place = `${title} frame ${server.of}`;
   const kept = Number(new URLSearchParams(location.search).get("frame") ?? sessionStorage.getItem(place) ?? frame);
   listen(() => {
     try {

@@ -8,6 +8,7 @@ const TIMEOUT_MS = 30000;
 const listeners = {};
 const waiting = []; // for the end of the queue
 let page = null; // see ``start``
+let of = null; // what the server works on; a server that works on something else refuses what names this
 let queue = [];
 let state = null; // the newest, null until it is there
 let sending = false;
@@ -30,8 +31,9 @@ export class Refused extends Error {
 
 async function ask(path, options = {}) {
   let answer;
+  const named = of && path !== "state" && path !== "pulse" ? `${path}${path.includes("?") ? "&" : "?"}of=${of}` : path;
   try {
-    answer = await fetch(`api/${path}`, { signal: AbortSignal.timeout(TIMEOUT_MS), ...options });
+    answer = await fetch(`api/${named}`, { signal: AbortSignal.timeout(TIMEOUT_MS), ...options });
   } catch (error) {
     setConnected("lost");
     throw error;
@@ -74,11 +76,25 @@ export function version() {
 }
 
 export async function refresh() {
-  take(await json("state"));
+  const answer = await json("state");
+  if (of && answer.of !== of) {
+    location.reload(); // another video or run is served here now: nothing of this page fits
+    await new Promise(() => {});
+  }
+  take(answer);
 }
 
 export function take(answer) {
+  if (!of) begin(answer.of);
   emit("state", (state = answer));
+}
+
+function begin(work) {
+  of = work;
+  const early = queue;
+  queue = [...restored(), ...early];
+  for (const entry of early) keep(entry);
+  emit("queue", queue);
 }
 
 async function pulse() {
@@ -93,11 +109,10 @@ async function pulse() {
   setTimeout(pulse, state && page.busy(state) ? BUSY_PULSE_MS : PULSE_MS);
 }
 
-// Begin. ``name`` keeps pages of one server apart; ``deliver`` sends a change and resolves to the state it led to; ``again``
+// Begin. ``name`` is the page's; ``deliver`` sends a change and resolves to the state it led to; ``again``
 // says which changes are worth a second look where somebody else was faster; ``busy`` whether a state goes on by itself.
 export function start({ name, deliver, again, busy = () => false }) {
-  page = { store: `${name} ${location.pathname}`, deliver, again, busy };
-  queue = restored();
+  page = { name, deliver, again, busy };
   emit("queue", queue);
   pulse();
 }
@@ -105,9 +120,11 @@ export function start({ name, deliver, again, busy = () => false }) {
 // changes
 
 export function push(change) {
-  const entry = { ...change, key: crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}` };
+  const at = Math.max(Date.now(), (queue.at(-1)?.at ?? 0) + 1);
+  const entry = { ...change, at, key: crypto.randomUUID?.() ?? `${at}-${Math.random()}` };
   queue.push(entry);
-  keep();
+  keep(entry);
+  changed();
   send();
   return entry;
 }
@@ -132,17 +149,19 @@ async function send() {
     } catch (error) {
       if (isLost(error)) break; // the pulse tries again
       const fresh = await refresh().then(() => true, () => false);
+      if (error.status === 409 && !fresh) break;
       if (error.status === 409 && !entry.seenAgain && page.again(entry)) {
-        if (!fresh) break;
         entry.seenAgain = true;
         continue;
       }
       emit("refused", error.message, entry);
     }
     queue.shift();
-    keep();
+    drop(entry);
+    changed();
   }
-  keep();
+  if (queue.length) keep(queue[0]); // with what is known of it now
+  changed();
   sending = false;
 }
 
@@ -150,19 +169,37 @@ function isLost(error) {
   return !(error instanceof Refused) || error.status === 401 || error.status >= 500;
 }
 
-function keep() {
-  try {
-    localStorage.setItem(page.store, JSON.stringify(queue));
-  } catch {
-    // no room or no storage: the queue still lives in this page
-  }
+function changed() {
   emit("queue", queue);
   if (!queue.length) for (const go of waiting.splice(0)) go();
 }
 
+// Each change is kept by itself: two windows do not overwrite each other's. One that both send is carried out once.
+
+function place(entry) {
+  return `${page.name} ${of} ${entry?.key ?? ""}`;
+}
+
+function keep(entry) {
+  try {
+    if (of) localStorage.setItem(place(entry), JSON.stringify(entry));
+  } catch {
+    // no room or no storage: the queue still lives in this page
+  }
+}
+
+function drop(entry) {
+  try {
+    localStorage.removeItem(place(entry));
+  } catch {
+    // it is not there either
+  }
+}
+
 function restored() {
   try {
-    return JSON.parse(localStorage.getItem(page.store)) ?? [];
+    const kept = Object.keys(localStorage).filter((name) => name.startsWith(place()));
+    return kept.map((name) => JSON.parse(localStorage.getItem(name))).sort((one, other) => one.at - other.at);
   } catch {
     return [];
   }
