@@ -40,7 +40,7 @@ from backend.tracking.people import bird_names, constraints
 from backend.tracking.places import how_it_began, how_it_ended, with_zones
 from backend.tracking.result import Assigned, assigned, track_rows, tracklet_table
 from backend.tracking.schemas import BIRDS, CAMERA, DOUBTS, FRAMES, SUMMARY, TRACKLETS, TRACKS
-from backend.tracking.tracks import corrections_path, write_table, write_tracks
+from backend.tracking.tracks import NONE, Tracks, corrections_path, write_table, write_tracks
 from backend.tracking.video_of_run import open_video_of
 from backend.zones.model import read_zones
 
@@ -205,12 +205,19 @@ def find_identities(
         "birds": len(who.names),
         "described": gathered.look is not None,
         "expected_error": expected_error(gathered, who),
+        "in_tracks": in_tracks(gathered, tracks),
         "corrections": len(acts),
         "corrections_that_do_not_apply": problems,
         "counts": {"frames": len(gathered.frames), "rows": len(tracks), "birds": len(who.names), "doubts": len(doubts)},
     }
     atomic_json(out / SUMMARY, facts)
     return facts
+
+
+def in_tracks(gathered: Gathered, tracks: Tracks) -> float | None:
+    """Return the share of detections that tracks show; None without any detection."""
+    n = len(gathered.detections.at)
+    return float(np.sum(tracks.detection != NONE) / n) if n else None
 
 
 def only_seen(linked: Linked, named: int) -> tuple[Linked, np.ndarray]:
@@ -265,8 +272,11 @@ def write_birds(path: Path, linked: Linked, names: Sequence[str]) -> None:
 
 def summary_text(facts: dict[str, Any]) -> str:
     """Return the result in a few plain words."""
-    words = f"{facts['birds']} birds, expected identity error {100 * facts['expected_error']:.1f} % of bird-time, "
-    words += f"{facts['counts']['doubts']} doubts"
+    error, share = facts["expected_error"], facts["in_tracks"]
+    words = f"{facts['birds']} birds, expected identity error "
+    words += "not known: no bird has an identity, " if error is None else f"{100 * error:.1f} % of bird-time, "
+    words += f"{facts['counts']['doubts']} doubts, "
+    words += "no detections" if share is None else f"{100 * share:.0f} % of detections in tracks"
     if not facts["described"]:
         words += "; by motion alone, without descriptors of what birds look like"
     for problem in facts["corrections_that_do_not_apply"]:

@@ -88,3 +88,38 @@ def test_more_frames_than_the_video_has(tmp_path):
     source.write_text("50,-1,1,1,5,5,1\n")
     with pytest.raises(InputError, match="frame 49; the video has 20 frames"):
         imported(source, tmp_path / "run", "--frames", "20")
+
+
+@pytest.mark.parametrize(("scores", "read"), [((-1, -1), [1, 1]), ((1, 0), [1, 0])])
+def test_scores_of_minus_one_in_every_line_are_no_scores(tmp_path, scores, read):
+    source = tmp_path / "det.txt"
+    source.write_text("".join(f"{k},-1,5,5,20,20,{score},-1,-1,-1\n" for k, score in enumerate(scores, 1)))
+    run = imported(source, tmp_path / "run")
+    assert run.load(run.chunks[0]).found.score.tolist() == read
+
+
+@pytest.mark.parametrize("score", ["-1", "-0.2", "1.01", "87"])
+def test_scores_that_are_no_probabilities_are_refused_with_their_line(tmp_path, score):
+    source = tmp_path / "det.txt"
+    source.write_text(f"1,-1,5,5,20,20,0.5\n\n2,-1,5,5,20,20,{score}\n")
+    with pytest.raises(InputError, match=rf"line 3 has the score {score}; scores from 0 to 1 are needed"):
+        imported(source, tmp_path / "run")
+    source = tmp_path / "results.json"
+    source.write_text(json.dumps([{"image_id": 1, "bbox": [0, 0, 5, 5], "score": float(score)}]))
+    with pytest.raises(InputError, match="detection 0 has the score"):
+        imported(source, tmp_path / "run")
+
+
+def test_one_detection_twice_is_refused(tmp_path):
+    source = tmp_path / "det.txt"
+    lines = ["1,-1,5,5,20,20,0.5", "1,-1,5,5,20,20,0.6", "2,-1,5,5,20,20,0.5"]  # none is another
+    source.write_text("\n".join(lines))
+    run = imported(source, tmp_path / "run")
+    assert len(run.load(run.chunks[0]).found) == 3
+    source.write_text("\n".join([*lines, lines[1]]))
+    with pytest.raises(InputError, match="line 4 is the same detection as that of line 2"):
+        imported(source, tmp_path / "other")
+    row = {"image_id": 1, "bbox": [0, 0, 5, 5], "score": 0.5}
+    (tmp_path / "results.json").write_text(json.dumps([row, row]))
+    with pytest.raises(InputError, match="detection 1 is the same detection as that of detection 0"):
+        imported(tmp_path / "results.json", tmp_path / "third")

@@ -160,11 +160,11 @@ def test_corrections_hold_when_tracked_again(lek, tracked, tmp_path, capsys):
     assert (plain / "tracks.parquet").read_bytes() == (tracked / "tracks.parquet").read_bytes()
 
 
-def two_lanes(tmp_path, n_frames=100):
+def two_lanes(tmp_path, n_frames=100, score=0.9):
     """A detections run of two birds that stand apart, in two stretches with a long time between."""
     source = tmp_path / "det.txt"
     frames = [*range(1, n_frames + 1), *range(5 * n_frames, 6 * n_frames)]
-    source.write_text("".join(f"{frame},-1,{x},100,40,40,0.9\n" for frame in frames for x in (100, 400)))
+    source.write_text("".join(f"{frame},-1,{x},100,40,40,{score}\n" for frame in frames for x in (100, 400)))
     import_detections(["--from", str(source), "--size", "640x360", "--fps", "25", "--out", str(tmp_path / "run")])
     return tmp_path / "run"
 
@@ -183,6 +183,18 @@ def test_with_an_open_number_people_may_name_more_birds_than_are_seen_together(t
         (row,) = np.flatnonzero((tracks.frame == anchor.frame) & (tracks.detection == anchor.detection))
         assert tracks.names[tracks.identity[row]] == name
     assert len(set(tracks.names)) == len(tracks.names) >= max(2, len(names))
+
+
+def test_tracks_are_there_already_also_where_the_project_was_moved(tmp_path, capsys):
+    """As after a restore to another folder."""
+    run, out = tmp_path / "a" / "inference_output" / "lek" / "run", tmp_path / "a" / "track_output" / "lek" / "run"
+    run.parent.mkdir(parents=True)
+    two_lanes(tmp_path).rename(run)
+    main(["--detections", str(run), "--n-birds", "2"])
+    assert read_manifest(out).inputs["detections"] == str(run), "readers find masks by it"
+    (tmp_path / "a").rename(tmp_path / "b")
+    main(["--detections", str(tmp_path / "b" / "inference_output" / "lek" / "run"), "--n-birds", "2"])
+    assert "these tracks are there already" in capsys.readouterr().out
 
 
 def test_tracks_of_birds_that_were_described_since_are_other_tracks(tmp_path):
@@ -204,6 +216,18 @@ def test_tracks_of_birds_that_were_described_since_are_other_tracks(tmp_path):
         assert json.loads((out / "summary.json").read_text())["described"]
     main([*arguments, str(tmp_path / "motion"), "--no-appearance"])
     assert read_manifest(tmp_path / "motion").inputs["descriptors"] is None
+
+
+def test_tracking_that_used_nothing_does_not_call_that_right(tmp_path, capsys):
+    """Detections of no confidence begin no track: nothing is known of the error then, and the words say so."""
+    run = two_lanes(tmp_path, score=0.01)
+    capsys.readouterr()
+    main(["--detections", str(run), "--out", str(tmp_path / "tracks")])
+    said = capsys.readouterr().out
+    assert "0 birds, expected identity error not known: no bird has an identity" in said
+    assert "0 % of detections in tracks" in said
+    facts = json.loads((tmp_path / "tracks" / "summary.json").read_text())
+    assert facts["expected_error"] is None and facts["in_tracks"] == 0
 
 
 @pytest.mark.parametrize(

@@ -55,11 +55,11 @@ def find_doubts(
     return found
 
 
-def expected_error(gathered: Gathered, who: Assigned) -> float:
-    """Return the expected share of the time of identified birds in which the identity is wrong."""
+def expected_error(gathered: Gathered, who: Assigned) -> float | None:
+    """Return the expected share of the time of identified birds in which the identity is wrong; None without any."""
     told = who.bird >= 0
     frames = gathered.parts.n[told]
-    return float(np.sum(frames * (1 - who.p[told])) / max(1, frames.sum()))
+    return float(np.sum(frames * (1 - who.p[told])) / frames.sum()) if told.any() else None
 
 
 def doubt_table(gathered: Gathered, who: Assigned, doubts: list[Doubt]) -> pa.Table:

@@ -74,6 +74,7 @@ class AboutVideo:
     """What is known of the video that detections or tracks belong to. ``times`` (F,) s, None where unknown."""
 
     name: str
+    file: dict[str, Any]  # path and identity, as a manifest's inputs tell them; empty where there is no video
     size: tuple[int, int]  # width, height, px
     fps: float
     times: np.ndarray | None
@@ -83,10 +84,12 @@ def about_video(settings: ImportSettings) -> AboutVideo:
     """Look at the video, or take ``size`` (such as 2688x1520) and ``fps`` where there is none; InputError without."""
     if settings.video_path is not None:
         with VideoReader(settings.video_path, threads=1) as reader:
-            return AboutVideo(slug(settings.video_path.stem), reader.size, float(reader.fps), np.asarray(reader.times))
+            file = {"video_path": str(settings.video_path.resolve()), "video_identity": reader.index.identity}
+            name, times = slug(settings.video_path.stem), np.asarray(reader.times)
+            return AboutVideo(name, file, reader.size, float(reader.fps), times)
     if settings.size is None or settings.fps is None:
         raise InputError("give --video-path, or --size and --fps")
-    return AboutVideo(slug(settings.source.stem), parse_size(settings.size), settings.fps, None)
+    return AboutVideo(slug(settings.source.stem), {}, parse_size(settings.size), settings.fps, None)
 
 
 def read_detections(path: Path, size: tuple[int, int]) -> Imported:
@@ -99,16 +102,31 @@ def read_detections(path: Path, size: tuple[int, int]) -> Imported:
     """
     if path.suffix == ".json":
         frame, score, boxes, masks = _coco(path, size)
+        places = [f"{path}, detection {k}" for k in range(len(frame))]
     else:
         rows = read_mot(path)
         frame, score, boxes, masks = rows.frame, rows.score, rows.boxes, [None] * len(rows.frame)
+        places = [f"{path}, line {number}" for number in rows.line.tolist()]
+    boxes = boxes.astype(np.float32)
+    _check(places, frame, score, boxes, masks)
     order = np.lexsort((-score, frame))
     return Imported(
         frame[order].astype(np.int32),
         score[order].astype(np.float32),
-        boxes[order].astype(np.float32),
+        boxes[order],
         [masks[k] for k in order.tolist()],
     )
+
+
+def _check(places: list[str], frame: np.ndarray, score: np.ndarray, boxes: np.ndarray, masks: list) -> None:
+    odd = np.flatnonzero((score < 0) | (score > 1))
+    if len(odd):
+        words = "scores from 0 to 1 are needed (-1 in every line of MOT text: no scores, taken as 1); scale them"
+        raise InputError(f"{places[odd[0]]} has the score {score[odd[0]]:g}; {words}")
+    first: dict[tuple, int] = {}
+    for k, row in enumerate(zip(frame.tolist(), score.tolist(), *boxes.T.tolist(), masks, strict=True)):
+        if first.setdefault(row, k) != k:
+            raise InputError(f"{places[k]} is the same detection as that of {places[first[row]].split(', ')[-1]}")
 
 
 def _coco(path: Path, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[bytes | None]]:

@@ -8,6 +8,8 @@ import numpy as np
 from backend.project.errors import InputError
 
 LEAST_COLUMNS = 6
+NO_SCORE = -1.0  # in every line: the file has no scores
+LIMIT = 2**31  # of frames and track numbers
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,12 @@ class MotRows:
     frame: np.ndarray  # (N,) int32, 0-based
     who: np.ndarray  # (N,) int64; -1 in detections
     boxes: np.ndarray  # (N, 4) float32 x1 y1 x2 y2, px
-    score: np.ndarray  # (N,) float32; 1 where the file has none
+    score: np.ndarray  # (N,) float32; 1 where the file has none, or -1 in every line
+    line: np.ndarray  # (N,) int64, from 1
+
+    def take(self, rows: np.ndarray) -> "MotRows":
+        """Return some of the rows."""
+        return MotRows(self.frame[rows], self.who[rows], self.boxes[rows], self.score[rows], self.line[rows])
 
 
 def read_mot(path: Path) -> MotRows:
@@ -32,18 +39,17 @@ def read_mot(path: Path) -> MotRows:
         lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
-    rows = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            rows.append(_row(path, number, line))
-    table = np.array(rows, np.float64).reshape(-1, 7)
+    rows = [[*_row(path, number, line), number] for number, line in enumerate(lines, 1) if line.strip()]
+    table = np.array(rows, np.float64).reshape(-1, 8)
     table = table[np.argsort(table[:, 0], kind="stable")]
     corners = np.column_stack([table[:, 2:4], table[:, 2:4] + table[:, 4:6]])
+    score = table[:, 6].astype(np.float32)
     return MotRows(
         (table[:, 0] - 1).astype(np.int32),
         table[:, 1].astype(np.int64),
         corners.astype(np.float32),
-        table[:, 6].astype(np.float32),
+        np.ones_like(score) if (score == NO_SCORE).all() else score,
+        table[:, 7].astype(np.int64),
     )
 
 
