@@ -52,7 +52,9 @@ def _occupancy(run: StatisticsRun, counts: pd.DataFrame) -> float:
     st.caption(
         "Needs no identities. Bands: 95 % sampling interval where a bin is long enough. Click a point to see its frame."
     )
-    colour = alt.Color("zone:N", scale=zone_scale(counts), legend=LEGEND)
+    scale = zone_scale(counts)
+    shown = shown.sort_values("zone", key=lambda zones: -zones.map(scale.domain.index), kind="stable")  # zones on top
+    colour = alt.Color("zone:N", scale=scale, legend=LEGEND)
     x = alt.X("time:Q", title=f"{unit} from the start of the video")
     base = alt.Chart(shown).encode(x=x, color=colour)
     point = alt.selection_point(name="point", fields=["middle_s", "zone"], nearest=True, on="click", empty=False)
