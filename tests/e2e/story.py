@@ -6,6 +6,7 @@ import os
 import re
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from PIL import Image
@@ -13,7 +14,6 @@ from playwright.sync_api import Locator, Page, expect
 
 from backend.jobs import Job, JobState, JobStore
 from backend.project.paths import Project
-from backend.tracking.tracks import read_doubts
 from tests.e2e.test_first_hour import go, until
 
 PATIENT_MS = 300_000  # the machine may have other work; nothing here is a measurement
@@ -25,7 +25,10 @@ Stroke = list[tuple[float, float]]
 
 @dataclass
 class Story:
-    """One person at one browser. ``video`` is the slug of a video of so many ``frames``, px ``size``."""
+    """One person at one browser. ``video`` is the slug of a video of so many ``frames``, px ``size``.
+
+    ``part``: frames at its beginning that the person works on; all of them if not given.
+    """
 
     page: Page
     project: Project
@@ -33,7 +36,12 @@ class Story:
     video: str
     size: tuple[int, int]
     frames: int
+    part: int = 0
     complaints: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Work on the whole video where no part of it is asked for."""
+        self.part = self.part or self.frames
 
     def go(self, name: str) -> None:
         """Open a page by the sidebar."""
@@ -90,7 +98,7 @@ class Story:
         """Open a folded part of the page."""
         self.page.locator("summary").filter(has_text=name).first.click(timeout=PATIENT_MS)
 
-    def succeeded(self, kind: str, limit_s: float = 900) -> Job:
+    def succeeded(self, kind: str, limit_s: float = 2700) -> Job:
         """Wait until the one job of a kind has ended well; return it."""
         until(lambda: self.store.list(kind=kind) and self.store.list(kind=kind)[0].state.is_over, limit_s)
         (job,) = self.store.list(kind=kind)
@@ -123,15 +131,18 @@ def add_video(story: Story, folder: Path) -> None:
     story.picture("videos")
 
 
-def annotate(story: Story, strokes: list[Stroke], class_name: str) -> None:
-    """Outline each bird with one stroke on frame 0 and carry the outlines to the end of the video."""
+def annotate(story: Story, strokes: dict[int, list[Stroke]], class_name: str) -> None:
+    """Outline each bird with one stroke on some frames, frame 0 among them; carry the outlines from each to the next.
+
+    From the last of them they are carried to the end.
+    """
     story.go("Annotation")
     story.press(re.compile("Start$"))
     tool = story.opened("Open SegAnnot")
     expect(tool.get_by_text("Connected", exact=True)).to_be_visible(timeout=PATIENT_MS)
     tool.get_by_role("button", name="Close").click()
     quiet(tool)
-    for number, points in enumerate(strokes, 1):
+    for number, points in enumerate(strokes[0], 1):
         tool.keyboard.press("a")
         until_true(tool, f"segannot.app.server.objects.length === {number}")
         draw(tool, points, story.size)
@@ -142,18 +153,35 @@ def annotate(story: Story, strokes: list[Stroke], class_name: str) -> None:
             tool.locator("#view").focus()
     quiet(tool)
     story.picture("segannot", tool)
-    tool.get_by_label("Carry to frame").fill(str(story.frames - 1))
-    tool.get_by_role("button", name="To frame").click()
-    quiet(tool)
-    until_true(tool, "segannot.app.server.task && segannot.app.server.task.state === 'done'")
-    quiet(tool)
+    for frame, end in pairwise([*sorted(strokes), story.part - 1]):
+        if frame:
+            put_right(story, tool, frame, strokes[frame])
+        tool.get_by_label("Carry to frame").fill(str(end))
+        tool.get_by_role("button", name="To frame").click()
+        quiet(tool)
+        until_true(tool, "segannot.app.server.task && segannot.app.server.task.state === 'done'")
+        quiet(tool)
     expect(tool.get_by_text("All saved")).to_be_visible(timeout=PATIENT_MS)
     story.picture("segannot-carried", tool)
     tool.close()
-    story.shows(re.compile(f"{story.frames} frames, 1 drawn or accepted"))
+    story.shows(re.compile(f"{story.part} frames, {len(strokes)} drawn or accepted"))
     story.picture("annotation")
     story.page.get_by_role("button", name="Stop", exact=True).first.click()
     until(lambda: story.store.list(kind="segannot")[0].state is JobState.STOPPED, PATIENT_S)
+
+
+def put_right(story: Story, tool: Page, frame: int, strokes: list[Stroke]) -> None:
+    """Go to a frame to which outlines were carried, and give each bird a stroke there."""
+    entry = tool.get_by_label("Frame", exact=True)
+    entry.fill(str(frame))
+    entry.press("Enter")
+    until_true(tool, f"segannot.app.frame === {frame}")
+    quiet(tool)
+    tool.locator("#view").focus()
+    for number, points in enumerate(strokes, 1):
+        tool.keyboard.press(str(len(strokes) + 1 - number))  # 1 is the bird in front, added last
+        until_true(tool, f"segannot.app.selected === {number}")
+        draw(tool, points, story.size)
 
 
 def quiet(tool: Page) -> None:
@@ -184,8 +212,11 @@ def draw(tool: Page, points: Stroke, size: tuple[int, int]) -> None:
 
 def export_frames(story: Story, every: int) -> None:
     """Export every so many frames."""
-    pictures = -(-story.frames // every)
+    pictures = -(-story.part // every)
     story.go("Export frames")
+    if story.part < story.frames:
+        story.number("Up to, not including", story.part)
+        story.shows(re.compile(f"^frame {story.part - 1}, "))
     story.page.get_by_text("Every Nth frame", exact=True).click(timeout=PATIENT_MS)
     story.number(re.compile("^Every Nth frame"), every)
     story.shows(f"{pictures} pictures")
@@ -242,6 +273,9 @@ def train(story: Story, short_side_px: int, epochs: int) -> float:
 def find_birds(story: Story) -> Path:
     """Try the model on ten frames, run it over the video, look at a frame; return the run's folder."""
     story.go("Inference")
+    if story.part < story.frames:
+        story.unfold("Part of the videos only")
+        story.number("Up to, not including (0: to the end)", story.part)
     story.press("Try it on 10 frames")
     story.succeeded("inference_trial")
     expect(story.page.get_by_text(re.compile(r"^frame \d+$"))).to_have_count(10, timeout=PATIENT_MS)
@@ -270,35 +304,6 @@ def track(story: Story, birds: int) -> Path:
     story.shows(re.compile(rf"{birds} birds\. Expected identity error"))
     story.picture("track")
     return job.output
-
-
-def review(story: Story, tracks: Path) -> int:
-    """Answer every doubt about ``tracks`` in the board with *Keep*; return how many there were."""
-    doubts = len(read_doubts(tracks))
-    story.go("Correct mistakes")
-    story.press("Open the board")
-    board = story.opened("Go to the board")
-    expect(board.locator("#connection")).to_have_class("connected", timeout=PATIENT_MS)
-    if doubts:
-        expect(board.locator("#keep-words")).to_have_text(re.compile("[a-z]"), timeout=PATIENT_MS)
-        story.picture("board", board)
-
-    def all_answered() -> bool:
-        """Keep what is shown; while the next doubt comes a key may be lost, so it is asked again."""
-        if board.locator("#card").is_visible():
-            board.keyboard.press("k")
-        return board.locator("#queue-state").text_content() in ("", f"{doubts} of {doubts} done")
-
-    until(all_answered, PATIENT_S)
-    expect(board.locator("#done")).to_be_visible(timeout=PATIENT_MS)
-    board.close()
-    story.go("Home")  # back on the page, what was decided is read anew
-    story.go("Correct mistakes")
-    if doubts:
-        story.shows(f"{doubts} of {doubts}")
-    story.press("Stop the board")
-    until(lambda: story.store.list(kind="board")[0].state is JobState.STOPPED, PATIENT_S)
-    return doubts
 
 
 def draw_zone(story: Story, share: float) -> None:
