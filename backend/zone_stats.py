@@ -11,6 +11,7 @@ sampling error (a recording is a piece of time) and identity error (wrong names)
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import AwareDatetime, model_validator
 
@@ -68,6 +69,7 @@ def main(argv: list[str]) -> None:
         check_space(settings.out, SPACE_BYTES)
         manifest.write(settings.out)
         tables, heat = measure_all(sources, settings.measures, progress)
+        _refuse_changed(sources, inputs["runs"])
         progress.stage("writing tables")
         files = write_tables(settings.out, tables)
         progress.stage("drawing")
@@ -149,6 +151,17 @@ def find_sources(settings: ZoneStatsSettings) -> list[Source]:
     if twice:
         raise InputError(f"two runs on {twice} are given; its birds would count twice")
     return found
+
+
+def _refuse_changed(sources: Sequence[Source], measured: Sequence[dict[str, Any]]) -> None:
+    """Refuse results of inputs that the manifest does not name: they are read long after it was begun."""
+    for source, before in zip(sources, measured, strict=True):
+        now_there = source.identity()
+        changed = [name for name in before if before[name] != now_there[name]]
+        if changed:
+            raise InputError(
+                f"{source.video} was changed while it was measured ({', '.join(changed)}); choose another folder"
+            )
 
 
 def measure_all(sources: Sequence[Source], measures: Measures, progress: Progress) -> tuple[Tables, HeatMaps]:

@@ -23,9 +23,11 @@ from backend.project.manifest import verify
 from backend.project.paths import Project
 from backend.project.settings import Settings, save_settings
 from backend.tracking.schemas import State
+from backend.tracking.tracks import corrections_log, track_manifest
 from backend.zone_stats import main
 from backend.zones.columns import COLUMNS
 from backend.zones.geometry import joined, points_inside
+from backend.zones.inputs import open_source
 from tests.detection_runs import make_run
 from tests.tracking.track_samples import write_run
 from tests.zones.made import left_and_right, tracks_of
@@ -120,6 +122,28 @@ def test_clock_times_are_those_of_the_settings_or_of_the_option(project, tmp_pat
     assert set(pd.read_csv(other / "counts_by_time.csv").hour) == {6}
     without = run(project, *tracks(project, "north"), out="without")
     assert "Days and hours" not in (without / "methods.txt").read_text()
+
+
+@pytest.mark.parametrize("what", ["zones", "corrections"])
+def test_inputs_that_change_while_they_are_measured_are_refused(project, monkeypatch, what):
+    """Somebody saves zones or a correction after the manifest has named the old ones."""
+    zones = project.root / "zones" / "north.json"
+    folder = project.track_output("north", "run")
+    changed = zones if what == "zones" else corrections_log(folder, track_manifest(folder))
+
+    def meanwhile(*arguments):
+        opened = open_source(*arguments)
+        if what == "zones":
+            zones.write_text(json.dumps({**json.loads(zones.read_text()), "version": 4}))
+        else:
+            changed.parent.mkdir(parents=True, exist_ok=True)
+            changed.write_text("")
+        return opened
+
+    monkeypatch.setattr("backend.zone_stats.open_source", meanwhile)
+    with pytest.raises(InputError, match=f"north was changed while it was measured .*{what}_sha256"):
+        run(project, *tracks(project, "north"))
+    assert not (project.root / "statistics" / "made" / "report.html").exists()
 
 
 def test_changed_zones_are_another_run(project):
