@@ -146,6 +146,20 @@ def test_inputs_that_change_while_they_are_measured_are_refused(project, monkeyp
     assert not (project.root / "statistics" / "made" / "report.html").exists()
 
 
+def test_shares_are_means_of_the_videos_where_they_are_known(project):
+    """A second video, of bare detections, of the same length has no names and nothing to review."""
+    half = {"a": [20] * 50, "b": [60] * 25 + [None] * 25}
+    write_run(project.track_output("west", "run"), tracks_of(half, p={"a": 0.9, "b": 0.9}))
+    make_run(project.inference_output("east", "long"), {0: [(15, 30, 25, 50)]}, 50, size=(200, 100), fps=10)
+    given = [*tracks(project, "west"), "--detections", str(project.inference_output("east", "long"))]
+    out = run(project, *given, "--zones", str(project.root / "zones" / "north.json"))
+    page, text = (out / "report.html").read_text(), (out / "methods.txt").read_text()
+    for number, what in (("25.0%", "of their time not seen"), ("10.00%", "expected under a wrong name")):
+        assert f"<b>{number}</b><span>{what}</span>" in page and number in text
+    videos = pd.read_csv(out / "videos.csv").set_index("video")
+    assert videos.reviewed_share["west"] == 0 and np.isnan(videos.reviewed_share["east"])
+
+
 def test_changed_zones_are_another_run(project):
     run(project, *tracks(project, "north"))
     path = project.root / "zones" / "north.json"

@@ -74,7 +74,7 @@ COLUMNS = {
     "frame_rate": "frames looked at a second",
     "named_birds": "birds with a name",
     "not_seen_share": "share of the time of named birds in which they were not seen",
-    "reviewed_share": "share of the range that a person has reviewed",
+    "reviewed_share": "share of the range that a person has reviewed; empty for detections",
     "corrections": "corrections that count",
     "zones_version": "version of the zones",
     "rest_below": "speed of rest that was used",

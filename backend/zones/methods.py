@@ -70,18 +70,22 @@ def _birds(measures: Measures, videos: pd.DataFrame) -> str:
     )
 
 
+def mean_share(videos: pd.DataFrame, column: str, digits: int) -> str:
+    """Return the mean over time of a share, in %, of the videos where it is known; ``not known`` where of none."""
+    known = videos[videos[column].notna()]
+    if known.empty:
+        return "not known"
+    return f"{np.average(known[column], weights=known['watched_s']):.{digits}%}"
+
+
 def _names(videos: pd.DataFrame, measures: Measures) -> str:
-    weights = videos["watched_s"]
-    reviewed = float(np.average(videos["reviewed_share"], weights=weights))
-    lost = videos["not_seen_share"].fillna(0)
-    error = videos["identity_error"].dropna()
-    doubt = f"{np.average(error, weights=weights[error.index]):.2%}" if len(error) else "not known"
     return (
-        f"{reviewed:.0%} of the time was reviewed by a person ({videos['corrections'].sum()} corrections). Named birds "
-        f"were not seen for {float(np.average(lost, weights=weights)):.1%} of the time. Identity error: the expected "
-        f"share of time under a wrong name is {doubt} (mean of 1 - p_identity); intervals of times are basic bootstrap "
-        f"intervals from {measures.draws} draws in which each stretch followed without a break exchanged names with a "
-        "random other bird with probability (1 - p_identity) / 2."
+        f"{mean_share(videos, 'reviewed_share', 0)} of the time was reviewed by a person "
+        f"({videos['corrections'].sum()} corrections). Named birds were not seen for "
+        f"{mean_share(videos, 'not_seen_share', 1)} of the time. Identity error: the expected share of time under a "
+        f"wrong name is {mean_share(videos, 'identity_error', 2)} (mean of 1 - p_identity); intervals of times are "
+        f"basic bootstrap intervals from {measures.draws} draws in which each stretch followed without a break "
+        "exchanged names with a random other bird with probability (1 - p_identity) / 2."
     )
 
 

@@ -13,7 +13,7 @@ from backend.dataset.report_html import CSS
 from backend.project.atomic import atomic_write
 from backend.project.manifest import Manifest
 from backend.zones.heat import HeatMaps
-from backend.zones.methods import methods
+from backend.zones.methods import mean_share, methods
 from backend.zones.plots import draw_plots
 from backend.zones.recording import NOT_TOLD_APART
 from backend.zones.tables import Tables
@@ -91,12 +91,11 @@ def _numbers(tables: Tables) -> str:
     mean = (inside["birds"] * inside["watched_s"]).sum() / inside["watched_s"].sum()
     shown.append((f"{mean:.2f}", "birds in the zones on average"))
     if "birds" in tables:
-        weights = videos["watched_s"] / videos["watched_s"].sum()
         shown += [
             (int((tables["birds"].drop_duplicates(["camera", "bird"])["bird"] != NOT_TOLD_APART).sum()), "named birds"),
-            (f"{(videos['not_seen_share'] * weights).sum():.1%}", "of their time not seen"),
-            (f"{(videos['reviewed_share'] * weights).sum():.0%}", "reviewed by a person"),
-            (f"{(videos['identity_error'] * weights).sum():.2%}", "expected under a wrong name"),
+            (mean_share(videos, "not_seen_share", 1), "of their time not seen"),
+            (mean_share(videos, "reviewed_share", 0), "reviewed by a person"),
+            (mean_share(videos, "identity_error", 2), "expected under a wrong name"),
         ]
     boxes = "".join(f"<div><b>{value}</b><span>{what}</span></div>" for value, what in shown)
     return f'<div class="numbers">{boxes}</div>'

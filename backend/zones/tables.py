@@ -281,7 +281,7 @@ def _video_row(
                 "frame_rate": 1 / np.median(recording.seconds),
                 "named_birds": len(recording.names),
                 "not_seen_share": recording.seconds[recording.place[lost]].sum() / bird_s if bird_s else np.nan,
-                "reviewed_share": seconds[reviewed[used]].sum() / seconds.sum(),
+                "reviewed_share": seconds[reviewed[used]].sum() / seconds.sum() if recording.tracked else np.nan,
                 "corrections": facts.corrections,
                 "identity_error": doubt,
                 "zones_version": facts.zones_version,
