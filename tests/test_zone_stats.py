@@ -26,6 +26,7 @@ from backend.tracking.schemas import State
 from backend.tracking.tracks import corrections_log, track_manifest
 from backend.zone_stats import main
 from backend.zones.columns import COLUMNS
+from backend.zones.files import write_tables
 from backend.zones.geometry import joined, points_inside
 from backend.zones.inputs import open_source
 from tests.detection_runs import make_run
@@ -158,6 +159,12 @@ def test_shares_are_means_of_the_videos_where_they_are_known(project):
         assert f"<b>{number}</b><span>{what}</span>" in page and number in text
     videos = pd.read_csv(out / "videos.csv").set_index("video")
     assert videos.reviewed_share["west"] == 0 and np.isnan(videos.reviewed_share["east"])
+
+
+def test_times_of_a_long_recording_keep_their_digits_in_csv(tmp_path):
+    times = [43_200.04, 100_000.4, 86_399.96]
+    write_tables(tmp_path, {"bouts": pd.DataFrame({"start_s": times})})
+    assert pd.read_csv(tmp_path / "bouts.csv").start_s.tolist() == times
 
 
 def test_changed_zones_are_another_run(project):

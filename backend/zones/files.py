@@ -13,6 +13,7 @@ from backend.zones.pooled import Tables
 from backend.zones.tables import TABLES
 
 WORKBOOK = "statistics.xlsx"
+CSV_NUMBERS = "%.10g"  # days of a recording to the microsecond
 SHEET_ROWS = 200_000  # Excel takes a million, and then hardly opens
 POOLED = {
     "birds_pooled": "times of birds with the same name, by camera, day and hour",
@@ -26,7 +27,7 @@ def write_tables(folder: Path, tables: Tables) -> list[str]:
     names = []
     for name, table in tables.items():
         with atomic_file(folder / f"{name}.csv") as file:
-            file.write(table.to_csv(index=False, float_format="%.6g").encode())
+            file.write(table.to_csv(index=False, float_format=CSV_NUMBERS).encode())
         with atomic_file(folder / f"{name}.parquet") as file:
             table.to_parquet(file, index=False, compression="zstd")
         names += [f"{name}.csv", f"{name}.parquet"]
