@@ -53,6 +53,7 @@ def save(camera: str, edited: Edited) -> None:
     """Save what the editor sent, and load it anew."""
     saved = save_zones(zones_path(project(), camera), edited.to_save, edited.based_on, edited.repair)
     st.session_state["zones-said"] = f"Saved as version {saved.version}."
+    st.session_state["zones-saved"] = f"{camera}:{saved.version}"
     st.rerun()
 
 
@@ -73,7 +74,8 @@ with refusals():
         camera, record, picture, picture_id = chosen
         zones = saved_zones(camera, record)
         with refusals():
-            edited = edit_zones("zone-editor", zones, picture, picture_id, f"{camera}:{zones.version}")
+            loaded, saved = f"{camera}:{zones.version}", st.session_state.get("zones-saved")
+            edited = edit_zones("zone-editor", zones, picture, picture_id, loaded, saved)
             if edited.to_save is not None:
                 save(camera, edited)
             show_overlaps(zones)

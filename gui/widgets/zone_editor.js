@@ -24,7 +24,7 @@ function shape(tag, attributes) {
 
 class Editor {
   constructor(root) {
-    Object.assign(this, { root, tool: "select", zone: null, vertex: null, draft: [], loaded: null, dirty: false });
+    Object.assign(this, { root, tool: "select", zone: null, vertex: null, draft: [], loaded: null, dirty: false, kept: new Map() });
     this.bar = element("div", "bar", { role: "toolbar", "aria-label": "Tools" });
     this.stage = element("div", "stage");
     this.svg = shape("svg", { tabindex: 0, role: "application", "aria-label": "Zones over the picture" });
@@ -51,28 +51,46 @@ class Editor {
       this.picture = data.picture_id;
       this.image.setAttribute("href", data.picture);
     }
-    if (this.loaded !== data.loaded) {
-      const keep = this.loaded?.split(":")[0] === data.loaded.split(":")[0] ? this.doc.zones[this.zone]?.id : null;
-      Object.assign(this, { loaded: data.loaded, base: data.version, size: data.size, vertex: null, draft: [], dirty: false });
-      this.doc = structuredClone(data.content);
-      this.history = new History(this.doc);
-      this.zone = keep === null ? null : this.doc.zones.findIndex((zone) => zone.id === keep);
-      this.cross = [this.size[0] / 2, this.size[1] / 2];
-      this.view = [0, 0, this.size[0], this.size[1]];
-      this.image.setAttribute("width", this.size[0]);
-      this.image.setAttribute("height", this.size[1]);
-    }
+    const known = this.loaded === data.loaded;
+    if (!known) this.take(data);
+    this.draw(!known); // a rerun of the page leaves alone what is being typed
+  }
+
+  // Another camera or version comes. What was not saved stays: on the screen if somebody else saved this camera's zones,
+  // and in memory until the camera is chosen again.
+  take(data) {
+    const before = this.loaded?.slice(0, this.loaded.lastIndexOf(":")), here = data.loaded.slice(0, data.loaded.lastIndexOf(":"));
+    if (this.dirty && before !== here) this.kept.set(before, { doc: this.doc, history: this.history, base: this.base });
+    const unsaved = before === here ? this.dirty && data.loaded !== data.saved && this : this.kept.get(here);
+    this.kept.delete(here);
+    const chosen = before === here ? this.doc.zones[this.zone]?.id : undefined;
+    this.load(data, unsaved || { doc: structuredClone(data.content), base: data.version }, chosen);
+    if (unsaved) this.changed();
+  }
+
+  load(data, { doc, base, history = new History(doc) }, chosen) {
+    Object.assign(this, { doc, base, history, loaded: data.loaded, newest: data, size: data.size, vertex: null, draft: [], dirty: false });
+    this.zone = chosen === undefined ? null : doc.zones.findIndex((zone) => zone.id === chosen);
+    this.cross = [this.size[0] / 2, this.size[1] / 2];
+    this.view = [0, 0, this.size[0], this.size[1]];
+    this.image.setAttribute("width", this.size[0]);
+    this.image.setAttribute("height", this.size[1]);
+  }
+
+  loadNewest() {
+    this.load(this.newest, { doc: structuredClone(this.newest.content), base: this.newest.version });
+    this.send.setStateValue("dirty", "");
     this.draw();
   }
 
-  draw() {
+  draw(panel = true) {
     const [x, y, w, h] = this.view;
     this.svg.setAttribute("viewBox", `${x} ${y} ${w} ${h}`);
     this.unit = w / (this.svg.clientWidth || w); // px of the frame a px of the screen
     const parts = this.doc.zones.flatMap((zone, k) => this.zoneParts(zone, k));
     this.overlay.replaceChildren(...parts, ...this.scaleParts(), ...this.draftParts());
     this.drawBar();
-    drawPanel(this);
+    if (panel) drawPanel(this);
     this.drawFoot();
   }
 
@@ -158,9 +176,12 @@ class Editor {
   }
 
   drawFoot() {
-    const words = `${this.size[0]} x ${this.size[1]} px · ${this.base ? `version ${this.base}` : "not saved yet"}${this.dirty ? ", changed" : ""}`;
+    const { version } = this.newest, stale = version !== this.base;
+    const theirs = stale ? `; somebody else saved version ${version} meanwhile, so yours cannot be saved` : "";
+    const words = `${this.size[0]} x ${this.size[1]} px · ${this.base ? `version ${this.base}` : "not saved yet"}${this.dirty ? ", changed" : ""}${theirs}`;
     this.foot.replaceChildren(
       element("span", "hint", {}, TOOLS[this.tool][2]), element("span", "soft", { role: "status" }, words),
+      ...(stale ? [this.command(`Load version ${version}`, "drops your changes", true, () => this.loadNewest())] : []),
       this.command("Save", "Ctrl+S", this.dirty, () => this.save(false), "save"),
     );
   }

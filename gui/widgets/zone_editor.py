@@ -30,7 +30,7 @@ class Edited:
     repair: bool
 
 
-def edit_zones(key: str, zones: Zones, picture: bytes, picture_id: str, loaded: str) -> Edited:
+def edit_zones(key: str, zones: Zones, picture: bytes, picture_id: str, loaded: str, saved: str | None) -> Edited:
     """Draw the editor.
 
     Parameters
@@ -44,7 +44,10 @@ def edit_zones(key: str, zones: Zones, picture: bytes, picture_id: str, loaded: 
     picture_id
         Names the picture.
     loaded
-        ``CAMERA:VERSION``. As long as it stays, the editor keeps unsaved changes; another one loads ``zones`` anew.
+        ``CAMERA:VERSION``. Another one loads ``zones`` anew, but never over unsaved changes: those stay, or come back
+        when their camera is chosen again.
+    saved
+        ``CAMERA:VERSION`` that was saved last from this page: it holds the changes, and is loaded over them.
 
     Raises
     ------
@@ -57,6 +60,7 @@ def edit_zones(key: str, zones: Zones, picture: bytes, picture_id: str, loaded: 
             "picture": f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}",
             "picture_id": picture_id,
             "loaded": loaded,
+            "saved": saved,
             "version": zones.version,
             "size": list(zones.image_size),
             "content": zones.model_dump(mode="json", include={"zones", "scale"}),

@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from backend.project.paths import Project
 from backend.video.library import add_video
-from backend.zones.model import read_zones, zones_path
+from backend.zones.model import parse_zones, read_zones, save_zones, zones_path
 from tests.e2e.test_first_hour import SLOW_MS, go, until
 from tests.videos import write_video
 from tests.web.servers import Server
@@ -186,3 +186,48 @@ def test_geojson_from_elsewhere_is_imported_and_bad_files_are_refused(
     page.get_by_role("button", name="Add these zones").click()
     until(lambda: zones_path(project, "large").exists())
     expect(page.get_by_role("button", name=re.compile("pond"))).to_be_visible(timeout=SLOW_MS)
+
+
+def test_unsaved_zones_stay_when_somebody_else_saves_and_when_another_camera_is_chosen(
+    running_app: Server, page: Page, project: Project
+):
+    path = zones_path(project, "large")
+    page.set_viewport_size({"width": 1440, "height": 1100})
+    page.goto(running_app.sign_in_url)
+    go(page, "Zones")
+    stage = Stage(page)
+    stage.tool("Rectangle")
+    stage.drag((300, 300), (900, 800))
+    expect(page.get_by_text("not saved yet, changed")).to_be_visible()
+    mine = page.get_by_role("button", name=re.compile("zone 1"))
+
+    # a colleague saves, and the page runs again
+    theirs = {"id": 1, "name": "colleague's", "shape": [[10, 10], [500, 10], [500, 400]]}
+    save_zones(path, parse_zones({"image_size": SIZE, "zones": [theirs]}), 0)
+    frame = page.get_by_test_id("stNumberInput").locator("input")
+    fill(frame, "3")
+    words = page.get_by_text("not saved yet, changed; somebody else saved version 1 meanwhile")
+    expect(words).to_be_visible(timeout=SLOW_MS)
+    expect(mine).to_be_visible()
+    stage.save()
+    expect(page.get_by_text(re.compile("was changed by somebody else"))).to_be_visible(timeout=SLOW_MS)
+    assert list(shapes(path)) == ["colleague's"]
+
+    # another camera and back
+    for camera in ("small", "large"):
+        page.get_by_test_id("stSelectbox").filter(has_text="Camera").locator("input").click()
+        page.get_by_role("option", name=camera, exact=True).click()
+        size = "320 x 192 px" if camera == "small" else "2688 x 1520 px"
+        expect(page.get_by_text(re.compile(f"^{size}"))).to_be_visible(timeout=SLOW_MS)
+        expect(mine).to_have_count(int(camera == "large"))
+    expect(words).to_be_visible()
+
+    # theirs is loaded when asked for, and can be saved over
+    page.get_by_role("button", name="Load version 1").click()
+    expect(page.get_by_role("button", name=re.compile("colleague's"))).to_be_visible()
+    expect(mine).to_have_count(0)
+    stage.tool("Rectangle")
+    stage.drag((1200, 200), (1700, 600))
+    stage.save()
+    expect(page.get_by_text("Saved as version 2.")).to_be_visible(timeout=SLOW_MS)
+    assert len(shapes(path)) == 2
