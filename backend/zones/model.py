@@ -3,6 +3,7 @@
 Coordinates are px of the original frame, x right, y down, from 0 to width and height.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -161,8 +162,29 @@ def zones_folder(project: Project) -> Path:
 
 
 def zones_path(project: Project, camera: str) -> Path:
-    """Return the file of a camera; a camera's name may be any text."""
-    return zones_folder(project) / f"{slug(camera)}.json"
+    """Return the file of a camera; a camera's name may be any text.
+
+    A name that a file cannot have keeps apart from similar ones by a hash. Zones that were saved under the plain name
+    are found there until they are saved anew; see `path_to_save`.
+    """
+    plain, own = _plain_and_own(project, camera)
+    return plain if plain.exists() and not own.exists() else own
+
+
+def path_to_save(project: Project, camera: str) -> Path:
+    """Return the camera's own file; what it has under the plain name is copied there first, with its versions."""
+    plain, own = _plain_and_own(project, camera)
+    if plain.exists() and not own.exists():
+        for version in versions_of(plain):
+            atomic_write(_kept(own, version), _kept(plain, version).read_bytes())
+        atomic_write(own, plain.read_bytes())
+    return own
+
+
+def _plain_and_own(project: Project, camera: str) -> tuple[Path, Path]:
+    name = slug(camera)
+    own = name if name == camera else f"{name}-{hashlib.sha256(camera.encode()).hexdigest()[:8]}"
+    return zones_folder(project) / f"{name}.json", zones_folder(project) / f"{own}.json"
 
 
 def read_zones(path: Path) -> Zones:

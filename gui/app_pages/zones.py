@@ -4,7 +4,7 @@ import streamlit as st
 
 from backend.project.errors import InputError
 from backend.video.library import VideoRecord
-from backend.zones.model import Zones, overlaps, read_zones, save_zones, zones_path
+from backend.zones.model import Zones, overlaps, path_to_save, read_zones, save_zones, zones_path
 from backend.zones.picture import frame_jpeg, median_jpeg
 from gui.widgets.context import project, refusals, title
 from gui.widgets.zone_editor import Edited, edit_zones
@@ -51,7 +51,7 @@ def saved_zones(camera: str, record: VideoRecord) -> Zones:
 
 def save(camera: str, edited: Edited) -> None:
     """Save what the editor sent, and load it anew."""
-    saved = save_zones(zones_path(project(), camera), edited.to_save, edited.based_on, edited.repair)
+    saved = save_zones(path_to_save(project(), camera), edited.to_save, edited.based_on, edited.repair)
     st.session_state["zones-said"] = f"Saved as version {saved.version}."
     st.session_state["zones-saved"] = f"{camera}:{saved.version}"
     st.rerun()

@@ -5,7 +5,16 @@ import streamlit as st
 from backend.project.paths import Project, slug
 from backend.video.library import VideoRecord, list_videos
 from backend.zones.geojson import copied, from_geojson, to_geojson
-from backend.zones.model import Zones, merged, read_version, read_zones, save_zones, versions_of, zones_path
+from backend.zones.model import (
+    Zones,
+    merged,
+    path_to_save,
+    read_version,
+    read_zones,
+    save_zones,
+    versions_of,
+    zones_path,
+)
 from gui.widgets.context import project, refusals
 
 
@@ -42,7 +51,7 @@ def _copy(camera: str, zones: Zones) -> None:
     st.caption("They are added to its zones; shapes are stretched where the pictures differ in size.")
     if st.button("Copy", icon=":material/content_copy:"):
         with refusals():
-            path, size = zones_path(project(), other), tuple(others[other][0].info.size)
+            path, size = path_to_save(project(), other), tuple(others[other][0].info.size)
             present = read_zones(path) if path.exists() else Zones(image_size=size)
             saved = save_zones(path, merged(present, copied(zones.zones, zones.image_size, size)), present.version)
             st.success(f"{len(zones.zones)} zones copied to {other}, now version {saved.version}.")
@@ -78,6 +87,6 @@ def _versions(camera: str, zones: Zones) -> None:
 
 
 def _save(camera: str, zones: Zones, based_on: int) -> None:
-    saved = save_zones(zones_path(project(), camera), zones, based_on)
+    saved = save_zones(path_to_save(project(), camera), zones, based_on)
     st.session_state["zones-said"] = f"Saved as version {saved.version}."
     st.rerun()

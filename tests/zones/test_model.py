@@ -6,15 +6,19 @@ import numpy as np
 import pytest
 
 from backend.project.errors import InputError
+from backend.project.paths import Project
 from backend.zones.model import (
     check_zones,
     merged,
     overlaps,
     parse_zones,
+    path_to_save,
     read_version,
     read_zones,
     save_zones,
     versions_of,
+    zones_folder,
+    zones_path,
 )
 from backend.zones.scale import Homography, KnownLength, to_ground
 from tests.zones.made import left_and_right, rectangle, zones_of
@@ -92,6 +96,34 @@ def test_a_file_written_elsewhere_is_kept_as_a_version_when_it_is_first_changed(
     path.write_text(json.dumps(content))
     save_zones(path, merged(read_zones(path), read_zones(path).zones[:1]), 1)
     assert versions_of(path) == [2, 1] and len(read_version(path, 1).zones) == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("Север", "Юг"), ("Cam 1", "cam-1"), ("камера 1", "cam 1"), ("x" * 90, "x" * 91)]
+)
+def test_cameras_of_similar_names_have_zones_of_their_own(tmp_path, one, other):
+    project = Project(tmp_path)
+    for camera in (one, other):
+        assert not zones_path(project, camera).exists()
+        assert save_zones(path_to_save(project, camera), left_and_right(), 0).version == 1
+    save_zones(path_to_save(project, one), merged(left_and_right(), left_and_right().zones[:1]), 1)
+    assert [read_zones(zones_path(project, camera)).version for camera in (one, other)] == [2, 1]
+
+
+def test_zones_saved_under_the_plain_name_are_found_and_part_when_one_camera_saves(tmp_path):
+    """Both cameras shared one file once: saving for one keeps its versions and leaves the other's as they are."""
+    project = Project(tmp_path)
+    plain = zones_folder(project) / "unnamed.json"
+    save_zones(plain, left_and_right(), 0)
+    more = merged(left_and_right(), left_and_right().zones[:1])
+    save_zones(plain, more, 1)
+    assert zones_path(project, "Север") == zones_path(project, "Юг") == plain
+    own = path_to_save(project, "Север")
+    assert save_zones(own, left_and_right(), 2).version == 3
+    assert (
+        zones_path(project, "Север") == own and versions_of(own) == [3, 2, 1] and len(read_version(own, 2).zones) == 3
+    )
+    assert zones_path(project, "Юг") == plain and read_zones(plain).version == 2
 
 
 def test_a_known_length_scales_px():
