@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from backend.project.atomic import DISK_FULL
 from backend.project.errors import InputError
 
 
@@ -40,6 +41,8 @@ def error_response(error: Exception) -> JSONResponse:
     if isinstance(error, HTTPException):
         return json_error(error.status_code, error.detail, dict(error.headers or {}))
     status = next((EXCEPTION_STATUS[kind] for kind in type(error).__mro__ if kind in EXCEPTION_STATUS), None)
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        return json_error(507, "there is no space left on the server's disk; make room there, and it goes on")
     if status is None:
         return json_error(500, "this failed; the reason is in the server's log")
     if isinstance(error, OSError):  # its text holds a path of the server

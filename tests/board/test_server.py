@@ -254,7 +254,7 @@ def test_a_full_disk_is_said_and_the_log_stays_whole(project: Project) -> None:
         process = psutil.Process(server.pid)
         soft, hard = process.rlimit(psutil.RLIMIT_FSIZE)
         process.rlimit(psutil.RLIMIT_FSIZE, (size + 10, hard))
-        assert post(server, "act", kind="answer", doubt=2).status == 500
+        assert post(server, "act", kind="answer", doubt=2).status == 507
         assert (project.root / LOG).stat().st_size == size
         process.rlimit(psutil.RLIMIT_FSIZE, (soft, hard))
         assert post(server, "act", kind="answer", doubt=2).status == 200

@@ -9,6 +9,8 @@ from backend.project.errors import InputError
 from backend.web.errors import EXCEPTION_STATUS, Conflict, TooLarge, error_response, json_error
 from tests.web.servers import Server
 
+FULL = "there is no space left on the server's disk; make room there, and it goes on"
+
 
 def test_the_shape_is_pinned() -> None:
     assert json_error(404, "no such\n frame").body == b'{"error":{"status":404,"message":"no such frame"}}'
@@ -26,6 +28,8 @@ def test_the_shape_is_pinned() -> None:
         (TooLarge("more than 5 bytes"), 413, "more than 5 bytes"),
         (HTTPException(405), 405, "Method Not Allowed"),
         (OSError(5, "input/output error", "/secret"), 500, None),
+        (OSError(28, "No space left on device", "/secret"), 507, FULL),
+        (OSError(122, "Disk quota exceeded", "/secret"), 507, FULL),
         (KeyError("secret"), 500, None),
         (ValueError("secret"), 500, None),
     ],

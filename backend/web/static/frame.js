@@ -1,7 +1,7 @@
 // What stands around every page's picture: connection, what waits to be saved, the way back, and the player.
 
-import { app, byId, clock, goTo, lastFrame, listen, say, set } from "./page.js";
-import { pending, on } from "./server.js";
+import { app, byId, clock, element, goTo, lastFrame, listen, say, set } from "./page.js";
+import { giveUp, on, pending } from "./server.js";
 
 const CONNECTION = {
   connected: "Connected", lost: "Connection lost, trying again…", "signed-out": "Signed out: reload to sign in",
@@ -12,12 +12,30 @@ on("connection", (now) => {
   byId("connection-words").textContent = CONNECTION[now];
 });
 on("refused", (message) => say(message, true));
-on("queue", () => {
-  const waiting = pending().length;
-  byId("saved").textContent = waiting ? `Saving ${waiting}…` : "All saved";
-  byId("saved").className = waiting ? "waits" : "";
-  set({});
+
+const OFTEN = 5; // times that a change must fail before giving it up is offered
+const WHAT = "The server could not do this again and again; the reason is in its log. Give this change up, so that what comes after it is saved?";
+let failing = null;
+const given = element("button", { type: "button", id: "give-up", textContent: "Give it up", title: WHAT, hidden: true });
+given.addEventListener("click", () => confirm(WHAT) && giveUp());
+byId("saved").after(given);
+
+on("failing", (now) => {
+  if (now && now.message !== failing?.message) say(`Not saved: ${now.message}`, true);
+  failing = now;
+  given.hidden = !now || now.times < OFTEN;
+  drawQueue();
 });
+on("queue", drawQueue);
+
+function drawQueue() {
+  const waiting = pending().length;
+  const saved = byId("saved");
+  saved.textContent = !waiting ? "All saved" : failing ? `${waiting} not saved` : `Saving ${waiting}…`;
+  saved.title = (waiting && failing?.message) || "";
+  saved.className = waiting ? "waits" : "";
+  set({});
+}
 
 // Fill in what stays as it is, and return the frame that the address or this tab's last visit names, else ``frame``.
 export function begin(server, title, frame = 0) {

@@ -13,6 +13,7 @@ let queue = [];
 let state = null; // the newest, null until it is there
 let sending = false;
 let connected = null;
+let failing = null; // what the server says to the first change of the queue: {message, times}, null if it takes it
 
 export function on(event, listener) {
   (listeners[event] ??= []).push(listener);
@@ -133,6 +134,12 @@ export function pending() {
   return queue;
 }
 
+// Give up the first change of the queue if it fails once more.
+export function giveUp() {
+  if (queue.length) queue[0].unwanted = true;
+  send();
+}
+
 // Resolves once no change is under way.
 export function settled() {
   return queue.length ? new Promise((go) => waiting.push(go)) : Promise.resolve();
@@ -147,7 +154,8 @@ async function send() {
       take(await page.deliver(entry));
       emit("done", entry);
     } catch (error) {
-      if (isLost(error)) break; // the pulse tries again
+      if (error.status >= 500) fails({ message: error.message, times: error.status === 500 ? (failing?.times ?? 0) + 1 : 0 });
+      if (isLost(error) && !entry.unwanted) break; // the pulse tries again
       const fresh = await refresh().then(() => true, () => false);
       if (error.status === 409 && !fresh) break;
       if (error.status === 409 && !entry.seenAgain && page.again(entry)) {
@@ -156,6 +164,7 @@ async function send() {
       }
       emit("refused", error.message, entry);
     }
+    fails(null);
     queue.shift();
     drop(entry);
     changed();
@@ -163,6 +172,10 @@ async function send() {
   if (queue.length) keep(queue[0]); // with what is known of it now
   changed();
   sending = false;
+}
+
+function fails(how) {
+  if (how || failing) emit("failing", (failing = how));
 }
 
 function isLost(error) {
