@@ -9,7 +9,7 @@ import numpy as np
 from backend.project.atomic import atomic_json
 from backend.project.errors import InputError
 from backend.project.manifest import Manifest, finished_file, now
-from backend.tracking.mot_files import read_mot
+from backend.tracking.mot_files import check_tracks, read_mot
 from backend.tracking.schemas import DOUBT_COLUMNS, DOUBTS, FRAMES, TRACKLET_COLUMNS, TRACKLETS, TRACKS, State
 from backend.tracking.tracks import NONE, Tracks, lost_rows, sorted_tracks, write_table, write_tracks
 
@@ -44,11 +44,10 @@ def read_mot_tracks(path: Path) -> Brought:
     Raises
     ------
     InputError
-        If the file is not MOT, or holds detections without track numbers.
+        If the file is not MOT, a line has no track number above 0, or a track is twice in a frame.
     """
     rows = read_mot(path)
-    if not len(rows.frame) or (rows.who < 0).any():
-        raise InputError(f"{path} holds detections, not tracks: every line needs a track number above 0")
+    check_tracks(path, rows, 1)
     numbers, track = np.unique(rows.who, return_inverse=True)
     names = tuple(f"track {number}" for number in numbers)
     ones = np.ones(len(track))

@@ -14,7 +14,7 @@ from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
 from backend.project.kernels import kernel
 from backend.project.manifest import read_manifest
-from backend.tracking.mot_files import read_mot
+from backend.tracking.mot_files import MotRows, check_tracks, read_mot
 from backend.tracking.online import rle_buffers
 from backend.tracking.overlap import column_runs, common_pixels
 from backend.tracking.schemas import State
@@ -77,8 +77,7 @@ def read_truth(path: Path, masks: bool = False) -> Shown:
     if path.suffix == ".parquet":
         return _read_lek(path, masks)
     rows = read_mot(path)
-    keep = rows.score > 0
-    return _claimless(rows.frame[keep], rows.who[keep], rows.boxes[keep])
+    return _numbered(path, rows.take(rows.score > 0))
 
 
 def read_tracks(path: Path, detections: Path | None, corrected: bool) -> tuple[Shown, np.ndarray, float | None]:
@@ -88,8 +87,7 @@ def read_tracks(path: Path, detections: Path | None, corrected: bool) -> tuple[S
     """
     if path.is_file():
         rows = read_mot(path)
-        shown = _claimless(rows.frame, rows.who, rows.boxes)
-        return shown, np.arange(rows.frame.max(initial=-1) + 1, dtype=np.int32), None
+        return _numbered(path, rows), np.arange(rows.frame.max(initial=-1) + 1, dtype=np.int32), None
     tracks = open_tracks(path, corrections=corrected)
     keep = np.flatnonzero((tracks.state != State.LOST) & ((tracks.detection != NONE) | (detections is None)))
     shown = Shown(
@@ -193,6 +191,11 @@ def _read_lek(path: Path, masks: bool) -> Shown:
     offsets, codes = rle_buffers(table["rle"].combine_chunks())
     columns = (shown.frame, shown.who, shown.boxes, shown.identity, shown.p_identity)
     return Shown(*columns, np.column_stack([offsets[:-1], offsets[1:]]), codes, manifest.settings["size"][1])
+
+
+def _numbered(path: Path, rows: MotRows) -> Shown:
+    check_tracks(path, rows, 0)
+    return _claimless(rows.frame, rows.who, rows.boxes)
 
 
 def _claimless(frame: np.ndarray, who: np.ndarray, boxes: np.ndarray) -> Shown:

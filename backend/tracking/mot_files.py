@@ -53,6 +53,19 @@ def read_mot(path: Path) -> MotRows:
     )
 
 
+def check_tracks(path: Path, rows: MotRows, least: int) -> None:
+    """Raise InputError, with the line, where a row has no track number from ``least`` on, or is the second of one."""
+    low = np.flatnonzero(rows.who < least)
+    if len(low):
+        found = f"{path}, line {rows.line[low[0]]} has the track number {rows.who[low[0]]}"
+        raise InputError(f"{found}: it holds detections, not tracks; tracks are numbered from {least} on")
+    order = np.lexsort((rows.line, rows.who, rows.frame))
+    twice = order[1:][(np.diff(rows.frame[order]) == 0) & (np.diff(rows.who[order]) == 0)]
+    if len(twice):
+        row = twice[rows.line[twice].argmin()]
+        raise InputError(f"{path}, line {rows.line[row]}: track {rows.who[row]} is twice in frame {rows.frame[row]}")
+
+
 def _row(path: Path, number: int, line: str) -> list[float]:
     parts = line.replace(",", " ").split()
     if len(parts) < LEAST_COLUMNS:

@@ -225,3 +225,18 @@ def test_bad_lines_are_named(tmp_path, line, said):
 def test_what_is_not_there_is_said(tmp_path, truth):
     with pytest.raises(InputError, match="is not there"):
         figures(truth, tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize("side", ["truth", "tracks"])
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (lambda frame, bird: -1, "bad.txt, line 1 has the track number -1: it holds detections, not tracks"),
+        (lambda frame, bird: min(bird + 1, 2), "bad.txt, line 3: track 2 is twice in frame 0"),
+    ],
+)
+def test_detections_and_doubled_numbers_are_no_tracks(tmp_path, truth, side, number, said):
+    """Compared as if they were tracks, they would get figures that mean nothing."""
+    bad = mot(tmp_path / "bad.txt", number)
+    with pytest.raises(InputError, match=said):
+        figures(*((bad, truth) if side == "truth" else (truth, bad)))
