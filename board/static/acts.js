@@ -19,7 +19,7 @@ export function row() {
 
 // Ask the server what an act would do; the bar then shows it.
 export async function ask(request) {
-  const given = { to: scope(), why: byId("act-why").value, ...request };
+  const given = { to: scope(), ...request };
   const mine = ++asked;
   try {
     const told = await api.preview(given);
@@ -33,7 +33,7 @@ export async function ask(request) {
 
 export function confirm() {
   if (!app.asking || app.asking.told.problem) return;
-  api.decide(app.asking.request, app.asking.told);
+  api.decide({ ...app.asking.request, why: byId("act-why").value }, app.asking.told);
   byId("act-why").value = "";
   set({ asking: null, other: null, drawing: null });
 }

@@ -157,7 +157,9 @@ def test_what_was_decided_while_the_server_was_gone_survives_a_reload(
     assert [act.act for act in read_log(project.root / "corrections/lek/detections-a.jsonl")] == ["keep"]
 
 
-def test_an_act_says_what_it_will_change_and_a_bird_in_two_places_is_refused(page: Page, server: Server) -> None:
+def test_an_act_says_what_it_will_change_and_a_bird_in_two_places_is_refused(
+    page: Page, server: Server, project: Project
+) -> None:
     begin(page, server)
     page.keyboard.press("F2")
     page.keyboard.press("Tab")
@@ -172,8 +174,13 @@ def test_an_act_says_what_it_will_change_and_a_bird_in_two_places_is_refused(pag
     expect(page.locator("#asking-words")).to_have_text(
         "bird 01 becomes bird 02 in 48 frames, 12 to the end; bird 02 becomes bird 01 in 48 frames, 12 to the end"
     )
+    page.locator("#act-why").fill("the ring, read at 0:03")  # once it is seen what will change
+    page.locator("#view").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#undo")).to_be_enabled()
+    expect(page.locator("#act-why")).to_have_value("")
+    acts = read_log(project.root / "corrections/lek/detections-a.jsonl")
+    assert acts and {act.why for act in acts} == {"the ring, read at 0:03"}
 
 
 def test_two_pages_see_each_other_and_a_decision_on_what_has_changed_is_not_made(
