@@ -69,6 +69,8 @@ def test_chunks_hold_what_lies_in_them(tmp_path):
         ({}, "a list of detections is needed"),
         ([{"image_id": 1}], "detection 0: KeyError"),
         ([{"image_id": 0, "bbox": [0, 0, 5, 5], "score": 1}], "image_id must be at least 1"),
+        ([{"image_id": 1.5, "bbox": [0, 0, 5, 5], "score": 1}], "detection 0: ValueError: image_id must be"),
+        ([{"image_id": 3000000001, "bbox": [0, 0, 5, 5], "score": 1}], "detection 0: ValueError: image_id must be"),
         ([{"image_id": 1, "bbox": [0, 0, 5, 5], "score": 1, "segmentation": [[0, 0, 1, 1]]}], "run lengths"),
         (
             [{"image_id": 1, "bbox": [0, 0, 5, 5], "score": 1, "segmentation": {"size": [5, 5], "counts": "0"}}],

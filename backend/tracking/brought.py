@@ -72,7 +72,7 @@ def brought_tracks(found: Brought, times: np.ndarray, source: Path) -> Tracks:
     used, track = np.unique(found.track, return_inverse=True)
     numbers = (used + 1 if found.numbers is None else found.numbers[used]).astype(np.int64)
     names = _identities(tuple(found.names[k] for k in used))
-    _check(found, numbers, len(times), source)
+    _check(found, len(times), source)
     order = np.lexsort((-found.score, found.frame))
     frame, track, guessed = found.frame[order].astype(np.int32), track[order], found.guessed[order]
     place = np.arange(len(frame)) - np.searchsorted(frame, frame)
@@ -106,11 +106,9 @@ def write_brought(folder: Path, tracks: Tracks, manifest: Manifest, expected_err
     manifest.write(folder)
 
 
-def _check(found: Brought, numbers: np.ndarray, n_frames: int, source: Path) -> None:
+def _check(found: Brought, n_frames: int, source: Path) -> None:
     if found.frame.max() >= n_frames:
         raise InputError(f"{source} has a bird in frame {found.frame.max()}; the video has {n_frames} frames")
-    if numbers.max() >= 2**31:
-        raise InputError(f"{source}: track number {numbers.max()} is too large; below {2**31} is allowed")
     flat = ~((found.boxes[:, 2:] > found.boxes[:, :2]).all(axis=1) & np.isfinite(found.boxes).all(axis=1))
     if flat.any():
         first = int(np.flatnonzero(flat)[0])

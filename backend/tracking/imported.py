@@ -15,7 +15,7 @@ from backend.masks import rle
 from backend.pipeline.tables import Instances
 from backend.project.errors import InputError
 from backend.project.paths import slug
-from backend.tracking.mot_files import read_mot
+from backend.tracking.mot_files import LIMIT, read_mot
 from backend.video import VideoReader
 
 
@@ -139,9 +139,11 @@ def _coco(path: Path, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np
     table, masks = np.zeros((len(found), 6)), []
     for k, row in enumerate(found):
         try:
-            image, box, score = int(row["image_id"]), np.array(row["bbox"], float), float(row["score"])
-            if image < 1 or box.shape != (4,) or not np.isfinite([*box, score]).all() or min(box[2:]) < 0:
-                raise ValueError("image_id must be at least 1 and bbox x, y, width, height")
+            image, box, score = float(row["image_id"]), np.array(row["bbox"], float), float(row["score"])
+            if not 1 <= image < LIMIT or image != int(image):
+                raise ValueError(f"image_id must be at least 1, whole and below {LIMIT}")
+            if box.shape != (4,) or not np.isfinite([*box, score]).all() or min(box[2:]) < 0:
+                raise ValueError("bbox must be x, y, width, height, and score a number")
             masks.append(_mask(row.get("segmentation"), size))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{path}, detection {k}: {type(error).__name__}: {error}") from error

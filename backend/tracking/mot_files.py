@@ -74,6 +74,13 @@ def _row(path: Path, number: int, line: str) -> list[float]:
         values = [float(part) for part in parts[:7]]
     except ValueError as error:
         raise InputError(f"{path}, line {number} is not all numbers: {line!r}") from error
-    if not np.isfinite(values).all() or values[0] < 1 or values[0] != int(values[0]) or min(values[4:6]) <= 0:
-        raise InputError(f"{path}, line {number}: a frame from 1 and sides above 0 are needed: {line!r}")
+    if not np.isfinite(values).all() or not _whole(values[0], 1) or min(values[4:6]) <= 0:
+        raise InputError(f"{path}, line {number}: a frame from 1 to {LIMIT - 1} and sides above 0 are needed: {line!r}")
+    if not _whole(values[1], -1):
+        odd = f"track number {parts[1]} is too large, below -1 or not whole"
+        raise InputError(f"{path}, line {number}: {odd}; -1 (none) to {LIMIT - 1} is allowed")
     return values if len(values) == 7 else [*values, 1.0]
+
+
+def _whole(value: float, least: int) -> bool:
+    return least <= value < LIMIT and value == int(value)
