@@ -7,6 +7,9 @@ Writes appearance_A_B.parquet beside the detections, where backend.track looks f
 network on this video, without labels: pictures of one tracklet are one bird, birds of one moment are different ones.
 ``colour`` needs no training (colour of body parts, and shape), but depends on pose: it is for videos that are too short
 or too empty to learn from. Runs again where it was stopped.
+
+Descriptors of different networks cannot be compared. To find birds of one video in another (backend.match_identities),
+describe the other with the network of the first: --network FOLDER, where the first one's descriptors are.
 """
 
 import sys
@@ -19,15 +22,16 @@ from pydantic import Field
 from backend.jobs.progress import Progress
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
 from backend.pipeline.detections import DetectionsRun, open_detections
+from backend.project.atomic import atomic_write
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
-from backend.project.manifest import Manifest, begin_manifest, finished_file, now
-from backend.tracking.appearance_files import appearance_file, write_appearance
+from backend.project.manifest import Manifest, begin_manifest, finished_file, now, sha256
+from backend.tracking.appearance_files import DESCRIPTION, NETWORK, appearance_file, write_appearance
 from backend.tracking.appearance_making import Colour, Learnt, NothingToLearn, sampled
 from backend.tracking.video_of_run import open_video_of
 from backend.video import VideoReader
 
-SCRIPT, MANIFEST = "describe", "appearance.manifest.json"
+SCRIPT, MANIFEST = "describe", DESCRIPTION
 
 
 class DescribeSettings(ScriptSettings):
@@ -39,6 +43,7 @@ class DescribeSettings(ScriptSettings):
     per_second: float = Field(gt=0, le=60)
     steps: int = Field(ge=1, le=1_000_000)
     seed: int = Field(ge=0)
+    network: Path | None
     video_path: Path | None
     gpu_id: str = Field(pattern=r"^(cpu|\d{1,3})$")
     if_possible: bool
@@ -87,17 +92,26 @@ def parse(argv: Sequence[str]) -> DescribeSettings:
     add("--per-second", default=5.0, help="how often a bird is described (default 5)")
     add("--steps", default=600, help="length of the training, for --kind learnt (default 600)")
     add("--seed", default=0, help="of the training's random numbers (default 0)")
+    add("--network", default=None, help="folder of a description of the same birds: take its network, train none")
     add("--video-path", default=None, help="the video, if it was moved since")
     add("--gpu-id", default="cpu", help="GPU of the network by number, for --kind learnt, or cpu (default)")
     add("--if-possible", action="store_true", help="where there is nothing to learn from, end well")
-    return parser.settings(DescribeSettings, argv)
+    settings = parser.settings(DescribeSettings, argv)
+    if settings.network is not None:
+        if settings.kind != "learnt":
+            raise InputError(f"--network goes with --kind learnt, not {settings.kind}")
+        if not (settings.network / NETWORK).is_file():
+            raise InputError(f"{settings.network} has no {NETWORK}; give the folder of a description of kind learnt")
+    return settings
 
 
 def begin(settings: DescribeSettings, run: DetectionsRun, folder: Path) -> Manifest:
     """Return the manifest of the descriptors; InputError if others lie there."""
     inputs = {"detections": str(run.folder), "started": run.manifest.started.isoformat()}
     chosen = {"kind": settings.kind, "per_second": settings.per_second}
-    if settings.kind == "learnt":
+    if settings.network is not None:
+        chosen["network"] = sha256(settings.network / NETWORK)
+    elif settings.kind == "learnt":
         chosen |= {"steps": settings.steps, "seed": settings.seed}
     manifest = begin_manifest(folder / MANIFEST, SCRIPT, inputs, chosen)
     foreign = not (folder / MANIFEST).exists() and any(
@@ -112,7 +126,9 @@ def begin(settings: DescribeSettings, run: DetectionsRun, folder: Path) -> Manif
 def learnt(
     settings: DescribeSettings, run: DetectionsRun, reader: VideoReader, folder: Path, progress: Progress
 ) -> Learnt:
-    """Return the network of this video, trained now unless it was before."""
+    """Return the network that was asked for, else that of this video, trained now unless it was before."""
+    if settings.network is not None and not (folder / NETWORK).exists():
+        atomic_write(folder / NETWORK, (settings.network / NETWORK).read_bytes())
     device = "cpu" if settings.gpu_id == "cpu" else f"cuda:{settings.gpu_id}"
     return Learnt.of_video(folder, run, reader, settings.per_second, settings.steps, settings.seed, device, progress)
 

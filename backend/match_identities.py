@@ -4,7 +4,9 @@
         --out same-birds.csv
 
 Writes a table with a row for each bird of the first video: the most likely bird of the second (empty: none of them),
-its probability, and the next likely one. All ways to match one to one are weighed against each other.
+its probability, and the next likely one. All ways to match one to one are weighed against each other. Both videos must
+have been described by one network: describe the second with `backend.describe --network FOLDER`, the description of
+the first.
 """
 
 import csv
@@ -17,7 +19,7 @@ from pydantic import Field
 
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
 from backend.project.atomic import atomic_write
-from backend.tracking.matching import likelihood_ratios, match_probabilities, read_portraits
+from backend.tracking.matching import match_birds, read_portraits
 
 COLUMNS = ("first", "second", "probability", "next", "probability_of_next")
 
@@ -35,7 +37,7 @@ def main(argv: list[str]) -> None:
     """Run the script."""
     settings = parse(argv)
     first, second = read_portraits(settings.first), read_portraits(settings.second)
-    p = match_probabilities(likelihood_ratios(first, second), settings.seed)
+    p = match_birds(first, second, settings.seed)
     rows = table(p, first.names, second.names)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -26,7 +26,7 @@ from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, file_identity, finished_file, now
 from backend.project.paths import Project, check_name
 from backend.tracking.acts import Act, read_log
-from backend.tracking.appearance_files import appearance_identity
+from backend.tracking.appearance_files import appearance_identity, appearance_space
 from backend.tracking.calibration import DESCRIBED, MOTION_ONLY, OPEN, calibrated
 from backend.tracking.camera_motion import camera_motion, write_camera_motion
 from backend.tracking.corrections import replay
@@ -199,7 +199,10 @@ def find_identities(
     write_tracks(out, tracks)
     write_table(out / TRACKLETS, tracklet_table(gathered, who, begins, ends))
     write_table(out / DOUBTS, doubt_table(gathered, who, doubts))
-    write_birds(out / BIRDS, linked, who.names)
+    described = appearance_folder(settings, run)
+    if described is not None:
+        turned = gathered.detections.turned  # by this video's own directions, which no other has
+        write_birds(out / BIRDS, linked, who.names, str(out) if turned else appearance_space(described))
     problems = [f"act {each.id}: {each.problem}" for each in replay(tracks, acts).outcomes if each.problem]
     facts = {
         "birds": len(who.names),
@@ -254,8 +257,8 @@ def likely(who: Assigned, least: float) -> Assigned:
     )
 
 
-def write_birds(path: Path, linked: Linked, names: Sequence[str]) -> None:
-    """Write what each bird looks like: names, centres, covariances and the model they belong to."""
+def write_birds(path: Path, linked: Linked, names: Sequence[str], space: str) -> None:
+    """Write what each bird looks like: names, centres, covariances, the model and the ``space`` they belong to."""
     if linked.birds is None:
         return
     birds = linked.birds
@@ -267,6 +270,7 @@ def write_birds(path: Path, linked: Linked, names: Sequence[str]) -> None:
             covariances=birds.covariances,
             mean=birds.model.mean,
             between=birds.model.between,
+            space=np.array(space),
         )
 
 

@@ -18,18 +18,24 @@ from backend.tracking.tracks import NONE, open_tracks
 from tests.tracking.track_samples import two_birds, write_run
 
 
-def portraits(folder, names, looks, noise=0.05):
+def portraits(folder, names, looks, noise=0.05, space="colour"):
     """A track run of a video with these birds."""
     write_run(folder, two_birds())
     d = looks.shape[1]
     np.savez(
         folder / "birds.npz",
-        names=np.array(names),
+        names=np.array(list(names)),
         centres=looks,
         covariances=np.tile(noise * np.eye(d), (len(looks), 1, 1)),
         mean=np.zeros(d),
         between=np.eye(d),
+        space=np.array(space),
     )
+
+
+def matched(folder):
+    main(["--first", str(folder / "a"), "--second", str(folder / "b"), "--out", str(folder / "same.csv")])
+    return list(csv.DictReader((folder / "same.csv").read_text().splitlines()))
 
 
 def test_birds_are_found_again_in_other_light(tmp_path):
@@ -38,8 +44,7 @@ def test_birds_are_found_again_in_other_light(tmp_path):
     order = rng.permutation(8)
     portraits(tmp_path / "a", [f"a{k}" for k in range(8)], looks + 0.1 * rng.normal(size=looks.shape))
     portraits(tmp_path / "b", [f"b{k}" for k in order], looks[order] + 3.0 + 0.1 * rng.normal(size=looks.shape))
-    main(["--first", str(tmp_path / "a"), "--second", str(tmp_path / "b"), "--out", str(tmp_path / "same.csv")])
-    rows = list(csv.DictReader((tmp_path / "same.csv").read_text().splitlines()))
+    rows = matched(tmp_path)
     assert [row["second"] for row in rows] == [f"b{k}" for k in range(8)]
     assert all(float(row["probability"]) > 0.9 for row in rows)
 
@@ -49,9 +54,48 @@ def test_a_bird_that_is_not_there_is_said_to_be_new(tmp_path):
     looks = rng.normal(0, 1, (9, 16))
     portraits(tmp_path / "a", [f"a{k}" for k in range(8)], looks[:8])
     portraits(tmp_path / "b", [f"b{k}" for k in range(1, 9)], looks[1:])
-    main(["--first", str(tmp_path / "a"), "--second", str(tmp_path / "b"), "--out", str(tmp_path / "same.csv")])
-    rows = list(csv.DictReader((tmp_path / "same.csv").read_text().splitlines()))
+    rows = matched(tmp_path)
     assert [row["second"] for row in rows] == ["", *(f"b{k}" for k in range(1, 8))]
+
+
+def test_descriptions_of_two_networks_are_refused(tmp_path):
+    looks = np.random.default_rng(5).normal(0, 1, (4, 8))
+    portraits(tmp_path / "a", "abcd", looks, space="1" * 64)
+    portraits(tmp_path / "b", "abcd", looks, space="2" * 64)
+    with pytest.raises(InputError, match="--network"):
+        matched(tmp_path)
+    assert not (tmp_path / "same.csv").exists()
+
+
+def test_tracks_that_do_not_say_what_described_them_are_refused(tmp_path):
+    portraits(tmp_path / "a", "abc", np.eye(3))
+    with np.load(tmp_path / "a/birds.npz") as file:
+        old = {name: file[name] for name in file if name != "space"}
+    np.savez(tmp_path / "a/birds.npz", **old)
+    with pytest.raises(InputError, match="older version"):
+        main(["--first", str(tmp_path / "a"), "--second", str(tmp_path / "a"), "--out", str(tmp_path / "same.csv")])
+
+
+def test_two_birds_are_too_few_to_know_the_light_from_the_looks(tmp_path):
+    portraits(tmp_path / "a", "abc", np.eye(3))
+    portraits(tmp_path / "b", "ab", np.eye(3)[:2])
+    with pytest.raises(InputError, match="second video has 2 birds; at least 3"):
+        matched(tmp_path)
+
+
+def test_what_differs_between_videos_is_learnt_from_the_birds_that_are_in_both(tmp_path):
+    """The means of all birds differ by who is there; those of the same birds only by the light."""
+    rng = np.random.default_rng(6)
+    looks = np.concatenate([rng.normal(0, 0.7, (6, 12)), rng.normal(2.0, 0.3, (3, 12))])
+    portraits(tmp_path / "a", [f"a{k}" for k in range(9)], looks)
+    portraits(tmp_path / "b", [f"b{k}" for k in range(6)], looks[:6] + 1.0)
+    assert [row["second"] for row in matched(tmp_path)] == [*(f"b{k}" for k in range(6)), "", "", ""]
+
+
+@pytest.mark.parametrize("n", [20, 100])
+def test_clear_looks_are_clear_however_many_birds_there_are(n):
+    p = match_probabilities(np.where(np.eye(n) > 0, 12.0, -12.0))
+    assert p[np.arange(n), np.arange(n)].min() > 0.99
 
 
 def test_probabilities_are_those_of_all_ways_to_match():

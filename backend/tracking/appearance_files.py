@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 from backend.pipeline.chunks import Chunk
 from backend.project.atomic import atomic_file
 from backend.project.errors import InputError
-from backend.project.manifest import sha256
+from backend.project.manifest import read_manifest, sha256
+
+NETWORK, DESCRIPTION = "appearance.safetensors", "appearance.manifest.json"
 
 
 def appearance_file(chunk: Chunk) -> str:
@@ -24,6 +26,17 @@ def appearance_identity(folder: Path, chunks: Sequence[Chunk]) -> str | None:
     paths = [path for chunk in chunks if (path := folder / appearance_file(chunk)).exists()]
     lines = [f"{sha256(path)}  {path.name}\n" for path in paths]
     return hashlib.sha256("".join(lines).encode()).hexdigest() if lines else None
+
+
+def appearance_space(folder: Path) -> str:
+    """Return what the numbers of the descriptors in ``folder`` mean: descriptors of one space can be compared.
+
+    The SHA-256 of the network that made them, else the kind in the manifest of `backend.describe`, else "foreign".
+    """
+    if (folder / NETWORK).is_file():
+        return sha256(folder / NETWORK)
+    manifest = read_manifest(folder / DESCRIPTION)
+    return "foreign" if manifest is None else str(manifest.settings["kind"])
 
 
 def write_appearance(folder: Path, chunk: Chunk, frame: np.ndarray, detection: np.ndarray, vectors: np.ndarray) -> None:

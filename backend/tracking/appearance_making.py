@@ -13,11 +13,11 @@ from backend.project.atomic import atomic_write
 from backend.project.errors import InputError
 from backend.tracking import appearance_colour
 from backend.tracking.appearance_crops import cutouts
+from backend.tracking.appearance_files import NETWORK
 from backend.tracking.motion import SINGLE
 from backend.tracking.online import Follower, chunk_of, usual_rules
 from backend.video import VideoReader
 
-NETWORK = "appearance.safetensors"
 MOMENTS = 600  # of a video, to learn from
 LEAST_LENGTH_S = 1.0  # of a tracklet, to learn from
 

@@ -35,6 +35,7 @@ class Detections:
     kind: np.ndarray  # (N,) int8
     hidden: np.ndarray  # (N,) float32, share of the box in other boxes
     x: np.ndarray | None  # (N, D) float32 descriptors, NaN where unknown
+    turned: bool = False  # whether ``x`` are the main directions of longer ones
 
 
 @dataclass(frozen=True)
@@ -127,13 +128,14 @@ def _joined(columns: list[Detections]) -> Detections:
     sizes = {each.x.shape[1] for each in columns if each.x is not None}
     if len(sizes) > 1:
         raise InputError(f"descriptors differ in length from chunk to chunk ({sorted(sizes)}); make them again")
-    x = None
+    x, turned = None, False
     if sizes:
         size = sizes.pop()
         x = np.concatenate([np.full((len(c.at), size), np.nan, np.float32) if c.x is None else c.x for c in columns])
         x = _main_directions(x)
+        turned = size > MOST_NUMBERS
     names = ("at", "frame", "detection", "boxes", "score", "tracklet", "kind", "hidden")
-    return Detections(*map(column, names), x)
+    return Detections(*map(column, names), x, turned)
 
 
 def _main_directions(x: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Descriptors from the video itself tell birds of a rendered lek apart, and are made again where they were stopped."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from backend.project.errors import InputError
 from backend.project.manifest import read_manifest
 from backend.tracking.appearance_colour import SIZE
 from backend.tracking.appearance_crops import cutouts
-from backend.tracking.appearance_files import appearance_file, read_appearance
+from backend.tracking.appearance_files import appearance_file, appearance_space, read_appearance
 from backend.tracking.appearance_network import describe as of_pictures
 from backend.tracking.appearance_network import train
 from backend.video import VideoReader
@@ -75,7 +76,7 @@ def test_birds_are_cut_out_where_they_are(lek):
         assert bird.own.sum() == part.found.area_px2[bird.row]
 
 
-def test_it_goes_on_where_it_was_stopped(lek, tmp_path):
+def test_it_goes_on_where_it_was_stopped(lek, tmp_path, capsys):
     describe(lek, tmp_path)
     made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     file, manifest = tmp_path / appearance_file(lek[1].chunks[0]), tmp_path / "appearance.manifest.json"
@@ -83,6 +84,9 @@ def test_it_goes_on_where_it_was_stopped(lek, tmp_path):
     manifest.write_text(manifest.read_text().replace('"complete": true', '"complete": false'))
     describe(lek, tmp_path)
     assert file.read_bytes() == made[file.name]
+    shutil.copytree(lek[1].folder, tmp_path / "moved")
+    describe((lek[0], open_detections(tmp_path / "moved")), tmp_path)
+    assert "was there already" in capsys.readouterr().out, "the same run, in another folder"
     with pytest.raises(InputError, match="differs in per_second"):
         describe(lek, tmp_path, "--per-second", "2")
 
@@ -124,6 +128,25 @@ def test_a_network_learns_what_stays_the_same_within_tracklets():
 def test_a_network_learns_from_tracklets_what_tells_birds_apart(lek, tmp_path):
     describe(lek, tmp_path, "--steps", "60", kind="learnt")
     assert told_apart(lek[1], tmp_path) > 2 / BIRDS
+
+
+def test_another_video_is_described_with_the_network_of_the_first(lek, tmp_path):
+    describe(lek, tmp_path / "first", "--steps", "2", kind="learnt")
+    describe(lek, tmp_path / "own", "--steps", "2", "--seed", "1", kind="learnt")
+    describe(lek, tmp_path / "same", "--network", str(tmp_path / "first"), kind="learnt")
+    spaces = [appearance_space(tmp_path / name) for name in ("first", "own", "same")]
+    assert spaces[0] == spaces[2] != spaces[1]
+    first, own, same = (read_appearance(tmp_path / name, lek[1].chunks[0])[2] for name in ("first", "own", "same"))
+    assert np.array_equal(first, same)
+    assert np.abs(first - own).max() > 0.05
+
+
+def test_a_network_that_is_not_there_is_refused(lek, tmp_path):
+    with pytest.raises(InputError, match=r"has no appearance\.safetensors"):
+        describe(lek, tmp_path / "out", "--network", str(tmp_path), kind="learnt")
+    with pytest.raises(InputError, match="goes with --kind learnt, not colour"):
+        describe(lek, tmp_path / "out", "--network", str(tmp_path))
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_to_learn_from_is_said():
