@@ -113,7 +113,7 @@ def begin(settings: DescribeSettings, run: DetectionsRun, folder: Path) -> Manif
         chosen["network"] = sha256(settings.network / NETWORK)
     elif settings.kind == "learnt":
         chosen |= {"steps": settings.steps, "seed": settings.seed}
-    manifest = begin_manifest(folder / MANIFEST, SCRIPT, inputs, chosen)
+    manifest = begin_manifest(folder / MANIFEST, SCRIPT, inputs, chosen, {"detections"})
     foreign = not (folder / MANIFEST).exists() and any(
         (folder / appearance_file(chunk)).exists() for chunk in run.chunks
     )

@@ -80,7 +80,7 @@ def main(argv: list[str]) -> None:
     with output_lock(out), Progress() as progress:
         log = settings.corrections or corrections_path(out, run.folder.name)
         acts = () if settings.no_corrections else read_log(log)
-        manifest = begin_manifest(out, SCRIPT, inputs(settings, run, log, acts), chosen(settings, run))
+        manifest = begin_manifest(out, SCRIPT, inputs(settings, run, log, acts), chosen(settings, run), {"detections"})
         if manifest.complete:
             print(f"{out}: these tracks are there already, nothing to do")
             return

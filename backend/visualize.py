@@ -24,7 +24,7 @@ from backend.pipeline.views import FrameView, frame_views
 from backend.project.atomic import remove_temporary
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
-from backend.project.manifest import Manifest, begin_manifest, finished_file, now
+from backend.project.manifest import Manifest, begin_manifest, finished_file, now, read_manifest
 from backend.tracking.tracks import open_tracks
 from backend.tracking.video_of_run import open_video_of
 
@@ -103,6 +103,11 @@ def out_folder(settings: VisualizeSettings, run: DetectionsRun) -> Path:
 def begin(settings: VisualizeSettings, run: DetectionsRun, folder: Path) -> Manifest:
     """Return the folder's manifest; InputError if the folder holds something else."""
     inputs = {"detections": str(run.folder), "tracks": str(settings.tracks or ""), "zones": str(settings.zones or "")}
+    found = read_manifest(folder)
+    for key, path in inputs.items():  # VIDEO/RUN of a project that was moved is the same run
+        there = str(found.inputs.get(key, "")) if found is not None else ""
+        if Path(there).parts[-2:] == Path(path).parts[-2:]:
+            inputs[key] = there
     chosen = settings.model_dump(mode="json", exclude={"detections", "tracks", "zones", "out_dir", "video_path", "to"})
     manifest = begin_manifest(folder, "visualize", inputs, chosen)
     manifest.complete = False

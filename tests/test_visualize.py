@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
+from backend.import_detections import main as import_detections
 from backend.masks.rle import decode
+from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
 from backend.project.manifest import verify
+from backend.project.paths import Project
 from backend.tracking.tracks import write_tracks
 from backend.video import VideoReader, load_index
+from backend.video.library import add_video, relink_video
 from backend.visualize import main
 from tests.detection_runs import make_run
 from tests.pipeline.test_views import tracks
@@ -152,6 +156,42 @@ def test_what_cannot_be_shown_is_refused(run, video, tmp_path):
         with pytest.raises(InputError) as refusal:
             visualize(run, *more, "--out-dir", str(tmp_path / f"out-{number}"))
         assert words in str(refusal.value)
+
+
+def test_a_project_that_was_moved_finds_its_video_and_its_run_by_their_content(tmp_path, monkeypatch):
+    """As after a restore to another folder, or Repair on the page Videos: the run still says the old path."""
+    monkeypatch.setenv("LEKTRACK_STATE", str(tmp_path / "state"))
+    (tmp_path / "old").mkdir()
+    old = write_video(tmp_path / "old" / "lek.mp4", N_FRAMES)
+    root = tmp_path / "project"
+    add_video(Project(root), old, [tmp_path])
+    run = make_run(root / "inference_output" / "lek" / "run", BOXES, N_FRAMES, scores=SCORES)
+    run.manifest.inputs.update(video_path=str(old), video_identity=load_index(old).identity)
+    run.manifest.write(run.folder)
+    made = (visualize(run, "--to", "mp4") / "birds.mp4").stat().st_size
+    (tmp_path / "old").rename(tmp_path / "new")
+    with pytest.raises(InputError, match=rf"{old} is not there"):
+        visualize(run, "--to", "mp4")
+    relink_video(Project(root), "lek", tmp_path / "new" / "lek.mp4", [tmp_path])
+    root.rename(tmp_path / "moved")
+    moved = open_detections(tmp_path / "moved" / "inference_output" / "lek" / "run")
+    assert (visualize(moved, "--to", "mp4") / "birds.mp4").stat().st_size == made
+    other = make_run(tmp_path / "moved" / "inference_output" / "lek" / "other", BOXES, N_FRAMES)
+    with pytest.raises(InputError, match="differs in detections"):
+        visualize(other, "--to", "csv", "--out-dir", str(moved.folder / "visualize"))
+
+
+def test_imported_detections_know_the_video_that_they_were_imported_with(tmp_path, monkeypatch):
+    monkeypatch.setenv("LEKTRACK_STATE", str(tmp_path / "state"))
+    video, source = write_video(tmp_path / "lek.mp4", N_FRAMES), tmp_path / "det.txt"
+    source.write_text("1,-1,10,10,20,30,0.9\n")
+    out = tmp_path / "imported"
+    import_detections(["--from", str(source), "--video-path", str(video), "--out", str(out)])
+    assert (visualize(open_detections(out), "--to", "mp4") / "birds.mp4").stat().st_size
+    size = ["--size", "160x96", "--fps", "25", "--frames", str(N_FRAMES)]
+    import_detections(["--from", str(source), *size, "--out", str(tmp_path / "without")])
+    with pytest.raises(InputError, match="does not say where its video is; say it with --video-path"):
+        visualize(open_detections(tmp_path / "without"), "--to", "mp4")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import os
 import platform
 import socket
 import subprocess
+from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -63,8 +64,13 @@ def manifest_path(output: Path) -> Path:
     return output if output.name.endswith(f".{MANIFEST}") else output / MANIFEST
 
 
-def begin_manifest(folder: Path, script: str, inputs: dict[str, Any], settings: dict[str, Any]) -> Manifest:
+def begin_manifest(
+    folder: Path, script: str, inputs: dict[str, Any], settings: dict[str, Any], noted: Collection[str] = ()
+) -> Manifest:
     """Return the manifest of the run that ``folder`` holds, or a new one. Call it while holding the output lock.
+
+    The inputs of ``noted`` are written down but not compared: paths of folders that may be moved, where another input
+    tells whether they hold the same.
 
     Raises
     ------
@@ -77,6 +83,7 @@ def begin_manifest(folder: Path, script: str, inputs: dict[str, Any], settings: 
         return Manifest(
             script=script, inputs=inputs, settings=settings, versions=versions(), hardware=hardware(), started=now()
         )
+    found.inputs |= {key: inputs[key] for key in noted}
     differing = [
         f"{key} ({found_value!r} there, {value!r} here)"
         for key, found_value, value in _differences(
