@@ -28,6 +28,7 @@ class DetectionsSettings(ImportSettings):
     """The arguments of this script; the names are the options."""
 
     class_name: str
+    category: int | None
 
 
 def main(argv: list[str]) -> None:
@@ -35,7 +36,7 @@ def main(argv: list[str]) -> None:
     settings = parse(argv)
     about = about_video(settings)
     size, fps, times = about.size, about.fps, about.times
-    found = read_detections(settings.source, size)
+    found = read_detections(settings.source, size, settings.category)
     last = int(found.frame.max(initial=-1)) + 1
     frames = settings.frames or (last if times is None else len(times))
     if last > frames:
@@ -44,11 +45,11 @@ def main(argv: list[str]) -> None:
         times = np.arange(frames) / fps
     facts = {
         **{"video": about.name, "width": size[0], "height": size[1], "fps": fps, "class_names": [settings.class_name]},
-        **{"frame_start": 0, "frame_end": frames, "stride": 1, "chunk_frames": round(CHUNK_S * fps)},
+        **{"frame_start": 0, "frame_end": frames, "stride": 1, "chunk_frames": max(1, round(CHUNK_S * fps))},
+        "category": settings.category,
     }
     with output_lock(settings.out), Progress() as progress:
-        inputs = {"source": file_identity(settings.source), **about.file}
-        manifest = begin_manifest(settings.out, SCRIPT, inputs, facts, about.file.keys())
+        manifest = begin_manifest(settings.out, SCRIPT, {"source": file_identity(settings.source)}, facts)
         manifest.complete = False
         manifest.write(settings.out)
         chunks = plan_chunks(0, frames, facts["chunk_frames"])
@@ -72,6 +73,7 @@ def parse(argv: Sequence[str]) -> DetectionsSettings:
     parser = ScriptParser("backend.import_detections", __doc__)
     add_import_options(parser, "MOT text (.txt) or COCO results (.json)", "inference_output", "detection")
     parser.add_argument("--class-name", default="bird", help="what was detected (default bird)")
+    parser.add_argument("--category", default=None, help="COCO: take only detections of this category_id")
     return parser.settings(DetectionsSettings, argv)
 
 

@@ -125,3 +125,48 @@ def test_one_detection_twice_is_refused(tmp_path):
     (tmp_path / "results.json").write_text(json.dumps([row, row]))
     with pytest.raises(InputError, match="detection 1 is the same detection as that of detection 0"):
         imported(tmp_path / "results.json", tmp_path / "third")
+
+
+def test_detections_of_several_categories_are_told_apart(tmp_path):
+    source = tmp_path / "results.json"
+    rows = [{"image_id": k, "category_id": 1 + k % 2, "bbox": [k, 0, 5, 5], "score": 1} for k in range(1, 5)]
+    source.write_text(json.dumps(rows))
+    with pytest.raises(InputError, match=r"several categories \(1, 2\); choose one with --category"):
+        imported(source, tmp_path / "run")
+    run = imported(source, tmp_path / "run", "--category", "1")
+    found = run.load(run.chunks[0]).found
+    assert found.frame.tolist() == [1, 3] and found.boxes[:, 0].tolist() == [2, 4]
+    with pytest.raises(InputError, match="holds no detections of category 7"):
+        imported(source, tmp_path / "other", "--category", "7")
+
+
+def test_boxes_end_where_the_picture_does(tmp_path):
+    source = tmp_path / "det.txt"
+    source.write_text("1,-1,-5000000,-5000000,10000000,10000000,0.9\n2,-1,950,-10,20,30,0.9\n")
+    run = imported(source, tmp_path / "run")
+    found = run.load(run.chunks[0]).found
+    assert found.boxes.tolist() == [[0, 0, 960, 544], [950, 0, 960, 20]]
+    assert found.area_px2.tolist() == [960 * 544, 200]
+
+
+@pytest.mark.parametrize("place", ["960,5", "5,544", "-20,5", "5,-20"])
+def test_a_box_outside_of_the_picture_is_refused(tmp_path, place):
+    source = tmp_path / "det.txt"
+    source.write_text(f"1,-1,5,5,20,20,0.9\n2,-1,{place},20,20,0.9\n")
+    with pytest.raises(InputError, match=r"line 2: the box \[.*\] lies outside of the picture, 960x544 px"):
+        imported(source, tmp_path / "run")
+
+
+@pytest.mark.parametrize(("name", "content"), [("det.txt", "\n"), ("results.json", "[]")])
+def test_a_file_without_detections_is_refused_in_one_line(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=f"{name} holds no detections$"):
+        imported(tmp_path / name, tmp_path / "run")
+
+
+def test_pictures_far_apart_have_a_chunk_each(tmp_path):
+    source = tmp_path / "det.txt"
+    source.write_text("1,-1,5,5,20,20,0.9\n3,-1,5,5,20,20,0.9\n")
+    main(["--from", str(source), "--size", "960x544", "--fps", "0.008", "--out", str(tmp_path / "run")])
+    run = open_detections(tmp_path / "run")
+    assert [part.seen.time_s.tolist() for part in run] == [[0], [125], [250]]

@@ -92,23 +92,29 @@ def about_video(settings: ImportSettings) -> AboutVideo:
     return AboutVideo(slug(settings.source.stem), {}, parse_size(settings.size), settings.fps, None)
 
 
-def read_detections(path: Path, size: tuple[int, int]) -> Imported:
-    """Read MOT text (.txt) or COCO results (.json) of pictures of ``size`` (width, height).
+def read_detections(path: Path, size: tuple[int, int], category: int | None = None) -> Imported:
+    """Read MOT text (.txt) or COCO results (.json) of pictures of ``size`` (width, height), boxes cut at their border.
+
+    ``category``: only COCO's detections of this ``category_id``.
 
     Raises
     ------
     InputError
-        If the file cannot be read, or a detection is not what it should be; the message names the first.
+        If the file cannot be read, holds none, holds several categories and ``category`` is None, or a detection is
+        not what it should be; the message names the first.
     """
     if path.suffix == ".json":
-        frame, score, boxes, masks = _coco(path, size)
-        places = [f"{path}, detection {k}" for k in range(len(frame))]
+        frame, score, boxes, masks, numbers = _coco(path, size, category)
+        places = [f"{path}, detection {number}" for number in numbers]
     else:
         rows = read_mot(path)
         frame, score, boxes, masks = rows.frame, rows.score, rows.boxes, [None] * len(rows.frame)
         places = [f"{path}, line {number}" for number in rows.line.tolist()]
+    if not len(frame):
+        raise InputError(f"{path} holds no detections" + ("" if category is None else f" of category {category}"))
     boxes = boxes.astype(np.float32)
-    _check(places, frame, score, boxes, masks)
+    _check(places, frame, score, boxes, masks, size)
+    boxes = np.clip(boxes, 0, np.tile(np.array(size, np.float32), 2))
     order = np.lexsort((-score, frame))
     return Imported(
         frame[order].astype(np.int32),
@@ -118,7 +124,13 @@ def read_detections(path: Path, size: tuple[int, int]) -> Imported:
     )
 
 
-def _check(places: list[str], frame: np.ndarray, score: np.ndarray, boxes: np.ndarray, masks: list) -> None:
+def _check(
+    places: list[str], frame: np.ndarray, score: np.ndarray, boxes: np.ndarray, masks: list, size: tuple[int, int]
+) -> None:
+    outside = np.flatnonzero((boxes[:, :2] >= size).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1))
+    if len(outside):
+        box = boxes[outside[0]].round(2).tolist()
+        raise InputError(f"{places[outside[0]]}: the box {box} lies outside of the picture, {size[0]}x{size[1]} px")
     odd = np.flatnonzero((score < 0) | (score > 1))
     if len(odd):
         words = "scores from 0 to 1 are needed (-1 in every line of MOT text: no scores, taken as 1); scale them"
@@ -129,16 +141,22 @@ def _check(places: list[str], frame: np.ndarray, score: np.ndarray, boxes: np.nd
             raise InputError(f"{places[k]} is the same detection as that of {places[first[row]].split(', ')[-1]}")
 
 
-def _coco(path: Path, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[bytes | None]]:
+def _coco(
+    path: Path, size: tuple[int, int], category: int | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[bytes | None], list[int]]:
+    """Return frame (N,), score (N,), boxes (N, 4) float64 px, masks, and the number of each detection in the file."""
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(found, list):
         raise InputError(f"{path} holds no COCO results: a list of detections is needed, not a {type(found).__name__}")
-    table, masks = np.zeros((len(found), 6)), []
+    table, masks, kinds, kept = np.zeros((len(found), 6)), [], set(), []
     for k, row in enumerate(found):
         try:
+            kind = row.get("category_id")
+            if category is not None and kind != category:
+                continue
             image, box, score = float(row["image_id"]), np.array(row["bbox"], float), float(row["score"])
             if not 1 <= image < LIMIT or image != int(image):
                 raise ValueError(f"image_id must be at least 1, whole and below {LIMIT}")
@@ -147,8 +165,14 @@ def _coco(path: Path, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np
             masks.append(_mask(row.get("segmentation"), size))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{path}, detection {k}: {type(error).__name__}: {error}") from error
+        kinds.add(kind)
+        kept.append(k)
         table[k] = image - 1, score, box[0], box[1], box[0] + box[2], box[1] + box[3]
-    return table[:, 0].astype(np.int32), table[:, 1], table[:, 2:], masks
+    if len(kinds) > 1:
+        some = ", ".join(sorted(map(str, kinds)))
+        raise InputError(f"{path} holds detections of several categories ({some}); choose one with --category")
+    table = table[kept]
+    return table[:, 0].astype(np.int32), table[:, 1], table[:, 2:], masks, kept
 
 
 def _mask(segmentation: Any, size: tuple[int, int]) -> bytes | None:

@@ -220,7 +220,10 @@ def test_masks_and_doubts_of_a_rendered_lek(lek, tmp_path):
         ("3000000001,1,0,0,5,5", "line 1: a frame from 1 to 2147483647"),
         ("4294967297,1,0,0,5,5", "line 1: a frame from 1 to 2147483647"),
         ("1,1.2,0,0,5,5", "line 1: track number 1.2 is too large, below -1 or not whole"),
-        ("1,4611686018427387904,0,0,5,5", "line 1: track number 4611686018427387904 is too large, below -1 or not whole"),
+        (
+            "1,4611686018427387904,0,0,5,5",
+            "line 1: track number 4611686018427387904 is too large, below -1 or not whole",
+        ),
         ("1,-2,0,0,5,5", "line 1: track number -2 is too large, below -1 or not whole"),
     ],
 )
