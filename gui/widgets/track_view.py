@@ -45,7 +45,12 @@ def show_tracks(record: VideoRecord) -> None:
         with refusals():
             show_worth(run, rows)
             show_corrections(run)
-        show_lanes(run, key, rows)
+        tracks = opened(*key)
+        if not len(tracks):
+            show_nobody()
+            return
+        if tracks.names:
+            show_lanes(run, key, rows)
         pictures, table = st.columns([0.5, 0.5], gap="large")
         with table:
             chosen = show_doubts(rows)
@@ -58,7 +63,7 @@ def show_worth(run: TrackRun, rows: list[dict]) -> None:
     facts = read_summary(run.folder)
     most = worth_removing([row["cost_s"] for row in rows])
     error = facts["expected_error"]
-    known = "not known: these tracks were imported" if error is None else f"{100 * error:.1f} % of bird-time"
+    known = "not known" if error is None else f"{100 * error:.1f} % of bird-time"
     words = f"**{facts['birds']} birds. Expected identity error {known}"
     words += f"; {most} of {len(rows)} doubts would remove most of it.**" if most else "; no doubts.**"
     text, button = st.columns([0.75, 0.25], vertical_alignment="center")
@@ -90,6 +95,12 @@ def show_corrections(run: TrackRun) -> None:
         with refusals():
             track_again(run.folder)
             st.toast("Queued; see New.")
+
+
+def show_nobody() -> None:
+    """Say that no bird was followed, and why that is mostly so."""
+    words = "No bird was followed. Mostly that lies in the detections: there are none, their scores are all low, or "
+    st.warning(words + "each lasts a few frames only. Look at them on the page Inference, or at the imported file.")
 
 
 def show_lanes(run: TrackRun, key: tuple[str, str], rows: list[dict]) -> None:

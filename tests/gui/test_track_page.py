@@ -1,13 +1,16 @@
 """The page Track: what it says of a result, and where something is missing."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from backend.jobs import JobStore
 from backend.project.atomic import atomic_json
 from backend.project.manifest import read_manifest
 from backend.project.paths import Project
-from backend.tracking.schemas import SUMMARY
-from backend.tracking.tracks import open_tracks
+from backend.tracking.schemas import DOUBT_COLUMNS, DOUBTS, SUMMARY
+from backend.tracking.tracks import open_tracks, write_table, write_tracks
 from backend.tracking.views import doubt_rows
 from backend.zones.model import parse_zones
 from board.opening import opened_board
@@ -82,3 +85,18 @@ def test_doubts_come_in_the_order_of_their_effect(project: Project) -> None:
     everywhere = {"id": 1, "name": "all", "kind": "open", "group": "", "shape": shape}
     zones = parse_zones({"format": 1, "image_size": list(SIZE), "zones": [everywhere]})
     assert [row["cost_s"] for row in doubt_rows(project.track_output("lek", "tracks-a"), tracks, zones)] == [0.0] * 4
+
+
+def test_a_run_in_which_no_bird_was_followed_says_so(installed: Project) -> None:
+    frames = np.arange(50, dtype=np.int32)
+    whole = small_project(installed.root).track_output("lek", "tracks-a")
+    nothing = open_tracks(whole, corrections=False).select(np.zeros(0, np.int64))
+    write_tracks(whole, replace(nothing, names=(), frames=frames, times=frames / 25))
+    write_table(whole / DOUBTS, DOUBT_COLUMNS.empty_table())
+    atomic_json(whole / SUMMARY, {"birds": 0, "described": False, "expected_error": None, "corrections": 0,
+                                  "corrections_that_do_not_apply": []})  # fmt: skip
+    app = opened("track", **RESULTS)
+    assert not app.exception and not app.error
+    assert any("0 birds. Expected identity error not known" in text.value for text in app.markdown)
+    assert any("No bird was followed" in warning.value for warning in app.warning)
+    assert not any("Doubts" in heading.value for heading in app.subheader)
