@@ -246,7 +246,9 @@ def _parser() -> argparse.ArgumentParser:
     saving.add_argument(
         "--dest", type=Path, required=True, help="folder on another disk; each backup is a folder there"
     )
-    saving.add_argument("--videos", action="store_true", help="copy the videos, too, also those elsewhere")
+    saving.add_argument(
+        "--videos", action="store_true", help="copy also the videos that lie outside the project folder"
+    )
     saving.add_argument("--keep", type=int, help="delete older backups beyond this number")
     commands.add_parser("verify", help="compare a backup with its checksums").add_argument("folder", type=Path)
     restoring = commands.add_parser("restore", help="put a backup back into empty folders")

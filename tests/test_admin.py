@@ -31,7 +31,8 @@ def test_backup_verify_and_restore_from_the_command_line(state: Path, tmp_path: 
     (tmp_path / "project" / "notes.txt").write_text("kept")
     (tmp_path / "project" / "sample").mkdir()
     clip = write_video(tmp_path / "project" / "sample" / "lek.mp4", 10)
-    away = write_video(tmp_path / "away.mp4", 10)
+    (tmp_path / "disk-of-videos").mkdir()
+    away = write_video(tmp_path / "disk-of-videos" / "away.mp4", 10)
     for path in (clip, away):
         add_video(Project(tmp_path / "project"), path, [tmp_path])
     (tmp_path / "disk").mkdir()
@@ -39,12 +40,12 @@ def test_backup_verify_and_restore_from_the_command_line(state: Path, tmp_path: 
     assert made.returncode == 0, made.stderr
     folder = Path(made.stdout.strip())
     assert "is whole" in admin(state, "verify", folder).stdout
-    clip.unlink()
+    away.unlink()
     restored = admin(state, "restore", folder, "--project", tmp_path / "p2", "--state", tmp_path / "s2")
     assert restored.returncode == 0, restored.stderr
     assert (tmp_path / "p2" / "notes.txt").read_text() == "kept"
     (said,) = [line for line in restored.stdout.splitlines() if line.startswith("video ")]
-    assert f"video lek: {clip} cannot be opened: No such file or directory; link it anew" in said
+    assert f"video away: {away} cannot be opened: No such file or directory; link it anew" in said
 
 
 @pytest.mark.parametrize(

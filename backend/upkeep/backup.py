@@ -201,20 +201,20 @@ class _Writer:
         return final
 
     def _videos(self) -> dict[str, str]:
-        """Return name in the backup of each video that goes in."""
+        """Return name in the backup of each video that lies elsewhere and goes in."""
         if not self.with_videos:
             return {}
         records = [record for record in list_videos(Project(self.project)) if Path(record.path).is_file()]
-        return {record.slug: f"videos/{record.slug}/{Path(record.path).name}" for record in records}
+        inside = os.path.realpath(self.project)  # what lies there is copied in any case
+        elsewhere = [each for each in records if not Path(os.path.realpath(each.path)).is_relative_to(inside)]
+        return {record.slug: f"videos/{record.slug}/{Path(record.path).name}" for record in elsewhere}
 
     def _wanted(self, videos: dict[str, str]) -> list[tuple[str, Path]]:
         """Return name and path of each file, manifests and commit marks before what they vouch for."""
         paths = {record.slug: Path(record.path) for record in list_videos(Project(self.project))}
-        filmed = {os.path.realpath(path) for path in paths.values()}
         found = [(f"project/{path.relative_to(self.project)}", path) for path in self._walk(self.project)]
         if not found and not self.links:
             raise InputError(f"the project folder {self.project} is empty; is its disk mounted?")
-        found = [(name, path) for name, path in found if os.path.realpath(path) not in filmed]
         found.sort(key=lambda each: not (each[1].name.endswith(MANIFEST) or each[1].name.startswith("frames_")))
         state = [self.state / name for name in STATE_FILES if (self.state / name).is_file()]
         if (self.state / JOBS_FOLDER).is_dir():

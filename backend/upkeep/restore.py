@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from backend.jobs import ACTIVE, JobState, JobStore
@@ -13,17 +14,18 @@ from backend.project.errors import InputError
 from backend.project.paths import Project
 from backend.project.settings import check_beside, load_settings, save_settings
 from backend.upkeep.backup import BLOCK, Report, SavedFile, read_backup
-from backend.video.library import VideoRecord, list_videos, relink_video
+from backend.video.library import VideoRecord, list_videos, move_records, relink_video
 
 VIDEOS = "restored_videos"
-REASON = "it was waiting or at work when the backup was made; retry runs it"
+REASON = "it was waiting or at work when the backup was made; retry goes on with it"
 
 
 def restore(source: Path, project: Path, state: Path, report: Report = lambda done, total: None) -> list[VideoRecord]:
     """Restore the backup ``source`` as project folder ``project`` and state folder ``state``.
 
     Settings and jobs that led into the old project folder lead into the new one, and videos that the backup holds are
-    linked where they lie now. Jobs that waited or were at work are not started behind anybody's back: retry runs them.
+    linked where they lie now, like those that lay in the project. Jobs that waited or were at work are not started
+    behind anybody's back: retry runs them.
     A new sign-in token is made at the next start.
 
     Returns
@@ -68,6 +70,7 @@ def restore(source: Path, project: Path, state: Path, report: Report = lambda do
         for name in ("project", "state"):
             shutil.rmtree(partial[name], ignore_errors=True)
         raise
+    move_records(Project(project), lambda path: moved_path(path, Path(backup.project), project))
     for video, name in backup.videos.items():
         relink_video(Project(project), video, project / VIDEOS / name.split("/", 1)[1], [project])
     return [record for record in list_videos(Project(project)) if record.problem]
@@ -100,12 +103,13 @@ def _adapt(state: Path, old: Path, new: Path) -> None:
                 "UPDATE jobs SET command = ?, output = ?, project = ? WHERE id = ?",
                 (command, output, folder, row["id"]),
             )
-    for job in store.list(states=ACTIVE, limit=1_000_000):
-        if job.state is JobState.QUEUED:
-            with store.database.writing() as connection:
-                store.move(connection, job, JobState.STOPPED, ended=time.time(), reason=REASON)
-        else:
-            store.settle(job, JobState.LOST, ended=time.time(), reason=REASON)
+    active = store.list(states=ACTIVE, limit=1_000_000)
+    with store.database.writing() as connection:
+        for job in active:
+            if job.state is JobState.STARTING:
+                store.move(connection, job, JobState.STOPPING)
+                job = replace(job, state=JobState.STOPPING)
+            store.move(connection, job, JobState.STOPPED, ended=time.time(), reason=REASON)
 
 
 def moved_path(text: str, old: Path, new: Path) -> str:

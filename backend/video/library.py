@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -148,6 +148,14 @@ def relink_video(project: Project, video: str, path: Path | str, roots: Iterable
     if looked["problem"] or (known and looked["identity"] != known):
         raise InputError(looked["problem"] or f"{real} is another video than {video} was; add it as a new one")
     return _change(project, video, {"path": str(real), **looked})
+
+
+def move_records(project: Project, moved: Callable[[str], str]) -> None:
+    """Let each record lead to ``moved`` of its path, as after a restore. No file is looked at."""
+    with _records_lock(project):
+        for record in list_videos(project):
+            if (path := moved(record.path)) != record.path:
+                _save(project, _stored(project, record.slug).model_copy(update={"path": path}))
 
 
 def remove_video(project: Project, video: str) -> None:

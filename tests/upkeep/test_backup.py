@@ -18,7 +18,7 @@ from backend.project.paths import Project
 from backend.project.settings import load_settings
 from backend.upkeep.backup import INDEX, back_up, backups, read_backup, verify_backup
 from backend.upkeep.restore import restore
-from backend.video.library import get_video
+from backend.video.library import add_video, get_video
 from tests.upkeep.conftest import Installation
 
 
@@ -68,6 +68,20 @@ def test_with_videos_the_restored_records_lead_to_the_restored_files(installatio
     record = get_video(Project(tmp_path / "p2"), "lek")
     assert record.problem == ""
     assert Path(record.path).is_relative_to(tmp_path / "p2")
+
+
+@pytest.mark.parametrize("with_videos", [False, True])
+def test_a_video_in_the_project_comes_back_with_it(installation: Installation, disk: Path, tmp_path, with_videos: bool):
+    """Such as the sample, or what Remux made: results like any other."""
+    inside = installation.project / "remuxed_videos" / "again.mp4"
+    inside.parent.mkdir()
+    shutil.copy2(installation.video, inside)
+    slug = add_video(Project(installation.project), inside, [tmp_path])
+    folder = back_up(disk, installation.state, with_videos=with_videos)
+    assert len([name for name in read_backup(folder).files if name.endswith("again.mp4")]) == 1
+    shutil.rmtree(installation.project)
+    assert restore(folder, tmp_path / "p2", tmp_path / "s2") == []
+    assert get_video(Project(tmp_path / "p2"), slug).path == str(tmp_path / "p2" / "remuxed_videos" / "again.mp4")
 
 
 def test_a_second_backup_links_what_has_not_changed_and_copies_what_has(installation: Installation, disk: Path):
@@ -194,9 +208,10 @@ def test_what_waited_or_was_at_work_is_not_started_in_the_copy(installation: Ins
     restore(folder, tmp_path / "p2", tmp_path / "s2")
     copy = JobStore(tmp_path / "s2")
     scheduling_pass(copy)
-    assert copy.get(running.id).state is JobState.LOST
-    assert copy.get(waiting.id).state is JobState.STOPPED
-    assert "retry" in copy.get(waiting.id).reason
+    for id in (running.id, waiting.id):
+        assert copy.get(id).state is JobState.STOPPED
+        assert "retry" in copy.get(id).reason
+    assert copy.retry(running.id).state is JobState.QUEUED
     assert store.get(running.id).state in (JobState.STARTING, JobState.RUNNING), "the original goes on"
 
 
