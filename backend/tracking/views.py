@@ -127,7 +127,7 @@ def worth_removing(costs: list[float]) -> int:
 
 
 def picture_of(tracks: Tracks, video: Path, index: Path, frame: int, only: tuple[int, ...], width: int) -> bytes:
-    """Return a JPEG of a frame with boxes, names and the trails of the last seconds.
+    """Return a JPEG of a frame with boxes, names (#3: track 3, which has none) and the trails of the last seconds.
 
     ``only``: these tracks, empty for all; ``width`` px at most.
     """
@@ -140,11 +140,14 @@ def picture_of(tracks: Tracks, video: Path, index: Path, frame: int, only: tuple
     first = np.searchsorted(tracks.frame, frame - TRAIL_S * tracks.fps)
     last = np.searchsorted(tracks.frame, frame + 1)
     rows = np.arange(first, last)
-    for code, name in enumerate(tracks.names):
-        own = rows[(tracks.identity[rows] == code) & (tracks.state[rows] != State.LOST)]
-        if not len(own) or (only and tracks.track_id[own[0]] not in only):
+    rows = rows[tracks.state[rows] != State.LOST]
+    for track in np.unique(tracks.track_id[rows]).tolist():
+        if only and track not in only:
             continue
-        colour = tuple(int(value) for value in colour_of(code + 1))
+        own = rows[tracks.track_id[rows] == track]
+        code = int(tracks.identity[own[-1]])
+        name, number = (f"#{track}", track) if code == NONE else (tracks.names[code], code + 1)
+        colour = tuple(int(value) for value in colour_of(number))
         boxes = tracks.boxes[own] * scale
         way = np.column_stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]]).round().astype(np.int32)
         cv2.polylines(picture, [way.reshape(-1, 1, 2)], False, colour, 2, cv2.LINE_AA)

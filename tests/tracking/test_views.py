@@ -1,9 +1,14 @@
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 
 from backend.project.errors import InputError
-from backend.tracking.views import counts, lanes, read_summary, worth_removing
+from backend.tracking.tracks import NONE
+from backend.tracking.views import counts, lanes, picture_of, read_summary, worth_removing
 from tests.tracking.track_samples import two_birds
+from tests.videos import write_video
 
 
 def test_lanes_are_the_states_of_each_bird_by_time():
@@ -43,3 +48,19 @@ def test_a_run_without_a_summary_is_named_in_one_line(tmp_path, content, says):
         (tmp_path / "summary.json").write_bytes(content)
     with pytest.raises(InputError, match=says):
         read_summary(tmp_path)
+
+
+@pytest.mark.parametrize("unnamed", [False, True])
+def test_the_picture_of_a_doubt_shows_its_track_with_or_without_an_identity(tmp_path, unnamed):
+    """Both birds are drawn in any case; with ``only`` the other one is left out."""
+    clip = write_video(tmp_path / "clip.mp4", 12, picture=lambda number, size: np.full((*size[::-1], 3), 128, np.uint8))
+    tracks = two_birds(10)
+    if unnamed:
+        tracks = replace(tracks, identity=np.where(tracks.track_id == 2, NONE, tracks.identity).astype(np.int16))
+    drawn = {}
+    for only in ((), (1,), (2,)):
+        jpeg = picture_of(tracks, clip, tmp_path / "index", 5, only, 160)
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).astype(int)
+        marked = np.abs(picture - 128).max(axis=2) > 40
+        drawn[only] = bool(marked[:, :80].any()), bool(marked[:, 80:].any())
+    assert drawn == {(): (True, True), (1,): (True, False), (2,): (False, True)}
