@@ -108,7 +108,7 @@ def test_a_key_is_taken_only_for_a_doubt_that_is_shown_and_once_however_long_it_
         else:
             held.append(route)
 
-    page.route(re.compile(r"/api/doubts/\d+$"), first_card_only)
+    page.route(re.compile(r"/api/doubts/\d+\?of=\w+$"), first_card_only)
     complaints = begin(page, server)
     first = page.locator("#card").get_attribute("data-doubt")
     page.keyboard.press("k")
