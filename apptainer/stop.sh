@@ -18,7 +18,7 @@ while (($#)); do
   esac
   shift
 done
-[[ $name =~ ^[A-Za-z0-9_.-]+$ ]] || die "--name $name is not allowed: use letters, digits, '.', '_' and '-'"
+[[ $name =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*$ ]] || die "--name $name is not allowed: use letters, digits, '.', '_' and '-'"
 case $engine in
   apptainer | singularity) commands=("$engine instance stop --timeout 30 $name") ;;
   docker | podman) commands=("$engine stop --time 30 $name" "$engine rm $name") ;;

@@ -68,6 +68,10 @@ def test_without_a_gpu_none_is_asked_for(tmp_path: Path):
         ([], "--data is missing"),
         (["--data", "d", "--port", "0"], "--port 0 is not allowed"),
         (["--data", "d", "--port", "99999"], "--port 99999 is not allowed"),
+        (["--data", "d", "--port", "8890"], "--port 8890 is not allowed: 8880 to 8900 are for the services"),
+        (["--data", "d", "--host", "lab.example.org"], "--host lab.example.org is not allowed"),
+        (["--data", "d", "--host", "300.0.0.1"], "--host 300.0.0.1 is not allowed"),
+        (["--data", "d", "--name", "-x"], "--name -x is not allowed"),
         (["--data", "d", "--port", "8;id"], "--port 8;id is not allowed"),
         (["--data", "d", "--videos", "/not/there"], "--videos /not/there: no such folder"),
         (["--data", "d", "--state", "d/state"], "must lie beside each other"),
@@ -93,6 +97,7 @@ def test_stop_names_the_instance_and_refuses_the_unknown():
     assert script("stop.sh", "--dry-run").stdout == "apptainer instance stop --timeout 30 lektrack\n"
     docker = script("stop.sh", "--engine", "docker", "--name", "x", "--dry-run").stdout
     assert docker == "docker stop --time 30 x\ndocker rm x\n"
+    assert "--name -x is not allowed" in script("stop.sh", "--name", "-x").stderr
     assert "--engine lxc is not known" in script("stop.sh", "--engine", "lxc").stderr
 
 
@@ -102,20 +107,56 @@ def test_start_waits_until_the_app_answers_and_keeps_the_token_out_of_a_log(tmp_
     engine.parent.mkdir()
     state = tmp_path / "data-state"
     engine.write_text(
-        f'#!/bin/bash\necho "$@" >{tmp_path}/called\n'
+        f"#!/bin/bash\nif [[ $2 == list ]]; then cat {tmp_path}/instances; exit; fi\n"
+        f'echo "$@" >>{tmp_path}/called; echo "lektrack 1 here" >>{tmp_path}/instances\n'
         f"(sleep 1; echo secret-token >{state}/token; echo '{{}}' >{state}/app.json) >/dev/null 2>&1 &\n"
     )
     engine.chmod(0o755)
     image = tmp_path / "lektrack.sif"
     image.touch()
-    started = script(
-        "start.sh", "--data", tmp_path / "data", "--image", image, PATH=f"{engine.parent}:{os.environ['PATH']}"
-    )
+    (tmp_path / "instances").write_text("INSTANCE NAME PID IP\n")
+    arguments = ("start.sh", "--data", tmp_path / "data", "--image", image)
+    started = script(*arguments, PATH=f"{engine.parent}:{os.environ['PATH']}")
     assert started.returncode == 0, started.stderr
     assert f"http://127.0.0.1:8501/ (the token is in {state}/token)" in started.stdout
     assert "secret-token" not in started.stdout + started.stderr
     assert (tmp_path / "called").read_text().startswith("instance start")
     assert state.stat().st_mode & 0o777 == 0o700
+    again = script(*arguments, PATH=f"{engine.parent}:{os.environ['PATH']}")
+    assert (again.returncode, again.stdout) == (0, started.stdout)
+    assert "runs already" in again.stderr
+    assert (state / "app.json").is_file()
+    assert (tmp_path / "called").read_text().count("\n") == 1, "what runs is not started again"
+
+
+@pytest.mark.parametrize("name", ["apptainer", "docker"])
+def test_start_says_at_once_when_the_app_has_ended(tmp_path: Path, name: str):
+    """Apptainer does not list it any more, Docker starts it again and again."""
+    engine = tmp_path / "bin" / name
+    engine.parent.mkdir()
+    engine.write_text(
+        f"#!/bin/bash\ncase $1$2 in\ninstancestart | run*) touch {tmp_path}/ran ;;\n"
+        f"inspect*) if [[ -e {tmp_path}/ran ]]; then echo true 3; else exit 1; fi ;;\nesac\n"
+    )
+    engine.chmod(0o755)
+    (tmp_path / "lektrack.sif").touch()
+    arguments = ("--data", tmp_path / "data", "--image", tmp_path / "lektrack.sif", "--engine", name)
+    ended = script("start.sh", *arguments, PATH=f"{engine.parent}:{os.environ['PATH']}")
+    assert ended.returncode == 2
+    assert "Lektrack has ended; look at its output" in ended.stderr
+
+
+def test_a_link_to_a_folder_that_cannot_be_bound_is_refused(tmp_path: Path):
+    (tmp_path / "a:b").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "a:b")
+    for option in ("--videos", "--backup"):
+        refused = script("start.sh", "--data", tmp_path / "data", option, tmp_path / "link", "--dry-run")
+        assert (refused.returncode, "must not have ':'" in refused.stderr) == (2, True)
+
+
+def test_ports_and_addresses_are_handed_on_as_the_engines_read_them(tmp_path: Path):
+    found = composed("--data", tmp_path, "--engine", "docker", "--host", "::1", "--port", "08501")
+    assert "--publish [::1]:8501:8501 --publish [::1]:8880-8900:8880-8900" in " ".join(found)
 
 
 def test_the_image_holds_every_room_that_runs():
