@@ -211,6 +211,8 @@ def report(out: Path) -> None:
 
     if not out.parent.is_dir():
         raise InputError(f"--out {out}: there is no folder {out.parent}")
+    if out.is_dir():
+        raise InputError(f"--out {out} is a folder; name a file, such as {out / 'report.txt'}")
     atomic_write(out, fault_report())
     print(f"{out}: read it before you send it; names of videos and folders stand in it, secrets do not")
 

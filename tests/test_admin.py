@@ -57,6 +57,7 @@ def test_backup_verify_and_restore_from_the_command_line(state: Path, tmp_path: 
         (("clean", "--delete", "everything"), "--delete everything is not known; choose from cache"),
         (("morning", "--hours", "-1"), "--hours -1 is not allowed"),
         (("report", "--out", "/not/there/report.txt"), "there is no folder /not/there"),
+        (("report", "--out", "/usr"), "--out /usr is a folder; name a file, such as /usr/report.txt"),
         (("notify",), "the settings name nobody to tell"),
         (("token", "forget"), "invalid choice"),
         (("weights",), "required: fetch|add"),

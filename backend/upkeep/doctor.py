@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -46,14 +47,14 @@ def examine(state: Path | None = None) -> Iterator[Finding]:
         yield bad("settings", str(error), f"put it right in {state / 'settings.toml'}")
         return
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
-        lambda: state_files(state),
-        lambda: folders(settings),
-        lambda: machine(),
-        lambda: graphics(settings),
-        lambda: video(),
-        lambda: weights(settings),
-        lambda: ports(settings, state),
-        lambda: jobs(state),
+        partial(state_files, state),
+        partial(folders, settings),
+        machine,
+        partial(graphics, settings),
+        video,
+        partial(weights, settings),
+        partial(ports, settings, state),
+        partial(jobs, state),
     )
     for check in checks:
         yield from _guarded(check)
@@ -104,6 +105,11 @@ def state_files(state: Path) -> Iterator[Finding]:
             "state folder",
             f"{state} lies on {kind}; the job table needs a local disk",
             "set LEKTRACK_STATE to a folder on a local disk",
+        )
+    free = shutil.disk_usage(state).free
+    if free < RESERVE_BYTES:
+        yield bad(
+            "state folder", f"{state}: {as_bytes(free)} free for the job table and logs", "make room on that disk"
         )
     token = token_path(state)
     if not token.exists():
@@ -284,4 +290,5 @@ def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
         yield from check()
     except Exception as error:  # the doctor must come to the end of its round
         words = f"{type(error).__name__}: {error}"
-        yield bad(getattr(check, "__name__", "check").strip("<>"), words, f"send what {ADMIN} report writes")
+        name = getattr(check, "func", check).__name__.replace("_", " ")
+        yield bad(name, words, f"send what {ADMIN} report writes")

@@ -38,7 +38,7 @@ def decode_a_clip(codec: str) -> str:
         try:
             with atomic_file(path, durable=False) as file:
                 _encode(file, ENCODERS[codec])
-            with VideoReader(path) as reader:
+            with VideoReader(path, cache_folder=Path(folder)) as reader:
                 order = np.random.default_rng(0).permutation(N_FRAMES)
                 grey = reader.read(order).mean(axis=(1, 2, 3))
         except (av.FFmpegError, InputError, OSError, ValueError) as error:

@@ -1,6 +1,7 @@
 """Each fault that the doctor knows is made, found and given a remedy; a sound installation has none."""
 
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from backend.detectors.weights import write_weights
 from backend.project.settings import load_settings, save_settings
 from backend.upkeep import doctor, trials
 from backend.upkeep.doctor import examine, pinned
-from backend.upkeep.findings import Finding, Level
+from backend.upkeep.findings import Finding, Level, bad
 from tests.upkeep.conftest import Installation
 
 
@@ -32,7 +33,9 @@ def test_a_sound_installation_has_nothing_that_will_fail(installation: Installat
     assert all(finding.remedy for finding in findings if finding.level is not Level.OK)
 
 
-def test_looking_changes_nothing(installation: Installation):
+def test_looking_changes_nothing(installation: Installation, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LEKTRACK_STATE", str(installation.state))
+
     def listing() -> set[str]:
         return {str(path) for root in (installation.state, installation.project) for path in root.rglob("*")}
 
@@ -81,13 +84,31 @@ def test_a_network_file_system_under_the_job_table_is_refused(installation: Inst
     assert "local disk" in worst(list(examine(installation.state)))[0]
 
 
+def test_a_full_disk_under_the_state_folder_is_found(installation: Installation, monkeypatch):
+    room = shutil.disk_usage
+
+    def full_there(path: Path) -> object:
+        return room(path)._replace(free=1000) if Path(path) == installation.state else room(path)
+
+    monkeypatch.setattr(shutil, "disk_usage", full_there)
+    assert worst(list(examine(installation.state))) == [
+        str(
+            bad(
+                "state folder",
+                f"{installation.state}: 1.0 kB free for the job table and logs",
+                "make room on that disk",
+            )
+        )
+    ]
+
+
 def test_a_check_that_breaks_is_a_finding_and_the_round_goes_on(installation: Installation, monkeypatch):
     def broken() -> None:
         raise RuntimeError("no such thing")
 
     monkeypatch.setattr(doctor, "decode_a_clip", lambda codec: broken())
     findings = list(examine(installation.state))
-    assert any("no such thing" in finding.found for finding in findings)
+    assert [finding.found for finding in found(findings, "video")] == ["RuntimeError: no such thing"]
     assert found(findings, "jobs")
 
 
