@@ -9,6 +9,7 @@ usage() {
 bash setup.sh COMMAND [OPTIONS]
 
   start         set up what is missing, make the sample project on the first start, start the web app
+                (further arguments, --host and --port, go to the app)
   test          set up what is missing and run the tests (further arguments go to pytest)
   demo          run the pipeline on the sample without the browser and say where the results are
   install       only set up what is missing

@@ -68,6 +68,8 @@ def init(project: Path, videos: list[Path], host: str | None, port: int | None) 
     settings.project_folder.mkdir(parents=True, exist_ok=True)
     save_settings(settings)
     print(f"settings in {state_folder() / 'settings.toml'}, project in {settings.project_folder}")
+    if settings.project_folder != project.absolute():
+        print(f"it stays there; --project {project} is for a new installation: change it under Settings")
 
 
 def sample() -> None:

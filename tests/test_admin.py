@@ -98,6 +98,8 @@ def test_init_makes_settings_once_and_later_only_adds(tmp_path: Path):
     assert first.returncode == 0, first.stderr
     second = admin(state, "init", "--project", tmp_path / "other", "--videos", tmp_path / "two", "--host", "0.0.0.0")
     assert second.returncode == 0, second.stderr
+    assert f"project in {project}\nit stays there; --project {tmp_path / 'other'} is for a new" in second.stdout
+    assert "it stays" not in first.stdout
     settings = load_settings(state)
     assert settings.project_folder == project
     assert settings.allowed_roots == (tmp_path / "one", tmp_path / "two")

@@ -3,7 +3,15 @@
 import streamlit as st
 from pydantic import ValidationError
 
-from backend.project.settings import Settings, first_problem, load_settings, save_settings, state_folder
+from backend.project.errors import InputError
+from backend.project.settings import (
+    Settings,
+    check_beside,
+    first_problem,
+    load_settings,
+    save_settings,
+    state_folder,
+)
 from backend.project.state_files import set_aside
 from gui.widgets.context import title
 from gui.widgets.settings_form import addresses, folders, messages, slots, times
@@ -14,6 +22,23 @@ def form(now: Settings) -> dict[str, object] | None:
     with st.form("settings", border=False):
         entered = {**folders(now), **addresses(now), **slots(now), **messages(now.notify), **times(now)}
         return entered if st.form_submit_button("Save", type="primary") else None
+
+
+def misplaced(wanted: Settings, saved: Settings) -> str:
+    """Return what is wrong with the folders, empty if nothing is. A new project folder is made; its parent is not."""
+    missing = [root for root in wanted.allowed_roots if not root.is_dir()]
+    if missing:
+        return f"allowed_roots: {missing[0]} is not a folder on this server"
+    project = wanted.project_folder
+    if project == saved.project_folder:
+        return ""
+    if not project.parent.is_dir():
+        return f"project_folder: there is no folder {project.parent} on this server to make {project.name} in"
+    try:
+        check_beside(project, state_folder())
+    except InputError as error:
+        return f"project_folder: {error}"
+    return ""
 
 
 title("settings")
@@ -29,15 +54,12 @@ if entered is not None:
     except ValidationError as error:
         st.error(first_problem(error), icon=":material/error:")
     else:
-        missing = [root for root in wanted.allowed_roots if not root.is_dir()]
-        if missing:
-            st.error(f"allowed_roots: {missing[0]} is not a folder on this server", icon=":material/error:")
+        problem = misplaced(wanted, saved)
+        if problem:
+            st.error(problem, icon=":material/error:")
         else:
             save_settings(wanted)
             restart = ("bind_address", "app_port", "public_address", "path_prefix")
             needs_restart = any(getattr(wanted, key) != getattr(saved, key) for key in restart)
-            st.success(
-                "Saved."
-                + (" Restart the app (Ctrl+C, then bash setup.sh start) for the new address." if needs_restart else "")
-            )
+            st.success("Saved." + (" Restart Lektrack for the new address." if needs_restart else ""))
 st.caption(f"Kept in {state_folder() / 'settings.toml'}")

@@ -64,6 +64,24 @@ def test_a_wrong_setting_is_refused_in_one_line_and_nothing_is_saved(installed):
     assert file.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [("nosuch/project", "there is no folder"), ("state/project", "must lie beside each other")],
+)
+def test_a_project_folder_that_was_mistyped_or_would_show_the_token_is_refused(installed, folder: str, words: str):
+    file = installed.root.parent / "state" / "settings.toml"
+    before = file.read_bytes()
+    app = opened("settings")
+    app.text_input[0].set_value(str(installed.root.parent / folder))
+    button(app, "Save").click().run()
+    assert len(app.error) == 1
+    assert app.error[0].value.startswith("project_folder: ") and words in app.error[0].value
+    assert file.read_bytes() == before
+    app.text_input[0].set_value(str(installed.root.parent / "another"))
+    button(app, "Save").click().run()
+    assert not app.error and str(installed.root.parent / "another") in file.read_text()
+
+
 def test_a_failed_job_says_why_in_words_and_can_be_retried(installed):
     store = JobStore()
     title = "a [job](x) with <b>marks</b>"
