@@ -16,7 +16,7 @@ GROWS, SHRINKS = 0.1, 0.01  # how fast the usual area of a bird follows what is 
 
 @kernel(nogil=True)
 def steady(bird, kept, motion):
-    """Move a bird and what is remembered of it with the picture."""
+    """Move a bird and what is remembered of it with the picture; the mask, and the box of ``kept``, stay in place."""
     move_camera(bird, motion)
     move_camera(kept, motion)
     bird.x1, bird.y1 = moved(motion, bird.x1, bird.y1)
@@ -122,6 +122,7 @@ def remember(flock, slot, runs, n_runs, area):
     """Keep the state and the mask of a detection."""
     bird, kept = flock.birds[slot], flock.kept[slot]
     copy_state(bird, kept)
+    kept.x1, kept.y1, kept.x2, kept.y2 = bird.x1, bird.y1, bird.x2, bird.y2
     bird.runs, bird.area = n_runs, area
     if bird.merged == SINGLE:
         more = (float(area) if area > 0 else bird.w * bird.h) - bird.usual

@@ -76,8 +76,9 @@ def shape_features(flock, slot, box, runs, n_runs, area, step, gap_s):
     if overlaps(box, bird):
         overlap = iou_of(bird.area, area, shared_with(flock, slot, step, runs, n_runs))
     if gap_s > SHAPES_FROM_S:
-        dx = column_shift(0.5 * (box[0] + box[2] - bird.x1 - bird.x2), step)
-        dy = int(round(0.5 * (box[1] + box[3] - bird.y1 - bird.y2)))
+        kept = flock.kept[slot]
+        dx = column_shift(0.5 * (box[0] + box[2] - kept.x1 - kept.x2), step)
+        dy = int(round(0.5 * (box[1] + box[3] - kept.y1 - kept.y2)))
         alike = iou_of(bird.area, area, common_pixels(flock.runs[slot], bird.runs, dx, dy, runs, n_runs))
     return overlap, alike
 
@@ -97,9 +98,9 @@ def column_shift(shift, step):
 @kernel(nogil=True)
 def shared_with(flock, slot, step, runs, n_runs):
     """Return the pixels that a bird's last mask, moved to where it is thought to be, shares with a mask."""
-    bird = flock.birds[slot]
-    dx = column_shift(bird.x - 0.5 * (bird.x1 + bird.x2), step)
-    dy = int(round(bird.y - 0.5 * (bird.y1 + bird.y2)))
+    bird, kept = flock.birds[slot], flock.kept[slot]
+    dx = column_shift(bird.x - 0.5 * (kept.x1 + kept.x2), step)
+    dy = int(round(bird.y - 0.5 * (kept.y1 + kept.y2)))
     return common_pixels(flock.runs[slot], bird.runs, dx, dy, runs, n_runs)
 
 

@@ -47,7 +47,7 @@ class Flock(NamedTuple):
     """All birds that are being followed, one a slot."""
 
     birds: np.ndarray  # (slots,) FOLLOWED
-    kept: np.ndarray  # (slots,) FOLLOWED, as they were at their last detection
+    kept: np.ndarray  # (slots,) FOLLOWED, as they were at their last detection; their boxes lie where ``runs`` do
     runs: np.ndarray  # (slots, LONGEST, 3) int32, their last masks
     looks: np.ndarray  # (slots, D) float32, running mean of their descriptors
     jump: np.ndarray  # (1,) float64, running median of the distances from frame to frame, body sizes

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -11,11 +12,13 @@ from backend.lek.light import Weather
 from backend.lek.recording import record
 from backend.lek.settings import LekSettings, difficulty
 from backend.lek.world import found
+from backend.masks import rle
 from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
 from backend.track import main
+from backend.tracking.association_state import Chunk
 from backend.tracking.camera_motion import STILL, camera_motion
-from backend.tracking.online import Follower, chunk_of, usual_rules
+from backend.tracking.online import Follower, chunk_of, rle_buffers, usual_rules
 from backend.tracking.tracks import open_tracks
 from backend.video import VideoReader
 
@@ -90,3 +93,32 @@ def test_a_picture_without_corners_says_nothing_of_the_camera(shaken):
 def test_what_cannot_be_estimated_is_said(shaken, tmp_path, arguments, says):
     with pytest.raises(InputError, match=says):
         main(["--detections", str(shaken / "run"), "--out", str(tmp_path / "out"), *arguments])
+
+
+def still_birds(pan_px: int) -> Chunk:
+    """Three birds that stand side by side, their boxes overlapping, under a camera that pans; with masks."""
+    height, n_frames, birds = 200, 50, 3
+    boxes, masks = [], []
+    for x in (100 + pan_px * frame + 32 * bird for frame in range(n_frames) for bird in range(birds)):
+        boxes.append((x, 100, x + 40, 140))
+        mask = np.zeros((height, 2000), np.uint8)
+        mask[100:140, x + 5 : x + 35] = 1
+        masks.append(rle.encode(mask))
+    offsets, codes = rle_buffers(pa.array(masks, pa.binary()))
+    n = n_frames * birds
+    moved = np.tile([1.0, 0, pan_px, 0, 1, 0], (n_frames, 1))
+    moved[0] = STILL
+    times, looks = np.arange(n_frames) / 25, np.zeros((n, 0), np.float32)
+    boxes_px, starts = np.array(boxes, float), np.arange(0, n + 1, birds)
+    return Chunk(0, starts, times, boxes_px, np.full(n, 0.9), offsets, codes, looks, moved)
+
+
+def test_masks_move_with_the_picture_as_boxes_do():
+    """What the camera did is known, so a pan changes nothing; masks used to stay where they were."""
+    found = {}
+    for pan_px in (0, 10, 32):
+        chunk = still_birds(pan_px)
+        follower = Follower(usual_rules(200, 1 / 25, chunk.boxes[:, 2] - chunk.boxes[:, 0]))
+        found[pan_px] = follower.follow(chunk).tracklet.tolist()
+    assert found[0] == [1, 2, 3] * 50
+    assert found[10] == found[0] and found[32] == found[0]
