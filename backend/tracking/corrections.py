@@ -256,7 +256,8 @@ class _Table:
             for row in np.flatnonzero(self.drawn_by)
         }
         names = tuple(self.names)
-        return sorted_tracks(**rows, names=names, frames=original.frames, times=original.times, drawn=drawn)
+        about = {"frames": original.frames, "times": original.times, "rate": original.rate}
+        return sorted_tracks(**rows, names=names, drawn=drawn, **about)
 
 
 def _end(act: Act) -> int:

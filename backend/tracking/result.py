@@ -95,7 +95,8 @@ def track_rows(gathered: Gathered, who: Assigned, whole_video: bool) -> Tracks:
     spans = {code: ends for code in range(n)} if whole_video else {}
     lost = lost_rows(rows, gathered.frames, {code: code + 1 for code in range(n)}, spans)
     rows = {name: np.concatenate([column, lost[name].astype(column.dtype)]) for name, column in rows.items()}
-    return sorted_tracks(**rows, names=who.names, frames=gathered.frames, times=gathered.times)
+    about = {"frames": gathered.frames, "times": gathered.times, "rate": 1 / gathered.frame_s}
+    return sorted_tracks(**rows, names=who.names, **about)
 
 
 def _fill(gathered: Gathered, who: Assigned, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

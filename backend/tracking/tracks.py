@@ -59,6 +59,8 @@ class Tracks:
     drawn
         What people drew, by (frame, track_id): COCO counts at full frame size, None where only the box was drawn. It
         stands for the mask of the detection.
+    rate
+        Frames a second that the video says it has; used where ``times`` cannot tell, that is in a run of one frame.
     """
 
     frame: np.ndarray
@@ -72,6 +74,7 @@ class Tracks:
     frames: np.ndarray
     times: np.ndarray
     drawn: Mapping[tuple[int, int], bytes | None] = field(default_factory=dict)
+    rate: float = 25.0
 
     def __post_init__(self) -> None:
         """Check that the columns have one length."""
@@ -91,7 +94,7 @@ class Tracks:
     def fps(self) -> float:
         """Mean frames a second of the video, those in between that were not looked at included."""
         span = self.times[-1] - self.times[0] if len(self.times) > 1 else 0.0
-        return float((self.frames[-1] - self.frames[0]) / span) if span > 0 else 25.0
+        return float((self.frames[-1] - self.frames[0]) / span) if span > 0 else self.rate
 
     @cached_property
     def frame_starts(self) -> np.ndarray:
@@ -201,6 +204,7 @@ def open_tracks(folder: Path, corrections: bool = True) -> Tracks:
     """
     manifest = track_manifest(folder)
     tracks = _read(folder)
+    tracks = replace(tracks, rate=manifest.settings.get("fps") or tracks.rate)
     if not corrections:
         return tracks
     from backend.tracking.acts import read_log  # noqa: PLC0415 - both build on this module

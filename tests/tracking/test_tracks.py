@@ -1,10 +1,13 @@
 import time
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from backend.project.errors import InputError
+from backend.project.manifest import read_manifest
+from backend.tracking.acts import Anchor, Name, act_line
 from backend.tracking.schemas import State
 from backend.tracking.tracks import corrections_log, open_tracks, sorted_tracks, track_manifest
 from tests.tracking.track_samples import same, two_birds, write_run
@@ -88,3 +91,17 @@ def test_a_million_rows_open_in_three_seconds(tmp_path):
     found = open_tracks(tmp_path / "run")
     assert time.perf_counter() - start < 3
     assert same(found, tracks)
+
+
+def test_a_run_of_one_frame_has_the_rate_of_its_video(tmp_path):
+    """Its times say nothing; a corrected name does not change that."""
+    write_run(tmp_path / "run", two_birds(1))
+    manifest = read_manifest(tmp_path / "run")
+    manifest.settings["fps"] = 50.0
+    manifest.write(tmp_path / "run")
+    common = {"id": 1, "when": datetime(2026, 5, 1, tzinfo=UTC), "who": "Ada", "version": 0, "from_frame": 0}
+    act = Name(anchor=Anchor(frame=0, detection=0), identity="Hugo", **common)
+    (tmp_path / "run" / "corrections.jsonl").write_bytes(act_line(act))
+    assert open_tracks(tmp_path / "run", corrections=False).fps == 50
+    corrected = open_tracks(tmp_path / "run")
+    assert "Hugo" in corrected.names and corrected.fps == 50
