@@ -48,8 +48,9 @@ def main(argv: list[str]) -> None:
         **{"frame_start": 0, "frame_end": frames, "stride": 1, "chunk_frames": max(1, round(CHUNK_S * fps))},
         "category": settings.category,
     }
+    inputs = {"source": file_identity(settings.source), **about.file}
     with output_lock(settings.out), Progress() as progress:
-        manifest = begin_manifest(settings.out, SCRIPT, {"source": file_identity(settings.source)}, facts)
+        manifest = begin_manifest(settings.out, SCRIPT, inputs, facts, about.file.keys())
         manifest.complete = False
         manifest.write(settings.out)
         chunks = plan_chunks(0, frames, facts["chunk_frames"])
