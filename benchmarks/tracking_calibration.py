@@ -58,7 +58,7 @@ def samples(folder: Path, case: tuple[str, float, int], kind: str) -> tuple[np.n
 def fit(share: np.ndarray, right: np.ndarray, seconds: np.ndarray) -> dict[str, list[float]]:
     """Return points of an ascending curve."""
     place = np.clip(np.digitize(share, EDGES[1:-1]), 0, len(EDGES) - 2)
-    x, y, weight = [], [], []
+    x, y, weight = [0.0], [0.0], [PRIOR_S]  # what no sample says is not believed
     for k in range(len(EDGES) - 1):
         own = place == k
         time = seconds[own].sum()

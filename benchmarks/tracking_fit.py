@@ -29,7 +29,7 @@ from backend.tracking import pairs
 from backend.tracking.association_life import remember
 from backend.tracking.association_matching import box_area, shape_features
 from backend.tracking.association_state import JUMP_TO_SCALE, Flock
-from backend.tracking.motion import FOLLOWED, observe, predict, size_of, start
+from backend.tracking.motion import DAMPING_S, FOLLOWED, observe, predict, size_of, start
 from backend.tracking.online import chunk_of, column_step
 from backend.tracking.overlap import LONGEST, column_runs
 
@@ -131,10 +131,10 @@ def see(chunk, frame, row, flock, slot, height, step, runs):
     if bird.tracklet == 0 or time - bird.seen_time > 1.0:
         start(bird, 1, frame, time, chunk.boxes[row])
     elif bird.last < frame:
-        predict(bird, time)
+        predict(bird, time, DAMPING_S)
         if frame - bird.last == 1:
             distance = math.sqrt(distance2_of(bird, chunk.boxes[row]))
-        observe(bird, flock.kept[slot], frame, time, chunk.boxes[row])
+        observe(bird, flock.kept[slot], frame, time, chunk.boxes[row], DAMPING_S)
     remember(flock, slot, runs, n_runs, area)
     return distance
 
@@ -147,7 +147,7 @@ def look_ahead(chunk, frame, flock, slot, gaps, usable, bird_of, height, step, r
         to = min(frame + gaps[k], len(chunk.times) - 1)
         if to - frame < gaps[k]:
             continue
-        predict(bird, chunk.times[to])
+        predict(bird, chunk.times[to], DAMPING_S)
         gap_s = chunk.times[to] - chunk.times[frame]
         for row in range(chunk.starts[to], chunk.starts[to + 1]):
             near2 = distance2_of(bird, chunk.boxes[row])

@@ -55,7 +55,7 @@ def step(chunk, frame, flock, rules, scratch, found, next_tracklet, n_endings):
         bird = flock.birds[slot]
         if len(chunk.motion):
             steady(bird, flock.kept[slot], chunk.motion[frame])
-        predict(bird, time)
+        predict(bird, time, rules.damping_s)
     boxes = chunk.boxes[first:last]
     similarity = compare_all(chunk, first, n, flock, slots, rules, scratch, runs, areas, time)
     match = match_in_two_rounds(similarity, chunk.scores[first:last], flock.birds, slots, rules)
@@ -73,7 +73,7 @@ def step(chunk, frame, flock, rules, scratch, found, next_tracklet, n_endings):
             n_endings = end(found, n_endings, bird, ended[i])
             match[i] = NOBODY
         elif d != NOBODY:
-            take_in(chunk, first, d, pieces[i], flock, slot, scratch, runs, areas, index, time)
+            take_in(chunk, first, d, pieces[i], flock, slot, rules, scratch, runs, areas, index, time)
             found.tracklet[first + d] = bird.tracklet
             if pieces[i] != NOBODY:
                 found.tracklet[first + pieces[i]] = bird.tracklet

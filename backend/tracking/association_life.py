@@ -84,21 +84,21 @@ def end(found, n_endings, bird, reason):
 
 
 @kernel(nogil=True)
-def take_in(chunk, first, d, piece, flock, slot, scratch, runs, areas, index, time):
+def take_in(chunk, first, d, piece, flock, slot, rules, scratch, runs, areas, index, time):
     """Let a bird take in its detection, and its second piece if it has one."""
     bird = flock.birds[slot]
     row = first + d
     if piece == NOBODY and bird.hits >= CONFIRMED:
         learn_jump(flock, bird, chunk.boxes[row], time)
     if piece == NOBODY:
-        observe(bird, flock.kept[slot], index, time, chunk.boxes[row])
+        observe(bird, flock.kept[slot], index, time, chunk.boxes[row], rules.damping_s)
         bird.whole_time = time
         remember(flock, slot, scratch[d], runs[d], areas[d])
     else:
         box, other = chunk.boxes[row].copy(), chunk.boxes[first + piece]
         box[0], box[1] = min(box[0], other[0]), min(box[1], other[1])
         box[2], box[3] = max(box[2], other[2]), max(box[3], other[3])
-        observe(bird, flock.kept[slot], index, time, box)
+        observe(bird, flock.kept[slot], index, time, box, rules.damping_s)
         bird.pieces += 1
         joined = join_runs(scratch[d], runs[d], scratch[piece], runs[piece], scratch[-1])
         remember(flock, slot, scratch[-1], joined, areas[d] + areas[piece])

@@ -23,6 +23,7 @@ class Rules(NamedTuple):
     coast_s: float  # a bird that is not seen for longer ends its tracklet
     share_s: float  # and one that is in one mask with another
     doubt_s: float  # and one whose matches are in doubt
+    damping_s: float  # in which a velocity that is no longer observed dies away
     look: float  # nats for a descriptor that is the same, where descriptors are given
     frame_s: float  # between two frames that are looked at
     column_step: int  # every so many columns of a mask are compared

@@ -143,7 +143,7 @@ def _jumps(gathered: Gathered, a: int, b: int) -> bool:
     ends = gathered.ends
     gap = float(ends.begin_s[b] - ends.end_s[a])
     off = float(np.hypot(*(ends.begin_xy[b] - ends.end_xy[a]))) / float(np.sqrt(ends.size[a, 1] * ends.size[b, 0]))
-    return gap < JUMP_S and off > max(JUMP_SIZES, JUMP_SPREADS * spread_at(ends.spread, max(0.04, gap)))
+    return gap < JUMP_S and off > max(JUMP_SIZES, JUMP_SPREADS * spread_at(ends.ways.spread, max(0.04, gap)))
 
 
 def _joined(doubts: list[Doubt]) -> list[Doubt]:

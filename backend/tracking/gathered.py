@@ -9,15 +9,16 @@ import numpy as np
 from backend.pipeline.detections import ChunkDetections, DetectionsRun
 from backend.project.errors import InputError
 from backend.tracking.appearance_files import appearance_file, read_appearance
-from backend.tracking.association_state import FRAGMENT
+from backend.tracking.association_state import FRAGMENT, Rules
 from backend.tracking.linking_appearance import Look
-from backend.tracking.linking_motion import Ends, learn_spread
+from backend.tracking.linking_motion import Ends
+from backend.tracking.linking_motion_learnt import learn_ways
 from backend.tracking.linking_pieces import CONTACT, cut, hidden_shares
 from backend.tracking.online import Follower, chunk_of, usual_rules
 from backend.tracking.tracklets import Sightings, Tracklets, gather, summary
 
 MOST_NUMBERS = 24  # a longer descriptor is reduced to its main directions
-ALONE_MARGIN = 4.0  # of stage 1, nats, without descriptors: what it leaves in doubt, nothing but motion decides later
+ALONE_MARGIN, ALONE_NEAR = 1.0, 0.0  # of stage 1 without descriptors: what it leaves in doubt, motion alone decides
 LEAST_LOOKS = 5  # of a part; where it has fewer in full sight, hidden ones count, too
 CORE_FRAMES = 12  # a bird may be in two parts at once for so many frames, at most a quarter of the later part
 
@@ -80,7 +81,9 @@ def gather_run(
             widths = part.found.boxes[:, 2] - part.found.boxes[:, 0]
             rules = usual_rules(run.facts.height, frame_s, widths)
             described = appearance is not None and (appearance / appearance_file(part.chunk)).exists()
-            follower = Follower(rules if described else rules._replace(margin=ALONE_MARGIN))
+            if motion is None:  # what moves with the camera does not tell how birds do
+                rules = rules._replace(damping_s=_damping_of(part, rules))
+            follower = Follower(rules if described else rules._replace(margin=ALONE_MARGIN, least_near=ALONE_NEAR))
         followed = follower.follow(chunk_of(part, None if motion is None else motion[done : done + len(part.seen)]))
         columns.append(_columns(part, followed, done, appearance))
         endings.append(followed.endings)
@@ -93,6 +96,17 @@ def gather_run(
     )  # fmt: skip
     room = run.facts.width * run.facts.height
     return make_parts(found, sightings, tracklets, frames.frame, frames.time_s, frame_s, room)
+
+
+def _damping_of(part: ChunkDetections, rules: Rules) -> float:
+    """Return in which time velocities die away, from the tracklets of the first chunk, followed with usual rules."""
+    followed, times = Follower(rules).follow(chunk_of(part)), part.seen.time_s.astype(np.float64)
+    found = _columns(part, followed, 0, None)
+    sightings, _ = gather(
+        found.at, found.frame, found.detection, found.boxes, found.score, found.tracklet, found.kind,
+        followed.endings, times,
+    )  # fmt: skip
+    return learn_ways(sightings, times).damping_s
 
 
 def _columns(part: ChunkDetections, followed, done: int, appearance: Path | None) -> Detections:
@@ -162,7 +176,7 @@ def make_parts(
     """Cut tracklets in contacts and describe the parts; ``room`` is the picture's area, px^2."""
     key = found.frame.astype(np.int64) << 32 | found.detection
     rows = np.searchsorted(key, sightings.frame.astype(np.int64) << 32 | sightings.detection)
-    spread = learn_spread(sightings, times)
+    ways = learn_ways(sightings, times)
     begins = cut(sightings, found.hidden[rows].astype(np.float64), times[sightings.at])
     order = np.argsort(sightings.at[begins[:-1]], kind="stable")
     n = np.diff(begins)[order]
@@ -193,7 +207,7 @@ def make_parts(
         zone_room=np.zeros(1),
         before=np.full(len(parts), -1),
         after=np.full(len(parts), -1),
-        spread=spread,
+        ways=ways,
         room=float(room),
     )
     rows = rows[picked]

@@ -10,12 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from backend.project.kernels import kernel
-from backend.tracking.tracklets import Sightings
+from backend.tracking.linking_motion_learnt import LAGS_S, Ways, glide
 
-LAGS_S = np.array([0.08, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0])
-USUAL_SPREAD = np.array([0.05, 0.09, 0.18, 0.33, 0.55, 0.85, 1.25, 1.7, 2.3, 3.0])  # body sizes, where nothing is known
-LEAST_SAMPLES = 50
-GLIDE_S = 0.35  # a velocity that is no longer observed dies away
 FLOWN, FLOWN_S = 0.02, 90.0  # share of birds that come back anywhere at once, and how fast that share grows
 GAP_S = 0.5  # a gap is as likely as (1 + gap / GAP_S)^-GAP_POWER
 GAP_POWER = 1.2
@@ -41,54 +37,8 @@ class Ends(NamedTuple):
     zone_room: np.ndarray  # (zones + 1,) float64 px^2
     before: np.ndarray  # (M,) int64, the only tracklet that may come before it, as people said; -1: any
     after: np.ndarray  # (M,) int64, likewise after it
-    spread: np.ndarray  # (len(LAGS_S),) float64 body sizes
+    ways: Ways
     room: float  # px^2 in which a bird may appear
-
-
-def learn_spread(sightings: Sightings, times: np.ndarray) -> np.ndarray:
-    """Return the scale of distances from the expected place after each of `LAGS_S`, body sizes, ascending.
-
-    The distribution is a Student t in the plane with two degrees of freedom, whose median is sqrt(2) scales.
-    """
-    boxes = sightings.boxes.astype(np.float64)
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-    size = np.sqrt(np.maximum(1.0, np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)))
-    seconds = times[sightings.at]
-    spread = USUAL_SPREAD.copy()
-    for k, lag in enumerate(LAGS_S):
-        off = strays(sightings.starts, centre, size, seconds, lag)
-        weight = LEAST_SAMPLES / (LEAST_SAMPLES + len(off))
-        if len(off):
-            spread[k] = np.exp(
-                weight * np.log(USUAL_SPREAD[k]) + (1 - weight) * np.log(max(1e-3, np.median(off)) / math.sqrt(2))
-            )
-    return np.maximum.accumulate(spread)
-
-
-@kernel
-def strays(starts, centre, size, seconds, lag):
-    """Return how far birds are from where they were expected after ``lag`` seconds, body sizes, sampled each lag."""
-    found = np.empty(len(seconds))
-    n = 0
-    for m in range(len(starts) - 1):
-        row = starts[m] + 5
-        while row < starts[m + 1]:
-            after = row + 1
-            while after < starts[m + 1] and seconds[after] < seconds[row] + lag - 1e-6:
-                after += 1
-            if after == starts[m + 1]:
-                break
-            gap = seconds[after] - seconds[row]
-            past = seconds[row] - seconds[row - 5]
-            glide = GLIDE_S * (1.0 - math.exp(-gap / GLIDE_S)) / max(past, 1e-6)
-            off = 0.0
-            for axis in range(2):
-                step = centre[row, axis] - centre[row - 5, axis]
-                off += (centre[after, axis] - centre[row, axis] - glide * step) ** 2
-            found[n] = math.sqrt(off / (size[row] * size[after]))
-            n += 1
-            row = after
-    return found[:n]
 
 
 @kernel(nogil=True)
@@ -100,12 +50,12 @@ def link_score(ends, i, j):
         return -np.inf
     gap = ends.begin_s[j] - ends.end_s[i]
     twice = 0.0 if gap > 0.0 else TWICE_NATS - TWICE_NATS_S * gap
+    lasts = glide(max(0.0, gap), ends.ways.damping_s)
+    off_x = ends.begin_xy[j, 0] - ends.end_xy[i, 0] - lasts * ends.end_v[i, 0]
+    off_y = ends.begin_xy[j, 1] - ends.end_xy[i, 1] - lasts * ends.end_v[i, 1]
     gap = max(SURE_S, gap)
-    glide = GLIDE_S * (1.0 - math.exp(-gap / GLIDE_S))
-    off_x = ends.begin_xy[j, 0] - ends.end_xy[i, 0] - glide * ends.end_v[i, 0]
-    off_y = ends.begin_xy[j, 1] - ends.end_xy[i, 1] - glide * ends.end_v[i, 1]
     area = ends.size[i, 1] * ends.size[j, 0]
-    spread = spread_at(ends.spread, gap)
+    spread = spread_at(ends.ways.spread, gap)
     near = (1.0 + (off_x * off_x + off_y * off_y) / (2.0 * area * spread * spread)) ** -2
     near *= ends.room / (2.0 * math.pi * area * spread * spread)
     anywhere = 1.0 - (1.0 - FLOWN) * math.exp(-gap / FLOWN_S)

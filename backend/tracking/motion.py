@@ -14,7 +14,7 @@ ACCELERATION = 6.0  # body sizes / s^2, standard deviation
 GROWTH = 2.0  # of the sides, likewise
 JITTER = 0.06  # of a box's edges, body sizes
 SINGLE, SEVERAL, PERHAPS_SEVERAL = range(3)
-DAMPING_S = 0.35  # a velocity that is no longer observed dies away
+DAMPING_S = 0.35  # in which a velocity that is no longer observed dies away, where nothing is known
 
 # One bird that is being followed.
 FOLLOWED = np.dtype(
@@ -77,20 +77,24 @@ def start(bird, tracklet, index, time, box):
 
 
 @kernel(nogil=True)
-def predict(bird, time):
-    """Move the state on to ``time``."""
+def predict(bird, time, damping_s):
+    """Move the state on to ``time``; velocities die away within ``damping_s``.
+
+    What lasts long changes slowly: the noise of velocities falls with the root of ``damping_s``.
+    """
     dt = time - bird.time
     if dt <= 0.0:
         return
-    keep = math.exp(-dt / DAMPING_S)
-    way = DAMPING_S * (1.0 - keep)
+    keep = math.exp(-dt / damping_s)
+    way = damping_s * (1.0 - keep)
+    calm = math.sqrt(DAMPING_S / damping_s)
     bird.x += way * bird.vx
     bird.y += way * bird.vy
     bird.w = max(1.0, bird.w + way * bird.vw)
     bird.h = max(1.0, bird.h + way * bird.vh)
     bird.vx, bird.vy, bird.vw, bird.vh = keep * bird.vx, keep * bird.vy, keep * bird.vw, keep * bird.vh
-    spread(bird.p, dt, ACCELERATION)
-    spread(bird.q, dt, GROWTH)
+    spread(bird.p, dt, calm * ACCELERATION)
+    spread(bird.q, dt, calm * GROWTH)
     bird.time = time
 
 
@@ -132,7 +136,7 @@ def gains(p):
 
 
 @kernel(nogil=True)
-def observe(bird, kept, index, time, box):
+def observe(bird, kept, index, time, box, damping_s):
     """Take in a detection at ``time``; the state has been predicted to it.
 
     After a miss the filter goes back to ``kept``, the state at the last detection, and is led along the straight line
@@ -146,9 +150,9 @@ def observe(bird, kept, index, time, box):
         copy_state(kept, bird)
         for k in range(1, missed + 1):
             share = k / (missed + 1)
-            predict(bird, begin + share * span)
+            predict(bird, begin + share * span, damping_s)
             correct(bird, was + share * (box - was))
-        predict(bird, time)
+        predict(bird, time, damping_s)
     correct(bird, box)
     bird.hits += 1
     bird.last, bird.seen_time = index, time

@@ -8,7 +8,7 @@ import pyarrow as pa
 from backend.pipeline.detections import ChunkDetections
 from backend.tracking.association import follow
 from backend.tracking.association_state import JUMP_TO_SCALE, Chunk, Flock, Found, Rules
-from backend.tracking.motion import FOLLOWED
+from backend.tracking.motion import DAMPING_S, FOLLOWED
 from backend.tracking.overlap import LONGEST
 from backend.tracking.pairs import USUAL_SCALE
 
@@ -48,6 +48,7 @@ def usual_rules(height: int, frame_s: float, widths: np.ndarray, look: float = 0
         coast_s=1.0,
         share_s=1.0,
         doubt_s=1.0,
+        damping_s=DAMPING_S,
         look=look,
         frame_s=frame_s,
         column_step=column_step(widths),

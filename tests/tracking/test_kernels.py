@@ -101,7 +101,7 @@ def test_filter_of_the_centre_is_a_kalman_filter():
     dt = 0.04
     keep = math.exp(-dt / DAMPING_S)
     for k in range(1, 40):
-        predict(bird[0], k * dt)
+        predict(bird[0], k * dt, DAMPING_S)
         state = np.array([state[0] + DAMPING_S * (1 - keep) * state[1], keep * state[1]])
         move = np.array([[1, dt], [0, 1]])
         p = move @ p @ move.T + ACCELERATION**2 * np.array([[dt**4 / 4, dt**3 / 2], [dt**3 / 2, dt**2]])
