@@ -156,7 +156,7 @@ def _reviewed(request: ActRequest, moment: Moment) -> Decision:
 
 def _rename(request: ActRequest, moment: Moment) -> Decision:
     identity, new = _need(request, "identity", "new")
-    act = {"act": "rename", "identity": identity, "new": new}
+    act = {"act": "rename", "identity": identity, "new": new, **_surest_anchor(moment, identity)}
     return Decision((act,), (f"{identity} is called {new} in all frames",))
 
 
@@ -295,6 +295,20 @@ def _range(frame: int, end: int | None) -> dict[str, int | None]:
 
 def _anchor(moment: Moment, track: int, frame: int, end: int | None) -> dict[str, int]:
     return _plain(moment.replaying.anchor(track, frame, END if end is None else end))
+
+
+def _surest_anchor(moment: Moment, identity: str) -> dict[str, Any]:
+    """Return the anchor of an identity in its surest sighting, of several the middle one; nothing if it has none."""
+    tracks = moment.tracks
+    if identity not in tracks.names:
+        return {}
+    rows = np.flatnonzero((tracks.identity == tracks.names.index(identity)) & (tracks.detection != NONE))
+    p = np.nan_to_num(tracks.p_identity[rows])
+    rows = rows[p == p.max(initial=0.0)]
+    if not len(rows):
+        return {}
+    row = rows[len(rows) // 2]
+    return {"anchor": {"frame": int(tracks.frame[row]), "detection": int(tracks.detection[row])}}
 
 
 def _plain(anchor: Anchor) -> dict[str, int]:

@@ -165,9 +165,10 @@ class Reviewed(_RangeAct):
 
 
 class Rename(_Act):
-    """An identity gets another name everywhere."""
+    """An identity gets another name everywhere; after re-tracking it is that of ``anchor``, whatever it is called."""
 
     act: Literal["rename"] = "rename"
+    anchor: Anchor | None = None
     identity: Identity
     new: Identity
 

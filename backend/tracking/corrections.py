@@ -346,13 +346,15 @@ def _nothing(table: _Table, act: Reviewed | Unsure | Audit) -> int:
 
 
 def _rename(table: _Table, act: Rename) -> int:
-    if act.identity not in table.names:
-        raise DoesNotApplyError(f"no bird is called {act.identity}")
-    if act.new in table.names:
+    code = NONE if act.anchor is None else int(table.columns["identity"][table.row_at(act.anchor)])
+    if code == NONE:
+        if act.identity not in table.names:
+            raise DoesNotApplyError(f"no bird is called {act.identity}")
+        code = table.names.index(act.identity)
+    if act.new in table.names and table.names[code] != act.new:
         raise DoesNotApplyError(f"another bird is called {act.new} already")
-    code = table.names.index(act.identity)
+    table.changed |= table.names[code] != act.new
     table.names[code] = act.new
-    table.changed = True
     return int(np.sum(table.columns["identity"] == code))
 
 

@@ -37,6 +37,8 @@ def constraints(gathered: Gathered, acts: Sequence[Act], n_birds: int | None) ->
     follow: list[tuple[int, int]] = []
     merged: list[tuple[int, int]] = []
     for act in active(acts):
+        if isinstance(act, Rename) and act.identity in names and act.new not in names:
+            names[names.index(act.identity)] = act.new
         for anchor, name in _named(act):
             part = _part_of(gathered, anchor)
             if part is None or (name not in names and len(names) == n_birds):
@@ -53,8 +55,6 @@ def constraints(gathered: Gathered, acts: Sequence[Act], n_birds: int | None) ->
                 merged.append(pair)
             if not isinstance(act, Merge) or _goes_on(gathered, first, last):
                 follow.append((first, last))
-        if isinstance(act, Rename) and act.identity in names and act.new not in names:
-            names[names.index(act.identity)] = act.new
     for part, other in merged:
         if pins[other] < 0 or pins[part] < 0:
             pins[[part, other]] = max(pins[part], pins[other])
@@ -72,6 +72,8 @@ def _named(act: Act) -> list[tuple[Anchor | None, str]]:
     match act:
         case Name() | Draw():
             return [(act.anchor, act.identity)]
+        case Rename() if act.anchor is not None:
+            return [(act.anchor, act.new)]
         case Swap():
             return [(act.first, act.first_identity), (act.second, act.second_identity)]
     return []

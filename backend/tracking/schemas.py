@@ -38,7 +38,7 @@ TRACK_COLUMNS = pa.schema(
         pa.field("track_id", pa.int32(), nullable=False),  # from 1; one identity is one track
         pa.field("identity", WORD),  # null: followed, but not told apart from the others
         pa.field("state", WORD, nullable=False),  # detected, interpolated, lost
-        pa.field("p_identity", pa.float32()),  # probability that the identity is right, rough without descriptors; null where lost
+        pa.field("p_identity", pa.float32()),  # that the identity is right; rough without descriptors; null where lost
         pa.field("x1", pa.float32()),  # px of the original frame; null where lost
         pa.field("y1", pa.float32()),
         pa.field("x2", pa.float32()),

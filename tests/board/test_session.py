@@ -44,6 +44,15 @@ def test_answers_from_truth_leave_no_wrong_identity(board: Board) -> None:
     assert len(board.session.view.counting) == 4 + 2  # an answer each, and two exchanges
 
 
+def test_a_new_name_is_tied_to_a_sighting_of_the_bird(board: Board) -> None:
+    session = board.session
+    ask(session, "rename", identity="bird 02", new="Hugo")
+    anchor, tracks = session.view.counting[-1].anchor, session.view.tracks
+    (row,) = rows_of(tracks, [anchor])
+    assert tracks.names[tracks.identity[row]] == "Hugo"
+    assert tracks.p_identity[row] == max(tracks.p_identity[tracks.identity == tracks.identity[row]])
+
+
 def test_answers_in_any_order_end_alike(board: Board) -> None:
     session = board.session
     for number in (3, 1, 4, 2):

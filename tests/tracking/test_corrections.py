@@ -125,6 +125,14 @@ def test_a_new_name_holds_everywhere():
     assert tracks.names == ("bird 01", "Blue")
 
 
+def test_a_new_name_goes_with_the_bird_that_was_meant_whatever_it_is_called_now():
+    blue = act(1, "rename", identity="bird 01", new="Blue", anchor=BIRD_2)  # it was bird 01 when it was renamed
+    assert replay(two_birds(), [blue]).tracks.names == ("bird 01", "Blue")
+    again = replay(replay(two_birds(), [blue]).tracks, [blue])  # tracked again: the name is there already
+    assert again.tracks.names == ("bird 01", "Blue")
+    assert not again.outcomes[0].problem
+
+
 def test_an_undone_act_does_not_count_and_a_redone_one_does():
     name = act(1, "name", anchor=BIRD_1, identity="bird 09", from_frame=4)
     undo, redo = act(2, "undo", target=1), act(3, "undo", target=2)

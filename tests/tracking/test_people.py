@@ -96,6 +96,18 @@ def test_a_name_holds_for_what_was_merged_with_it():
     assert constraints(gathered, [*acts, Undo(id=4, target=1, **COMMON)], 2).known.pins.tolist() == [0, -1, -1, -1]
 
 
+def test_a_bird_that_was_renamed_is_that_bird_when_it_is_tracked_again():
+    gathered = look_alikes()
+    acts = [
+        Name(id=1, anchor=seen(gathered, 1), identity="Ann", **RANGE),
+        Rename(id=2, identity="bird 02", new="Eva", anchor=seen(gathered, 0), **COMMON),
+        Rename(id=3, identity="Ann", new="Mia", anchor=seen(gathered, 1), **COMMON),
+    ]
+    said = constraints(gathered, acts, 2)
+    assert said.names == ("Mia", "Eva")
+    assert said.known.pins[[0, 1]].tolist() == [1, 0]
+
+
 def test_what_cannot_hold_together_is_left_to_the_later_act():
     gathered = look_alikes()
     pairs = [(seen(gathered, 0, last=True), seen(gathered, k)) for k in (2, 3)]
