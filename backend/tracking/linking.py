@@ -6,6 +6,7 @@ in one place at a time. The search begins with a guess (`linking_start`), draws 
 tracklet's probabilities, and then takes the best way at each step, which gives the best explanation.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,7 @@ GUESSES = 3  # of who is who and of what birds look like in turn, before the sea
 SETTLE, SAMPLES, COLD = 10, 60, 6  # sweeps
 SURE = 0.9  # probability of tracklets that models are learnt from
 FALSE_NATS, FALSE_SHORT_NATS, SHORT_S = 6.0, 2.0, 1.0  # against a tracklet being nobody, and a short one
+LEAST_SPREAD, HALF_OF_T3 = 0.02, 0.765  # of scores; half of a Student t with three degrees of freedom is nearer
 TOGETHER_SHARE = 0.002  # of the time: more birds at once than are seen for so long are an error
 
 
@@ -85,6 +87,7 @@ def link(
     known = known or Known(np.full(m, NOBODY), np.zeros((0, 2), np.int64))
     seconds = gathered.parts.n * gathered.frame_s
     nobody = np.where(seconds < SHORT_S, FALSE_SHORT_NATS, FALSE_NATS)
+    nobody -= said_false(gathered.parts.score.astype(np.float64), seconds)
     ends = with_order(gathered, known)
     problem = Problem(ends, Means(np.zeros((m, 0)), np.zeros(m)), None, nobody, known.pins, n_birds)
     done = 0
@@ -125,6 +128,29 @@ def link(
     who, _ = look_for(np.where(best == n_birds, NOBODY, best), np.zeros(COLD))
     states = same_names(states, who, gathered.parts.n, n_birds)
     return Linked(who, states, shares(states, n_birds), _birds(problem, who))
+
+
+def said_false(score: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    """Return (M,) nats, 0 to `FALSE_NATS`, by which the detector's scores say that a part is no bird.
+
+    Scores of birds have a Student t with three degrees of freedom about those of long parts; what is no bird has any
+    score from the least one to theirs.
+
+    Parameters
+    ----------
+    score
+        (M,) mean score of each part.
+    seconds
+        (M,) length of each.
+    """
+    if not len(score):
+        return np.zeros(0)
+    usual = score[seconds >= SHORT_S] if (seconds >= SHORT_S).any() else score
+    middle = np.median(usual)
+    scale = max(LEAST_SPREAD, float(np.median(np.abs(usual - middle))) / HALF_OF_T3)
+    bird = -2.0 * np.log1p(((score - middle) / scale) ** 2 / 3) - math.log(scale * math.pi * math.sqrt(3) / 2)
+    other = -math.log(max(scale, float(middle - score.min())))
+    return np.where(score < middle, np.clip(other - bird, 0.0, FALSE_NATS), 0.0)
 
 
 def all_sweeps(gathered: Gathered) -> int:

@@ -1,9 +1,10 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from backend.tracking.linking import Known, count_birds, link
+from backend.tracking.linking import FALSE_NATS, Known, count_birds, link, said_false
 from backend.tracking.linking_motion import link_score, linked
 from backend.tracking.linking_moves import NOBODY, share_between, take_or_leave
 from backend.tracking.places import with_zones
@@ -70,6 +71,32 @@ def test_a_bird_in_two_places_is_never_claimed():
     found = link(gathered, 3).bird
     assert sorted(found[found >= 0]) == [0, 1, 2]
     assert (found == NOBODY).sum() == 1
+
+
+def test_what_the_detector_is_less_sure_of_than_of_any_bird_is_nobody():
+    """A bird that is seen again after a while, and shadows that look a little like it, here and there in between."""
+    places = np.random.default_rng(2).permutation([(x, y) for x in (200.0, 320.0, 600.0) for y in (30.0, 230.0, 450.0)])
+    paths = [(0, 0, 930, np.array([100.0, 100.0])), (1, 0, 300, np.array([500.0, 400.0]))]
+    paths += [(2, 350 + 60 * k, 370 + 60 * k, place) for k, place in enumerate(places)]
+    paths.append((1, 880, 930, np.array([300.0, 100.0])))
+    gathered, truth = sightings_of(paths, 931, np.array([[3.0, 0, 0], [-3.0, 0, 0], [-2.8, 0.3, 0]]))
+    assert (link(gathered, 2).bird[truth == 2] != NOBODY).any()
+    scores = np.where(truth == 2, 0.55, 0.9).astype(np.float32)
+    found = link(replace(gathered, parts=replace(gathered.parts, score=scores)), 2).bird
+    assert (found[truth == 2] == NOBODY).all()
+    assert agrees(found[truth < 2], truth[truth < 2])
+
+
+def test_where_all_scores_are_alike_they_say_nothing():
+    assert (said_false(np.full(4, 0.9), np.array([0.2, 1.0, 5.0, 9.0])) == 0).all()
+
+
+def test_scores_speak_against_a_part_by_how_far_they_are_from_those_of_birds():
+    score = np.array([0.90, 0.92, 0.94, 0.96, 0.98, 0.5, 0.7, 0.93, 0.99])
+    seconds = np.array([5.0, 5.0, 5.0, 5.0, 5.0, 0.5, 0.5, 0.5, 0.5])
+    against = said_false(score, seconds)
+    assert FALSE_NATS >= against[5] > against[6] > 2
+    assert (against[[0, 1, 2, 3, 4, 7, 8]] == 0).all()
 
 
 @pytest.mark.parametrize("seed", [1, 2])
