@@ -32,8 +32,8 @@ from backend.tracking.camera_motion import camera_motion, write_camera_motion
 from backend.tracking.corrections import replay
 from backend.tracking.doubts import doubt_table, expected_error, find_doubts
 from backend.tracking.duplicates import find_duplicates
-from backend.tracking.gathered import Gathered, gather_run
-from backend.tracking.linking import Linked, all_sweeps, count_birds, link
+from backend.tracking.gathered import Gathered, gather_run, only_parts
+from backend.tracking.linking import NO_BIRD_NATS, Linked, all_sweeps, count_birds, link, said_false
 from backend.tracking.linking_moves import NOBODY
 from backend.tracking.linking_open import link_open
 from backend.tracking.people import bird_names, constraints
@@ -191,11 +191,15 @@ def find_identities(
         names = tuple(names[k] for k in kept)
     who = assigned(linked, names, lambda share: calibrated(share, kind))
     who = likely(told_by_people(who, said.known.pins), settings.least_probability)
+    somebody = 1 - linked.p[:, -1]
+    if kind != OPEN:
+        keep = (who.bird >= 0) | (said_false(gathered) < NO_BIRD_NATS)
+        gathered, who, somebody = only_parts(gathered, keep), who.only(keep), somebody[keep]
     progress.stage("writing", 4, limit_s=STAGE_LIMIT_S)
     size = run.facts.width, run.facts.height
     begins, ends = how_it_began(gathered, size), how_it_ended(gathered, size)
     tracks = track_rows(gathered, who, settings.n_birds is not None)
-    doubts = find_doubts(gathered, who, begins, 1 - linked.p[:, -1], find_duplicates(run, tracks))
+    doubts = find_doubts(gathered, who, begins, somebody, find_duplicates(run, tracks))
     write_tracks(out, tracks)
     write_table(out / TRACKLETS, tracklet_table(gathered, who, begins, ends))
     write_table(out / DOUBTS, doubt_table(gathered, who, doubts))
@@ -206,7 +210,7 @@ def find_identities(
     problems = [f"act {each.id}: {each.problem}" for each in replay(tracks, acts).outcomes if each.problem]
     facts = {
         "birds": len(who.names),
-        "described": gathered.look is not None,
+        "described": kind == DESCRIBED,
         "expected_error": expected_error(gathered, who),
         "in_tracks": in_tracks(gathered, tracks),
         "corrections": len(acts),

@@ -1,7 +1,7 @@
 """Stage 1 over a whole detections run, and what stage 2 needs of it: sightings, parts of tracklets, descriptors."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -213,6 +213,25 @@ def make_parts(
     rows = rows[picked]
     look = None if found.x is None else _look(found, rows, cuts, times)
     return Gathered(found, rows, cuts, parts, parent, ends, look, frames, times, frame_s)
+
+
+def only_parts(gathered: Gathered, keep: np.ndarray) -> Gathered:
+    """Return the same without the parts that are not in ``keep`` (M,) bool; what people said of them is not kept."""
+    n = gathered.parts.n[keep]
+    of_kept = np.repeat(keep, np.diff(gathered.sightings.starts))
+    old = gathered.sightings
+    sightings = Sightings(
+        np.repeat(np.arange(len(n), dtype=np.int32), n),
+        *(column[of_kept] for column in (old.at, old.frame, old.detection, old.boxes, old.score)),
+        np.concatenate([[0], np.cumsum(n)]).astype(np.int64),
+    )
+    parts = Tracklets(*(getattr(gathered.parts, field.name)[keep] for field in fields(Tracklets)))
+    whole = {"zone_room", "ways", "room"}
+    ends = Ends(**{name: value if name in whole else value[keep] for name, value in gathered.ends._asdict().items()})
+    ends = ends._replace(before=np.full(len(n), -1), after=np.full(len(n), -1))
+    parent = gathered.parent[keep]
+    return replace(gathered, rows=gathered.rows[of_kept], sightings=sightings, parts=parts, parent=parent, ends=ends,
+                   look=None)  # fmt: skip
 
 
 def _look(found: Detections, rows: np.ndarray, sightings: Sightings, times: np.ndarray) -> Look | None:

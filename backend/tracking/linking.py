@@ -26,6 +26,7 @@ GUESSES = 3  # of who is who and of what birds look like in turn, before the sea
 SETTLE, SAMPLES, COLD = 10, 60, 6  # sweeps
 SURE = 0.9  # probability of tracklets that models are learnt from
 FALSE_NATS, FALSE_SHORT_NATS, SHORT_S = 6.0, 2.0, 1.0  # against a tracklet being nobody, and a short one
+NO_BIRD_NATS = 3.0  # what is nobody's and said to be false by so much is no bird, rather than one not told apart
 LEAST_SPREAD, HALF_OF_T3 = 0.02, 0.765  # of scores; half of a Student t with three degrees of freedom is nearer
 TOGETHER_SHARE = 0.002  # of the time: more birds at once than are seen for so long are an error
 
@@ -87,7 +88,7 @@ def link(
     known = known or Known(np.full(m, NOBODY), np.zeros((0, 2), np.int64))
     seconds = gathered.parts.n * gathered.frame_s
     nobody = np.where(seconds < SHORT_S, FALSE_SHORT_NATS, FALSE_NATS)
-    nobody -= said_false(gathered.parts.score.astype(np.float64), seconds)
+    nobody -= said_false(gathered)
     ends = with_order(gathered, known)
     problem = Problem(ends, Means(np.zeros((m, 0)), np.zeros(m)), None, nobody, known.pins, n_birds)
     done = 0
@@ -130,22 +131,16 @@ def link(
     return Linked(who, states, shares(states, n_birds), _birds(problem, who))
 
 
-def said_false(score: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+def said_false(gathered: Gathered) -> np.ndarray:
     """Return (M,) nats, 0 to `FALSE_NATS`, by which the detector's scores say that a part is no bird.
 
     Scores of birds have a Student t with three degrees of freedom about those of long parts; what is no bird has any
     score from the least one to theirs.
-
-    Parameters
-    ----------
-    score
-        (M,) mean score of each part.
-    seconds
-        (M,) length of each.
     """
+    score, long = gathered.parts.score.astype(np.float64), gathered.parts.n * gathered.frame_s >= SHORT_S
     if not len(score):
         return np.zeros(0)
-    usual = score[seconds >= SHORT_S] if (seconds >= SHORT_S).any() else score
+    usual = score[long] if long.any() else score
     middle = np.median(usual)
     scale = max(LEAST_SPREAD, float(np.median(np.abs(usual - middle))) / HALF_OF_T3)
     bird = -2.0 * np.log1p(((score - middle) / scale) ** 2 / 3) - math.log(scale * math.pi * math.sqrt(3) / 2)

@@ -30,6 +30,11 @@ class Assigned:
     names: tuple[str, ...]
     chain: np.ndarray | None = None  # (M,) int64, track of a part that is nobody's; None: its tracklet
 
+    def only(self, keep: np.ndarray) -> "Assigned":
+        """Return the same of the parts in ``keep`` (M,) bool."""
+        chain = None if self.chain is None else self.chain[keep]
+        return Assigned(self.bird[keep], self.p[keep], self.second[keep], self.p_second[keep], self.names, chain)
+
 
 def assigned(linked: Linked, names: Sequence[str], calibrate) -> Assigned:
     """Return names and probabilities. ``calibrate`` turns shares of samples into probabilities."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from backend.tracking.gathered import free_rows, only_parts
 from backend.tracking.linking import FALSE_NATS, Known, count_birds, link, said_false
 from backend.tracking.linking_motion import link_score, linked
 from backend.tracking.linking_moves import NOBODY, share_between, take_or_leave
@@ -87,16 +88,33 @@ def test_what_the_detector_is_less_sure_of_than_of_any_bird_is_nobody():
     assert agrees(found[truth < 2], truth[truth < 2])
 
 
+def with_scores(scores, frames):
+    """Parts of so many ``frames`` with these mean scores, one after the other."""
+    ends = np.cumsum(frames)
+    paths = [(0, end - n, end - 1, np.array([100.0, 100.0])) for end, n in zip(ends, frames, strict=True)]
+    gathered, _ = sightings_of(paths, int(ends[-1]), None)
+    return replace(gathered, parts=replace(gathered.parts, score=np.array(scores, np.float32)))
+
+
 def test_where_all_scores_are_alike_they_say_nothing():
-    assert (said_false(np.full(4, 0.9), np.array([0.2, 1.0, 5.0, 9.0])) == 0).all()
+    assert (said_false(with_scores([0.9] * 4, [5, 25, 125, 225])) == 0).all()
 
 
 def test_scores_speak_against_a_part_by_how_far_they_are_from_those_of_birds():
-    score = np.array([0.90, 0.92, 0.94, 0.96, 0.98, 0.5, 0.7, 0.93, 0.99])
-    seconds = np.array([5.0, 5.0, 5.0, 5.0, 5.0, 0.5, 0.5, 0.5, 0.5])
-    against = said_false(score, seconds)
+    scores = [0.90, 0.92, 0.94, 0.96, 0.98, 0.5, 0.7, 0.93, 0.99]
+    against = said_false(with_scores(scores, [125] * 5 + [12] * 4))
     assert FALSE_NATS >= against[5] > against[6] > 2
     assert (against[[0, 1, 2, 3, 4, 7, 8]] == 0).all()
+
+
+def test_parts_that_are_left_are_what_they_were():
+    gathered = with_scores([0.9] * 4, [5, 25, 125, 225])
+    left = only_parts(gathered, np.array([True, False, True, False]))
+    assert left.parts.n.tolist() == [5, 125] and left.ends.first.tolist() == [0, 30]
+    assert left.sightings.starts.tolist() == [0, 5, 130] and len(left.sightings) == len(left.rows) == 130
+    assert np.array_equal(left.detections.at[left.rows], left.sightings.at)
+    assert np.array_equal(np.unique(left.sightings.at), [*range(5), *range(30, 155)])
+    assert free_rows(left).sum() == 25 + 225
 
 
 @pytest.mark.parametrize("seed", [1, 2])
