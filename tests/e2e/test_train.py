@@ -18,7 +18,7 @@ from tests.e2e.test_first_hour import SLOW_MS, go, until
 from tests.label_folders import make_pair
 from tests.web.servers import Server
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture
@@ -66,13 +66,13 @@ def test_start_watch_stop_go_on_and_find_the_model(running_app: Server, page: Pa
 
     # live figures and curves
     expect(page.get_by_text("Train lek", exact=True)).to_be_visible(timeout=SLOW_MS)
-    expect(page.get_by_text("Validation loss", exact=True)).to_be_visible(timeout=180_000)
+    expect(page.get_by_text("Validation loss", exact=True)).to_be_visible(timeout=600_000)
     expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible(timeout=SLOW_MS)
     expect(page.get_by_text(re.compile(r"^Step \d+, validation"))).to_be_visible(timeout=SLOW_MS)
 
     # stop, and go on from there
     page.get_by_role("button", name="Stop", exact=True).click()
-    until(lambda: store.list(kind="train")[0].state.is_over, 120)
+    until(lambda: store.list(kind="train")[0].state.is_over, 300)
     (job,) = store.list(kind="train")
     assert job.state is JobState.STOPPED, job.reason
     folder = ModelFolder(job.output)
@@ -80,7 +80,7 @@ def test_start_watch_stop_go_on_and_find_the_model(running_app: Server, page: Pa
     assert before < 120
     page.get_by_role("button", name=re.compile("Retry")).click(timeout=SLOW_MS)
     until(lambda: len(store.list(kind="train")) > 1 or not store.list(kind="train")[0].state.is_over, 60)
-    until(lambda: all(each.state.is_over for each in store.list(kind="train")), 300)
+    until(lambda: all(each.state.is_over for each in store.list(kind="train")), 1200)
     assert store.list(kind="train")[0].state is JobState.SUCCEEDED, store.list(kind="train")[0].reason
     steps = [point["step"] for point in read_history(folder.history)["points"]]
     assert steps == sorted(set(steps)) and steps[-1] == 120
