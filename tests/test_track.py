@@ -276,7 +276,7 @@ def test_what_was_killed_is_finished_by_running_it_again(lek, tracked, tmp_path,
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    ("preset", "likeness", "least"), [("normal", None, 0.96), ("hard", 0.5, 0.9), ("hard", None, 0.8)]
+    ("preset", "likeness", "least"), [("normal", None, 0.96), ("hard", 0.5, 0.9), ("hard", None, 0.93)]
 )
 def test_ten_minutes_of_twenty_birds(tmp_path, preset, likeness, least):
     """The goal on hard is 0.95 (docs/benchmarks.md has what is measured); these bounds keep what was reached."""
