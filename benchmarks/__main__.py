@@ -1,6 +1,6 @@
 """Runs the benchmarks one after the other and writes down what they print, with command and machine.
 
-    python -m benchmarks --out FOLDER --data FOLDER              # all that this machine can do, two to four hours
+    python -m benchmarks --out FOLDER --data FOLDER              # all that this machine can do, about 40 minutes
     python -m benchmarks zone_stats board --out FOLDER           # some; what lies there of others stays
     python -m benchmarks --out FOLDER --small                    # only whether they run, in minutes
 

@@ -94,7 +94,7 @@ def pictures(video: Path | None, work: Path, more: int) -> None:
     long_run(project.track_output(slug, "tracks-a"), 0, n)
     dice = np.random.default_rng(2)
     steps, jumps = list(range(20, min(n, 120))), dice.integers(0, n, 60).tolist()
-    print("| pictures | p50 ms | p95 ms |\n|---|---|---|")
+    print("\n| pictures | p50 ms | p95 ms |\n|---|---|---|")
     with running(board_server(project, video=slug)) as server:
         print(f"| stepping by one, nothing read ahead | {latency(server, steps)} |", flush=True)
     with running(board_server(project, video=slug)) as server:  # nothing is kept in it yet
