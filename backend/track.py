@@ -36,7 +36,7 @@ from backend.tracking.gathered import Gathered, gather_run, only_parts
 from backend.tracking.linking import NO_BIRD_NATS, Linked, all_sweeps, count_birds, link, said_false
 from backend.tracking.linking_moves import NOBODY
 from backend.tracking.linking_open import link_open
-from backend.tracking.people import bird_names, constraints
+from backend.tracking.people import bird_names, constraints, touched
 from backend.tracking.places import how_it_began, how_it_ended, with_zones
 from backend.tracking.result import Assigned, assigned, track_rows, tracklet_table
 from backend.tracking.schemas import BIRDS, CAMERA, DOUBTS, FRAMES, SUMMARY, TRACKLETS, TRACKS
@@ -193,7 +193,7 @@ def find_identities(
     who = likely(told_by_people(who, said.known.pins), settings.least_probability)
     somebody = 1 - linked.p[:, -1]
     if kind != OPEN:
-        keep = (who.bird >= 0) | (said_false(gathered) < NO_BIRD_NATS)
+        keep = (who.bird >= 0) | touched(gathered, acts) | (said_false(gathered) < NO_BIRD_NATS)
         gathered, who, somebody = only_parts(gathered, keep), who.only(keep), somebody[keep]
     progress.stage("writing", 4, limit_s=STAGE_LIMIT_S)
     size = run.facts.width, run.facts.height

@@ -19,7 +19,7 @@ from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
 from backend.project.manifest import read_manifest, verify
 from backend.track import main
-from backend.tracking.acts import Anchor, Name, Swap, act_line
+from backend.tracking.acts import Anchor, Name, Swap, Unlink, act_line
 from backend.tracking.appearance_files import write_appearance
 from backend.tracking.compared import compare, read_tracks, read_truth
 from backend.tracking.evaluation import measures
@@ -183,6 +183,25 @@ def test_with_an_open_number_people_may_name_more_birds_than_are_seen_together(t
         (row,) = np.flatnonzero((tracks.frame == anchor.frame) & (tracks.detection == anchor.detection))
         assert tracks.names[tracks.identity[row]] == name
     assert len(set(tracks.names)) == len(tracks.names) >= max(2, len(names))
+
+
+def test_what_the_scores_call_no_bird_is_in_no_track_unless_a_person_spoke_of_it(tmp_path):
+    """A bird, and a stretch that the detector is far less sure of, while the number of birds is known to be one."""
+    rows = [f"{frame},-1,100,100,40,40,{0.90 + 0.01 * (frame % 7)}" for frame in range(1, 301)]
+    rows += [f"{frame},-1,400,100,40,40,0.5" for frame in range(101, 121)]
+    (tmp_path / "det.txt").write_text("\n".join(rows))
+    given = ["--size", "640x360", "--fps", "25", "--out", str(tmp_path / "run")]
+    import_detections(["--from", str(tmp_path / "det.txt"), *given])
+    arguments = ["--detections", str(tmp_path / "run"), "--n-birds", "1"]
+    main([*arguments, "--out", str(tmp_path / "alone")])
+    assert set(open_tracks(tmp_path / "alone").boxes[:, 0].tolist()) == {100.0}
+    unsure = Anchor(frame=110, detection=1)
+    common = {"when": datetime(2026, 5, 1, tzinfo=UTC), "who": "Ada", "version": 0, "from_frame": 0}
+    (tmp_path / "log.jsonl").write_bytes(act_line(Unlink(id=1, anchor=unsure, **common)))
+    main([*arguments, "--out", str(tmp_path / "tracks"), "--corrections", str(tmp_path / "log.jsonl")])
+    tracks = open_tracks(tmp_path / "tracks", corrections=False)
+    assert ((tracks.frame == unsure.frame) & (tracks.detection == unsure.detection)).sum() == 1
+    assert json.loads((tmp_path / "tracks/summary.json").read_text())["corrections_that_do_not_apply"] == []
 
 
 def test_tracks_are_there_already_also_where_the_project_was_moved(tmp_path, capsys):

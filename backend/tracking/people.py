@@ -61,6 +61,18 @@ def constraints(gathered: Gathered, acts: Sequence[Act], n_birds: int | None) ->
     return Said(Known(pins, _consistent(gathered, follow, pins)), tuple(names))
 
 
+def touched(gathered: Gathered, acts: Sequence[Act]) -> np.ndarray:
+    """Return (M,) bool: parts that one of ``acts`` (a log) speaks of."""
+    found = np.zeros(len(gathered.parts), bool)
+    for act in active(acts):
+        anchors = [getattr(act, "anchor", None), *(anchor for anchor, _ in _named(act))]
+        for anchor in [*anchors, *(anchor for pair in _joined(act) for anchor in pair)]:
+            part = _part_of(gathered, anchor)
+            if part is not None:
+                found[part] = True
+    return found
+
+
 def _goes_on(gathered: Gathered, first: int, last: int) -> bool:
     """Tell whether a part can go straight on in a later one: its tracklet ended shortly before."""
     gap_s = gathered.parts.begin_s[last] - gathered.parts.end_s[first]
