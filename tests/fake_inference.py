@@ -61,7 +61,9 @@ class FakeNetwork:
         """Nothing to do."""
 
     def find(self, pictures: np.ndarray, number: int) -> Found:
-        """Return the light blobs of each picture."""
+        """Return the light blobs of each picture; no picture at all is an error, as for Mask R-CNN."""
+        if not number:
+            raise IndexError("there is no picture")
         time.sleep(self._behaviour["delay_s"])
         for mishap in self._behaviour["mishaps"]:
             self._meet(mishap, pictures[:number])

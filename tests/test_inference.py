@@ -144,14 +144,15 @@ def flock(number, size):
     return picture
 
 
-def test_frames_that_cannot_be_decoded_are_left_out_and_named(lek, tmp_path):
+@pytest.mark.parametrize("batch", ["8", "1"], ids="{} frames a batch".format)
+def test_frames_that_cannot_be_decoded_are_left_out_and_named(lek, tmp_path, batch):
     video, model = lek
     damaged = tmp_path / "lek.mp4"
     content = bytearray(video.read_bytes())
     middle = len(content) // 2
     content[middle : middle + 200] = bytes(200)
     damaged.write_bytes(content)
-    code, said = run(command(damaged, tmp_path / "out", model), tmp_path / "state")
+    code, said = run(command(damaged, tmp_path / "out", model, "--batch-size", batch), tmp_path / "state")
     assert code == 0, said
     manifest = verify(tmp_path / "out" / "lek" / "a")
     assert manifest.counts["frames_damaged"] > 0

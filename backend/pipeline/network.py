@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from backend.detectors.settings import DetectorSettings
+from backend.detectors.settings import MASK_SIDE, DetectorSettings
 
 SHAPES = 16  # compiled forms kept, one for each size of input
 
@@ -50,6 +50,15 @@ class Found:
     masks: np.ndarray
 
 
+NOTHING = Found(  # in a batch of which not one frame can be decoded: networks do not work on no picture
+    np.zeros(0, np.int64),
+    np.zeros(0, np.int64),
+    np.zeros(0, np.float32),
+    np.zeros((0, 4), np.float32),
+    np.zeros((0, MASK_SIDE, MASK_SIDE), np.float32),
+)
+
+
 class Network(Protocol):
     """A network that is ready to run on one device."""
 
@@ -59,7 +68,7 @@ class Network(Protocol):
         """Prepare host memory that pictures will lie in for fast copies to the device."""
 
     def find(self, pictures: Any, number: int) -> Found:
-        """Find animals in the first ``number`` of (N, H, W, 3) uint8 RGB pictures; the others are black.
+        """Find animals in the first ``number``, at least one, of (N, H, W, 3) uint8 RGB pictures; the others are black.
 
         The pictures are an array in host memory or a tensor that is on the device already.
         """

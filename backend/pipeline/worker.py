@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection, wait
 from backend.pipeline.decode import Batch, Decoders
 from backend.pipeline.lifeline import end_with_parent, ignore_interrupts
 from backend.pipeline.messages import Beat, Failed, Ready, Refused, Saved
-from backend.pipeline.network import Load, ModelChoice, Network
+from backend.pipeline.network import NOTHING, Load, ModelChoice, Network
 from backend.pipeline.plan import VideoPlan, Work
 from backend.pipeline.save import ChunkError, Savers
 from backend.project.errors import InputError
@@ -135,7 +135,7 @@ class Worker:
 
     def _pass_on(self, batch: Batch) -> None:
         n_pictures = len(batch.decoded.frames) * len(self._videos[batch.work.video].regions)
-        found = self._network.find(batch.pictures, n_pictures)
+        found = self._network.find(batch.pictures, n_pictures) if n_pictures else NOTHING
         self._decoders.release(batch)
         self._savers.put(batch, found)
         self._link.send(Beat(len(batch.decoded.frames) + len(batch.decoded.damaged)))
