@@ -1,5 +1,6 @@
 """``python -m backend.train``: whole trainings of the smallest size, started, cut off, resumed and refused."""
 
+import errno
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from backend.project.errors import InputError
 from backend.project.manifest import verify
 from backend.train import main, parse
 from backend.training import loop as training_loop
+from backend.training import run as training_run
 from backend.training import stepper as training_stepper
 from backend.training.folder import ModelFolder
 from backend.training.history import read_history
@@ -110,6 +112,30 @@ def test_a_stop_during_an_evaluation_loses_no_step(data, tmp_path, model, monkey
     train(data, out, "--n-epoch", "2", "--resume")
     assert weights_sum(out) == weights_sum(model)
     assert [each["step"] for each in read_history(out / "history.json")["evaluations"]] == [4, 8]
+
+
+def test_a_training_cut_off_at_its_very_end_keeps_the_best_weights_when_it_goes_on(data, tmp_path, monkeypatch):
+    out = tmp_path / "full"
+    evaluate = training_loop.evaluate
+    ap = iter([0.5, 0.1])
+
+    def evaluate_worse_and_worse(*given):
+        found = evaluate(*given)
+        found.metrics["mask"]["ap"] = next(ap)
+        return found
+
+    def full_disk(*given):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(training_loop, "evaluate", evaluate_worse_and_worse)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        patch.setattr(training_run, "write_card", full_disk)
+        train(data, out, "--n-epoch", "2")
+    best = (out / "model.safetensors").read_bytes()
+    train(data, out, "--n-epoch", "2", "--resume")
+    assert (out / "model.safetensors").read_bytes() == best
+    assert json.loads((out / "metrics.json").read_text())["step"] == 4
+    assert verify(out).complete
 
 
 def test_another_setting_or_data_set_is_refused_on_resume_with_the_keys_that_differ(data, model, tmp_path):

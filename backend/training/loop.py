@@ -117,7 +117,7 @@ class Loop:
         if self.validation_set is not None and state.evaluated < state.step:
             if last or self._is_at(self.settings.eval_period):
                 self._evaluate(self.validation_set)
-        elif last and self.record is not None:
+        elif last and self.validation_set is None and self.record is not None:
             self.record.keep_weights(self.stepper.detector)
         if state.drawn < state.step and (last or self._is_at(self.settings.vis_period)):
             state.drawn = state.step
