@@ -100,7 +100,6 @@ def fresh_flock() -> Flock:
         np.zeros(BIRDS, FOLLOWED),
         np.zeros(BIRDS, FOLLOWED),
         np.zeros((BIRDS, LONGEST, 3), np.int32),
-        np.zeros((BIRDS, 0), np.float32),
         np.ones(1),
     )
 

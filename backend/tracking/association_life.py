@@ -102,11 +102,6 @@ def take_in(chunk, first, d, piece, flock, slot, rules, scratch, runs, areas, in
         bird.pieces += 1
         joined = join_runs(scratch[d], runs[d], scratch[piece], runs[piece], scratch[-1])
         remember(flock, slot, scratch[-1], joined, areas[d] + areas[piece])
-    for k in range(chunk.looks.shape[1]):
-        new = chunk.looks[row, k]
-        if new == new:
-            old = flock.looks[slot, k]
-            flock.looks[slot, k] = new if old != old else 0.9 * old + 0.1 * new
 
 
 @kernel(nogil=True)
@@ -153,7 +148,6 @@ def begin(
         bird.merged = crowds[d]
         bird.usual = largest[d] if bird.merged != SINGLE else extent(chunk.boxes[row], areas[d])
         remember(flock, slot, scratch[d], runs[d], areas[d])
-        flock.looks[slot] = chunk.looks[row]
         found.tracklet[row] = next_tracklet
         found.kind[row] = bird.merged
         next_tracklet += 1

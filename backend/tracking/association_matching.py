@@ -45,19 +45,8 @@ def compare_all(chunk, first, n, flock, slots, rules, scratch, runs, areas, time
                     flock, slot, boxes[d], scratch[d], runs[d], areas[d], rules.column_step, gap_s
                 )
                 nats = evidence(weights, spread, distance2, overlap, other, bird.runs > 0 and runs[d] > 0)
-                if rules.look > 0.0:
-                    nats += likeness(chunk.looks[first + d], flock.looks[slot], rules.look)
                 similarity[i, d] = max(WORST, nats)
     return similarity
-
-
-@kernel(nogil=True)
-def likeness(look, other, nats):
-    """Return the evidence of two descriptors, ``nats`` if they are the same; 0 where one is not described (NaN)."""
-    cosine = 0.0
-    for k in range(len(look)):
-        cosine += look[k] * other[k]
-    return nats * (2.0 * cosine - 1.0) if cosine == cosine else 0.0
 
 
 @kernel(nogil=True)

@@ -24,7 +24,6 @@ class Rules(NamedTuple):
     share_s: float  # and one that is in one mask with another
     doubt_s: float  # and one whose matches are in doubt
     damping_s: float  # in which a velocity that is no longer observed dies away
-    look: float  # nats for a descriptor that is the same, where descriptors are given
     frame_s: float  # between two frames that are looked at
     column_step: int  # every so many columns of a mask are compared
     height: int  # px, of the picture
@@ -40,7 +39,6 @@ class Chunk(NamedTuple):
     scores: np.ndarray  # (N,) float64
     offsets: np.ndarray  # (N + 1,) int64; all 0 without masks
     codes: np.ndarray  # (bytes,) uint8
-    looks: np.ndarray  # (N, D) float32 of unit length, D = 0 without descriptors, NaN where unknown
     motion: np.ndarray  # (F, 6) float64, what the camera did; (0, 6) where it stands still
 
 
@@ -50,7 +48,6 @@ class Flock(NamedTuple):
     birds: np.ndarray  # (slots,) FOLLOWED
     kept: np.ndarray  # (slots,) FOLLOWED, as they were at their last detection; their boxes lie where ``runs`` do
     runs: np.ndarray  # (slots, LONGEST, 3) int32, their last masks
-    looks: np.ndarray  # (slots, D) float32, running mean of their descriptors
     jump: np.ndarray  # (1,) float64, running median of the distances from frame to frame, body sizes
 
 

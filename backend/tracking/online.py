@@ -25,7 +25,7 @@ class Followed:
     endings: np.ndarray
 
 
-def usual_rules(height: int, frame_s: float, widths: np.ndarray, look: float = 0.0) -> Rules:
+def usual_rules(height: int, frame_s: float, widths: np.ndarray) -> Rules:
     """Return the rules for a video.
 
     Parameters
@@ -36,8 +36,6 @@ def usual_rules(height: int, frame_s: float, widths: np.ndarray, look: float = 0
         Time between frames that are looked at.
     widths
         (N,) of some birds, px.
-    look
-        Nats for a descriptor that is the same; 0: descriptors are not looked at.
     """
     return Rules(
         high=0.5,
@@ -49,7 +47,6 @@ def usual_rules(height: int, frame_s: float, widths: np.ndarray, look: float = 0
         share_s=1.0,
         doubt_s=1.0,
         damping_s=DAMPING_S,
-        look=look,
         frame_s=frame_s,
         column_step=column_step(widths),
         height=height,
@@ -59,11 +56,11 @@ def usual_rules(height: int, frame_s: float, widths: np.ndarray, look: float = 0
 class Follower:
     """Follows birds through chunk after chunk."""
 
-    def __init__(self, rules: Rules, look_size: int = 0, slots: int = 64):
+    def __init__(self, rules: Rules, slots: int = 64):
         self.rules = rules
         self._next_tracklet = 1
         self._next_index = 0
-        self._flock = _flock(slots, look_size)
+        self._flock = _flock(slots)
         self._scratch = np.empty((slots + 1, LONGEST, 3), np.int32)
 
     def follow(self, chunk: Chunk) -> Followed:
@@ -91,7 +88,7 @@ class Follower:
         used = int((flock.birds["tracklet"] > 0).sum())
         slots = max(len(flock.birds), int(MORE * (used + most)) + 1)
         if slots > len(flock.birds):
-            self._flock = _flock(slots, flock.looks.shape[1])
+            self._flock = _flock(slots)
             for new, old in zip(self._flock, flock, strict=True):
                 new[: len(old)] = old
         room = np.zeros((n_endings + 4 * slots, 4), np.int64)
@@ -99,7 +96,7 @@ class Follower:
         return found._replace(endings=room if len(room) > len(found.endings) else found.endings)
 
 
-def chunk_of(part: ChunkDetections, motion: np.ndarray | None = None, looks: np.ndarray | None = None) -> Chunk:
+def chunk_of(part: ChunkDetections, motion: np.ndarray | None = None) -> Chunk:
     """Return one chunk of a detections run in the form that stage 1 takes."""
     found = part.found
     offsets, codes = rle_buffers(found.rle)
@@ -111,7 +108,6 @@ def chunk_of(part: ChunkDetections, motion: np.ndarray | None = None, looks: np.
         found.score.astype(np.float64),
         offsets,
         codes,
-        np.zeros((len(found), 0), np.float32) if looks is None else looks,
         np.zeros((0, 6)) if motion is None else motion,
     )
 
@@ -134,11 +130,10 @@ def column_step(widths: np.ndarray) -> int:
     return max(1, int(np.median(widths) / COLUMNS_A_BIRD)) if len(widths) else 1
 
 
-def _flock(slots: int, look_size: int) -> Flock:
+def _flock(slots: int) -> Flock:
     return Flock(
         np.zeros(slots, FOLLOWED),
         np.zeros(slots, FOLLOWED),
         np.zeros((slots, LONGEST, 3), np.int32),
-        np.zeros((slots, look_size), np.float32),
         np.array([JUMP_TO_SCALE * USUAL_SCALE]),
     )

@@ -108,9 +108,9 @@ def still_birds(pan_px: int) -> Chunk:
     n = n_frames * birds
     moved = np.tile([1.0, 0, pan_px, 0, 1, 0], (n_frames, 1))
     moved[0] = STILL
-    times, looks = np.arange(n_frames) / 25, np.zeros((n, 0), np.float32)
+    times = np.arange(n_frames) / 25
     boxes_px, starts = np.array(boxes, float), np.arange(0, n + 1, birds)
-    return Chunk(0, starts, times, boxes_px, np.full(n, 0.9), offsets, codes, looks, moved)
+    return Chunk(0, starts, times, boxes_px, np.full(n, 0.9), offsets, codes, moved)
 
 
 def test_masks_move_with_the_picture_as_boxes_do():

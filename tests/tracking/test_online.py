@@ -119,7 +119,6 @@ def walk(n: int, frames: int, step: tuple[float, float], gap: tuple[int, int] = 
         np.full(total, 0.9),
         np.zeros(total + 1, np.int64),
         np.zeros(1, np.uint8),
-        np.zeros((total, 0), np.float32),
         np.zeros((0, 6)),
     )
 
