@@ -50,7 +50,6 @@ def frames_of(chunk: Chunk, first: int, last: int) -> Chunk:
         boxes=chunk.boxes[a:b],
         scores=chunk.scores[a:b],
         offsets=chunk.offsets[a : b + 1],
-        looks=chunk.looks[a:b],
     )
 
 
