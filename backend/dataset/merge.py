@@ -5,8 +5,10 @@ measured on the mask; a file whose boxes are corners is named in the report. Cat
 their real path.
 """
 
+import filecmp
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +80,9 @@ def read_coco(path: Path) -> CocoFile:
         raise InputError(f"{path} is no COCO JSON of instances: {error}") from error
     if not images:
         raise InputError(f"{path} holds no images")
+    twice = [key for key, count in Counter(image["id"] for image in images).items() if count > 1]
+    if twice:
+        raise InputError(f"{path}: {len(twice)} image ids are used twice, such as {twice[0]}")
     return CocoFile(path, images, annotations, classes, boxes_are_corners(images, annotations))
 
 
@@ -134,7 +139,8 @@ def merge_images(
 ) -> list[MergedImage]:
     """Return the images of all files, ordered by video and frame; new videos are appended to ``videos``.
 
-    An image that several files annotate gets the annotations of all.
+    An image that several files annotate gets the annotations of all. An image is taken only where it is certain which
+    file is meant (`find_image`), and no two names of one JSON may lead to the same.
 
     Raises
     ------
@@ -144,10 +150,13 @@ def merge_images(
     found: dict[str, MergedImage] = {}
     for file in files:
         categories = _categories(file, names)
+        paths = _find_images(file, image_folders, problems)
+        for lost in file.annotations.keys() - {image["id"] for image in file.images}:
+            count = len(file.annotations[lost])
+            problems.add(Problem.BAD_ANNOTATION, f"annotations of image {lost!r}, which {file.path} lacks", count)
         for place, image in enumerate(file.images):
-            path = find_image(file.path, image["file_name"], image_folders)
+            path = paths.get(image["file_name"])
             if path is None:
-                problems.add(Problem.NO_IMAGE, f"{image['file_name']} of {file.path}")
                 continue
             merged = found.get(path)
             if merged is None:
@@ -167,16 +176,58 @@ def merge_images(
 
 
 def find_image(json_path: Path, name: str, folders: Sequence[Path]) -> str | None:
-    """Return the real path of an image, looked for where exporting tools put it; None if it is nowhere."""
+    """Return the real path of an image, looked for where exporting tools put it; None if it is nowhere.
+
+    The whole name counts before the file's name alone. ``folders`` and the JSON's own folder are as good as each other;
+    what lies around that folder comes after them.
+
+    Raises
+    ------
+    InputError
+        If different files of that name lie in ``folders`` and beside the JSON: frames of two videos are called alike.
+    """
     name = name.replace("\\", "/")
     here = json_path.parent
-    places = [*folders, here, here / "images", here.parent / "images", here.parent]
-    for place in places:
-        for tail in (name, os.path.basename(name)):
-            path = os.path.realpath(os.path.join(place, tail))
-            if os.path.isfile(path):
-                return path
+    for tail in (name, os.path.basename(name)):
+        found = _different_files((*folders, here), tail)
+        if len(found) > 1:
+            raise InputError(f"{name} of {json_path}: {' or '.join(found)}")
+        found = found or _different_files((here / "images", here.parent / "images", here.parent), tail)
+        if found:
+            return found[0]
     return None
+
+
+def _different_files(folders: Sequence[Path], name: str) -> list[str]:
+    """Return the real paths of the files ``name`` in ``folders``, copies of the same content once."""
+    found: list[str] = []
+    for path in dict.fromkeys(os.path.realpath(folder / name) for folder in folders):
+        if os.path.isfile(path) and not any(filecmp.cmp(path, other, shallow=False) for other in found):
+            found.append(path)
+    return found
+
+
+def _find_images(file: CocoFile, folders: Sequence[Path], problems: Problems) -> dict[str, str]:
+    """Return the real path of each image name that leads to an image, and to one of its own."""
+    names: dict[str, set[str]] = {}
+    for name in {image["file_name"]: None for image in file.images}:
+        try:
+            path = find_image(file.path, name, folders)
+        except InputError as error:
+            problems.add(Problem.WHICH_IMAGE, str(error))
+            continue
+        if path is None:
+            problems.add(Problem.NO_IMAGE, f"{name} of {file.path}")
+        else:
+            names.setdefault(path, set()).add(name)
+    for path, several in names.items():
+        if len(several) > 1:
+            problems.add(
+                Problem.WHICH_IMAGE,
+                f"{' and '.join(sorted(several))} of {file.path}, both found as {path}",
+                len(several),
+            )
+    return {several.pop(): path for path, several in names.items() if len(several) == 1}
 
 
 def convert_merged(image: MergedImage, settings: Conversion) -> Record | Refused:

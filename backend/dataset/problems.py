@@ -16,6 +16,7 @@ class Problem(StrEnum):
     UNKNOWN_ID = "object ids that stand for no class"
     BAD_MASK = "masks that cannot be used"
     BAD_IMAGE = "images that cannot be used"
+    WHICH_IMAGE = "image names that do not tell which file is meant (put each JSON beside its own images)"
     BAD_ANNOTATION = "annotations that cannot be used"
 
 

@@ -1,6 +1,7 @@
 """COCO files of other tools merge by class name, and the first version's mistakes are recognised and put right."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,11 @@ def test_an_image_that_is_nowhere_or_of_another_size_is_a_problem(lek):
         ('{"images": []}', "lacks 'categories'"),
         ('{"images": [], "annotations": [], "categories": []}', "holds no images"),
         ('{"images": [{"id": 1}], "annotations": [], "categories": []}', "is no COCO JSON"),
+        (
+            '{"images": [{"id": 1, "file_name": "a", "width": 1, "height": 1}, {"id": 1, "file_name": "b", "width": 1, '
+            '"height": 1}], "annotations": [], "categories": []}',
+            "1 image ids are used twice, such as 1",
+        ),
         ('{"images": [{"id": 1, "file_name": "a", "width": 1e9, "height": 1e9}]}', "'a' is 1000000000 x 1000000000"),
     ],
 )
@@ -187,6 +193,63 @@ def test_images_are_looked_for_where_tools_put_them(tmp_path, name):
     (tmp_path / "images" / "1.png").touch()
     found = find_image(tmp_path / "annotations" / "x.json", name, [])
     assert found == str(tmp_path / "images" / "1.png")
+
+
+@pytest.fixture
+def two_leks(tmp_path) -> Path:
+    """Return a folder with the frames of two videos, called alike, and a COCO file of each in ``exports``."""
+    make_pair(tmp_path, "lek", range(0, 300, 100), 4)
+    make_pair(tmp_path, "south", range(0, 300, 100), 4)
+    (tmp_path / "exports").mkdir()
+    for name in ("lek", "south"):
+        coco_file(tmp_path).rename(tmp_path / "exports" / f"{name}.json")
+    return tmp_path
+
+
+def test_frames_of_two_videos_called_alike_are_never_taken_for_each_other(two_leks):
+    files = [two_leks / "exports" / f"{name}.json" for name in ("lek", "south")]
+    folders = [str(two_leks / "exported_frames" / name) for name in ("lek", "south")]
+    with pytest.raises(InputError, match=r"6 image names that do not tell which file is meant .*/lek/000000.png or "):
+        merged(two_leks, *files, merge_images=folders)
+    assert not (two_leks / "sets" / "m_train.json").exists()
+    beside = [path.rename(Path(folder) / path.name) for path, folder in zip(files, folders, strict=True)]
+    train, _ = merged(two_leks, *beside)
+    assert [image["file_name"] for image in train["images"]] == [
+        f"../exported_frames/{name}/{number:06d}.png" for name in ("lek", "south") for number in (0, 100, 200)
+    ]
+    assert [one["image_id"] for one in train["annotations"]] == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_file_that_a_json_itself_names_is_not_another_of_the_same_name(two_leks):
+    ours = two_leks / "exports" / "lek.json"
+    ours.write_text(ours.read_text().replace('"file_name": "', '"file_name": "../exported_frames/lek/'))
+    other = two_leks / "exports" / "south.json"
+    train, _ = merged(two_leks, ours, other, merge_images=two_leks / "exported_frames" / "south")
+    assert [image["video"] for image in train["images"]] == ["lek"] * 3 + ["south"] * 3
+    assert [one["image_id"] for one in train["annotations"]] == [1, 2, 3, 4, 5, 6]
+
+
+def test_copies_of_an_image_are_the_same_image(two_leks):
+    frames = two_leks / "exported_frames"
+    shutil.copytree(frames / "lek", two_leks / "copy")
+    train, _ = merged(two_leks, two_leks / "exports" / "lek.json", merge_images=[frames / "lek", two_leks / "copy"])
+    assert [image["file_name"] for image in train["images"]] == [
+        f"../exported_frames/lek/{number:06d}.png" for number in (0, 100, 200)
+    ]
+
+
+def test_two_names_that_lead_to_one_file_are_a_problem(lek):
+    path = coco_file(lek)
+    path.write_text(path.read_text().replace("000100.png", "gone/000000.png"))
+    with pytest.raises(InputError, match=r"2 image names .*000000.png and gone/000000.png of .*, both found as "):
+        merged(lek, path)
+
+
+def test_labels_of_an_image_that_is_not_in_the_file_are_a_problem(lek):
+    path = coco_file(lek)
+    path.write_text(path.read_text().replace('"image_id": 2', '"image_id": 9'))
+    with pytest.raises(InputError, match="annotations of image 9, which .*export.json lacks"):
+        merged(lek, path)
 
 
 def test_names_match_without_regard_to_case():
