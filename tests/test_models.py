@@ -7,7 +7,7 @@ import pytest
 
 from backend.models import main
 from backend.project.errors import InputError
-from backend.project.manifest import verify
+from backend.project.manifest import read_manifest, verify
 from tests.training.tiny import make_data, train
 
 
@@ -33,6 +33,19 @@ def test_the_list_has_every_model_with_its_figures_and_why_one_cannot_be_used(mo
     assert any("stray" in line and "holds no training" in line for line in lines)
     main(["list", "--folder", str(models / "training"), "--json"])
     assert {each["name"] for each in json.loads(capsys.readouterr().out)} == {"first", "second", "stray"}
+
+
+def test_an_evaluation_in_the_folder_of_models_is_listed_as_none(models, tmp_path, capsys):
+    (tmp_path / "first").symlink_to(models / "training" / "first")
+    (tmp_path / "check").mkdir()
+    said = read_manifest(models / "training" / "first").model_copy(update={"script": "evaluate", "inputs": {}})
+    said.write(tmp_path / "check")
+    main(["list", "--folder", str(tmp_path)])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert any("check" in line and "holds no training" in line for line in lines)
+    with pytest.raises(InputError, match="holds no training"):
+        main(["show", str(tmp_path / "check")])
 
 
 def test_an_empty_project_has_an_empty_list(tmp_path, capsys):

@@ -115,6 +115,11 @@ def _load(path: Path) -> tuple[dict, "hashlib._Hash"]:
         data = json.loads(content)
         images, annotations, categories = data["images"], data["annotations"], data["categories"]
         ids = Counter(image["id"] for image in images)
+        sorted(category["id"] for category in categories if category["name"])  # ids are put in order below
+        for image in images:
+            _check_image(image)
+        if not all(isinstance(annotation, dict) for annotation in annotations):
+            raise TypeError("an annotation is no object with names and values")
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -126,6 +131,13 @@ def _load(path: Path) -> tuple[dict, "hashlib._Hash"]:
     if twice:
         raise InputError(f"{path}: {len(twice)} image ids are used twice, such as {twice[0]}")
     return data, hashlib.sha256(content)
+
+
+def _check_image(image: dict) -> None:
+    """Raise KeyError, TypeError or ValueError if an image has no name or no size."""
+    if int(image["width"]) < 1 or int(image["height"]) < 1:
+        raise ValueError(f"image {image['file_name']!r} is {image['width']} x {image['height']}")
+    os.fspath(image["file_name"])
 
 
 def _instances(path: Path, data: dict, places: dict[int, int]) -> dict[int, list[Instance]]:

@@ -54,9 +54,10 @@ def read_model(path: Path) -> ModelRecord:
     folder = ModelFolder(path)
     manifest = detector = None
     try:
-        manifest = read_manifest(path)
-        if manifest is None or manifest.script != "train":
+        found = read_manifest(path)
+        if found is None or found.script != "train":
             raise InputError(f"{path} holds no training")
+        manifest = found
         detector = read_detector_settings(path)
         if not manifest.complete:
             usable = "its weights so far can be used" if folder.best.exists() else "it has no weights yet"
