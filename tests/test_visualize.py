@@ -9,11 +9,14 @@ from pycocotools import mask as coco
 from backend.import_detections import main as import_detections
 from backend.masks.rle import decode
 from backend.pipeline.detections import open_detections
+from backend.pipeline.export_pictures import write_video as write_drawn
+from backend.pipeline.views import frame_views
 from backend.project.errors import InputError
 from backend.project.manifest import verify
 from backend.project.paths import Project
 from backend.tracking.tracks import write_tracks
 from backend.video import VideoReader, load_index
+from backend.video.encode import VideoWriter
 from backend.video.library import add_video, relink_video
 from backend.visualize import main
 from tests.detection_runs import make_run
@@ -108,6 +111,28 @@ def test_the_video_has_every_frame_at_its_time_with_the_birds_in_it(run, video):
         changed = np.abs(drawn.read([7])[0].astype(int) - plain).max(-1) > 40
     assert changed[110:170, 210:270].mean() > 0.8
     assert changed[:60, :150].mean() < 0.1
+
+
+@pytest.mark.parametrize("width", [320, 1280], ids="{} px wide".format)
+def test_the_video_has_the_colours_of_the_original(run, tmp_path, width):
+    with VideoReader(colourful(tmp_path / "lek.mp4", N_FRAMES)) as reader:
+        before = reader.read([5])[0].astype(int)
+        write_drawn(tmp_path, frame_views(run), run.facts, reader, width)
+    with VideoReader(tmp_path / "birds.mp4") as drawn:
+        shown = cv2.resize(drawn.read([5])[0], (160, 96), interpolation=cv2.INTER_AREA).astype(int)
+    for x in range(16, 160, 32):
+        assert np.abs(shown[48, x] - before[48, x]).max() <= 4, x
+
+
+def colourful(path, n_frames):
+    """Write a video of five plain colours side by side."""
+    picture = np.zeros((96, 160, 3), np.uint8)
+    for place, colour in enumerate([(200, 40, 40), (40, 160, 40), (40, 40, 200), (200, 180, 40), (120, 90, 60)]):
+        picture[:, 32 * place : 32 * (place + 1)] = colour
+    with open(path, "wb") as file, VideoWriter(file, (160, 96), 25, 10, 12) as writer:
+        for _ in range(n_frames):
+            writer.write(picture)
+    return path
 
 
 def test_tracks_give_their_numbers_names_and_interpolated_birds(run, tmp_path):

@@ -13,6 +13,7 @@ from backend.pipeline.drawing import draw_birds, label_map
 from backend.pipeline.views import NO_TRACK, FrameView
 from backend.project.atomic import atomic_file, atomic_write
 from backend.video import VideoReader
+from backend.video.encode import bt709_frame, say_bt709
 
 VIDEO_NAME = "birds.mp4"
 ENCODER = {"preset": "veryfast", "crf": "23"}
@@ -51,12 +52,13 @@ def write_video(
         stream = container.add_stream("libx264", rate=Fraction(facts.fps).limit_denominator(1001), options=ENCODER)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         stream.codec_context.time_base = TIME_BASE
+        say_bt709(stream)
         begin: float | None = None
         for view in views:
             picture = next(reader.stream(view.frame, view.frame + 1, 1))[0]
             drawn = draw_birds(picture, view, facts.class_names, zones, size)
             begin = view.time_s if begin is None else begin
-            frame = av.VideoFrame.from_ndarray(drawn, format="rgb24")
+            frame = bt709_frame(drawn)
             frame.pts, frame.time_base = round((view.time_s - begin) / TIME_BASE), TIME_BASE
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

@@ -7,6 +7,24 @@ from typing import IO
 import av
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.stream import VideoStream
+
+
+def say_bt709(stream: VideoStream) -> None:
+    """Write into the file that its colours are BT.709, limited range; where nothing is said, players guess by size."""
+    codec = stream.codec_context
+    codec.color_range, codec.colorspace = ColorRange.MPEG, Colorspace.ITU709
+    codec.color_primaries, codec.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+
+
+def bt709_frame(rgb: np.ndarray) -> av.VideoFrame:
+    """Return (H, W, 3) uint8 RGB as a yuv420p frame in the colours that `say_bt709` tells of."""
+    return av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(
+        format="yuv420p",
+        dst_colorspace=Colorspace.ITU709,
+        src_color_range=ColorRange.JPEG,
+        dst_color_range=ColorRange.MPEG,
+    )
 
 
 class VideoWriter:
@@ -48,10 +66,7 @@ class VideoWriter:
         stream.gop_size = group
         stream.codec_context.thread_count = threads
         stream.codec_context.options = {"preset": "veryfast", "crf": str(crf), "x264-params": "open-gop=0:scenecut=0"}
-        stream.codec_context.color_range = ColorRange.MPEG
-        stream.codec_context.colorspace = Colorspace.ITU709
-        stream.codec_context.color_primaries = ColorPrimaries.BT709
-        stream.codec_context.color_trc = ColorTrc.BT709
+        say_bt709(stream)
         self._stream = stream
         self._written = 0
 
@@ -65,13 +80,7 @@ class VideoWriter:
 
     def write(self, rgb: np.ndarray) -> None:
         """Append a (H, W, 3) uint8 RGB frame."""
-        frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
-        frame = frame.reformat(
-            format="yuv420p",
-            dst_colorspace=Colorspace.ITU709,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-        )
+        frame = bt709_frame(rgb)
         frame.pts = self._written
         self._written += 1
         self._container.mux(self._stream.encode(frame))
