@@ -11,7 +11,7 @@ from backend.project.manifest import read_manifest
 from backend.tracking.tracks import track_manifest
 from backend.tracking.views import TrackRun, list_track_runs
 from backend.video.library import list_videos
-from gui.widgets.context import active_jobs, job_store, project, refusals, submit
+from gui.widgets.context import active_jobs, fresh_folder, job_store, project, refusals, submit
 from gui.widgets.job_view import show_job
 
 KIND, CARD = "before_after", "README.md"
@@ -42,7 +42,7 @@ def finished_runs(video: str) -> list[TrackRun]:
 
 def submit_before_after(video: str, before: TrackRun, after: TrackRun) -> Job:
     """Queue the comparison; with AP where the two models were compared, with HOTA where the video is of the sample."""
-    output = project().cache / KIND / f"{video}--{before.name}--{after.name}"
+    output = fresh_folder(project().cache / KIND / f"{video}--{before.name}--{after.name}")
     command = ["-m", "backend.before_after", "--before", str(before.folder), "--after", str(after.folder)]
     command += ["--out", str(output)]
     compared, truth = comparison_of(before.folder, after.folder), project().root / "sample_truth" / video

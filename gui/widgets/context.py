@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain, count
+from pathlib import Path
 from urllib.parse import unquote
 
 import streamlit as st
@@ -42,6 +44,12 @@ def person() -> str:
 def submit(spec: JobSpec) -> Job:
     """Queue a job in the name of whoever sits at the browser."""
     return job_store().submit(replace(spec, user=person()))
+
+
+def fresh_folder(wanted: Path) -> Path:
+    """Return ``wanted``, or WANTED-2, -3 and so on where that is there: it may hold the same of older inputs."""
+    names = chain([wanted.name], (f"{wanted.name}-{number}" for number in count(2)))
+    return next(folder for name in names if not (folder := wanted.with_name(name)).exists())
 
 
 def active_jobs(kind: str | None = None, video: str | None = None) -> list[Job]:

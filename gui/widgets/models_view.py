@@ -16,7 +16,7 @@ from backend.training.compare import Mistake
 from backend.training.difference_pictures import draw_difference
 from backend.training.folder import COMPARED_PREDICTIONS, COMPARISON_FILE, CURVES
 from backend.training.library import ModelRecord, list_models
-from gui.widgets.context import active_jobs, job_store, project, refusals, settings, submit
+from gui.widgets.context import active_jobs, fresh_folder, job_store, project, refusals, settings, submit
 from gui.widgets.job_view import escape, show_job
 from gui.widgets.train_form import gpus_here
 from gui.widgets.words import moment
@@ -78,16 +78,16 @@ def choose_comparison(models: list[ModelRecord]) -> None:
     one = usable[first.selectbox("First model", names)]
     other = usable[second.selectbox("Second model", [name for name in names if name != one.name])]
     chosen = third.selectbox("Data set (its validation images)", list(sets))
-    folder = project().cache / "compare" / f"{one.name}--{other.name}--{chosen}"
     if st.button("Compare", type="primary", icon=":material/compare:", disabled=bool(active_jobs(KIND))):
         with refusals():
-            submit_comparison(one, other, sets[chosen], folder)
+            submit_comparison(one, other, chosen, sets[chosen])
             st.rerun()
 
 
-def submit_comparison(one: ModelRecord, other: ModelRecord, val: Path, folder: Path) -> Job:
-    """Hand a comparison to the queue."""
+def submit_comparison(one: ModelRecord, other: ModelRecord, name: str, val: Path) -> Job:
+    """Hand a comparison on the set ``name`` to the queue; a model or a set may have changed since the last one."""
     gpus = gpus_here()
+    folder = fresh_folder(project().cache / "compare" / f"{one.name}--{other.name}--{name}")
     command = ["-m", "backend.models", "compare", str(one.path), str(other.path)]
     command += ["--val-annot", str(val), "--out-dir", str(folder), *(() if gpus else ("--gpu-id", "cpu"))]
     return submit(
