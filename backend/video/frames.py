@@ -34,6 +34,7 @@ class FrameFinder:
         self._held: dict[int, Decoded] = {}  # number: frame, decoded and not yet passed by; a few
         self._last: int | None = None  # the highest number decoded since the last seek
         self._spoiled: int | None = None  # order from which on nothing can be trusted
+        self._begun: int | None = None  # number of the key frame that was sought for what is decoded now
         self._reason = ""
         self._anew = False  # whether the decoder must not be used again as it is
         self._careful_key: int | None = None  # the key frame from which on the decoder is not hasty
@@ -71,8 +72,12 @@ class FrameFinder:
             self._advance(frame)
 
     def _blocked(self, frame: int) -> bool:
-        """Whether known damage lies between the key frame that ``frame`` builds on and ``frame`` itself."""
-        if self._spoiled is None:
+        """Whether known damage lies between the key frame that ``frame`` builds on and ``frame`` itself.
+
+        Only what was decoded from that very key frame on decides. Damage met on the way from an earlier one may lie in
+        frames that are shown before the key frame, and what can be read must not depend on what was read before.
+        """
+        if self._spoiled is None or self._begun != self._index.key_number(frame):
             return False
         return self._index.key_order(frame) <= self._spoiled <= self._index.order[frame]
 
@@ -88,6 +93,7 @@ class FrameFinder:
 
     def _begin_before(self, frame: int) -> None:
         """Seek so that the first frame that comes out is not beyond ``frame``."""
+        self._begun = self._index.key_number(frame)
         for start in self._index.starts_for(frame):
             self._held, self._last, self._reason = {}, None, ""
             try:
@@ -105,6 +111,8 @@ class FrameFinder:
         goal = self._index.needs[frame]
         while self._last is not None and self._last < goal and not self._blocked(frame):
             if not self._take():
+                if self._decoder.hasty:
+                    raise _Complaint  # several threads may drop sound frames together with a damaged one
                 self._reason = self._reason or "the file ends before it"
                 return
 

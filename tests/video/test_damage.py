@@ -65,6 +65,17 @@ def test_a_damaged_picture_is_refused_and_so_is_all_that_builds_on_it(sound, tmp
         assert refused and all(gop * 25 <= frame <= gop * 25 + 25 for frame in refused), refused
 
 
+@pytest.mark.parametrize("packet", [50, 76, 98, 99], ids="packet {}".format)
+def test_which_frames_are_refused_depends_neither_on_threads_nor_on_what_was_read_before(sound, tmp_path, packet):
+    path = damaged_copy(sound, tmp_path, packet, seed=packet)
+    shuffled = np.random.default_rng(packet).permutation(100)
+    refused = [
+        sorted(frame for frame, picture in read_all(path, places, threads).items() if picture is None)
+        for places, threads in ((range(100), 1), (range(99, -1, -1), 1), (range(100), 4), (shuffled, 3))
+    ]
+    assert refused[0] and refused[1:] == refused[:1] * 3
+
+
 @pytest.mark.parametrize(("packet", "seed"), [(87, 135), (4, 84)])
 def test_damage_that_was_decoded_but_never_asked_for_spoils_nothing_else(tmp_path, packet, seed):
     """Backwards, a reader leaves each stretch with packets decoded beyond what it took."""
