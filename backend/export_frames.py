@@ -10,6 +10,7 @@ and whole are kept, torn ones are replaced, and an export that was stopped or ki
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -35,6 +36,7 @@ from backend.project.manifest import sha256 as file_sha256
 from backend.project.paths import SLUG, Project
 from backend.project.settings import load_settings
 from backend.video.diverse import FEATURE_SIZE, describe, farthest_points, thin
+from backend.video.errors import DamagedFrameError
 from backend.video.index import PacketIndex, load_index
 from backend.video.library import get_video, index_cache
 from backend.video.png import PngEncoder, is_whole_png
@@ -100,13 +102,16 @@ def plan_frames(
 
 
 def estimate(reader: VideoReader, frames: Sequence[int] | np.ndarray) -> int:
-    """Return about how many bytes the PNGs of ``frames`` take, from a few of them."""
+    """Return about how many bytes the PNGs of ``frames`` take, from a few of them; damaged ones tell nothing."""
     if len(frames) == 0:
         return 0
     encoder = PngEncoder(reader.size)
-    places = np.unique(np.linspace(0, len(frames) - 1, SAMPLES).round().astype(int))
-    sizes = [sum(map(len, encoder.encode(reader.read([frames[place]])[0]))) for place in places]
-    return int(MARGIN * len(frames) * sum(sizes) / len(sizes))
+    sizes = []
+    for place in np.unique(np.linspace(0, len(frames) - 1, SAMPLES).round().astype(int)):
+        with contextlib.suppress(DamagedFrameError):
+            sizes.append(sum(map(len, encoder.encode(reader.read([frames[place]])[0]))))
+    mean = sum(sizes) / len(sizes) if sizes else 3 * reader.size[0] * reader.size[1]
+    return int(MARGIN * len(frames) * mean)
 
 
 def main(argv: list[str]) -> None:
@@ -246,12 +251,18 @@ def exporter(source: Path, index: PacketIndex, dest: Path) -> Iterator[Callable[
 
 @contextlib.contextmanager
 def describer(source: Path, index: PacketIndex) -> Iterator[Callable[[Sequence[int]], Iterator]]:
-    """Yield the function that describes a stretch of frames: number and features of each."""
+    """Yield the function that describes a stretch of frames: number and features of each, None for a damaged one."""
 
-    def describe_stretch(stretch: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+    def small(frame: int) -> np.ndarray | None:
+        try:
+            return reader.read([frame], size=FEATURE_SIZE)[0]
+        except DamagedFrameError:
+            return None
+
+    def describe_stretch(stretch: Sequence[int]) -> Iterator[tuple[int, np.ndarray | None]]:
         for frame in stretch:
-            before, here = (reader.read([each], size=FEATURE_SIZE)[0] for each in (max(frame - 1, 0), frame))
-            yield frame, describe(here, before)
+            before, here = small(max(frame - 1, 0)), small(frame)
+            yield frame, None if here is None else describe(here, here if before is None else before)
 
     with VideoReader(source, index=index, threads=1) as reader:
         yield describe_stretch
@@ -310,16 +321,20 @@ def _check_room(dest: Path, source: Path, index: PacketIndex, frames: np.ndarray
 def _choose(
     count: int, candidates: np.ndarray, source: Path, index: PacketIndex, workers: int, progress: Progress
 ) -> np.ndarray:
-    """Return the ``count`` candidates that differ most, ascending."""
+    """Return the ``count`` candidates that differ most, ascending. Damaged ones are no candidates."""
     pool = candidates if count > len(thin(candidates)) else thin(candidates)
     progress.stage("looking for frames that differ", len(pool), STAGE_LIMIT_S)
-    features: dict[int, np.ndarray] = {}
+    features: dict[int, np.ndarray | None] = {}
     with Crew(workers or _cores(), describer, source, index) as crew:
         for frame, found in crew.run(_stretches(pool.tolist(), index, workers)):
             features[frame] = found
             progress.update(len(features))
-    rows = farthest_points(np.stack([features[frame] for frame in pool.tolist()]), count)
-    return pool[rows]
+    sound = pool[[features[frame] is not None for frame in pool.tolist()]]
+    if len(sound) < len(pool):
+        print(f"{len(pool) - len(sound)} of {len(pool)} frames are damaged and left out", file=sys.stderr)
+    if len(sound) < count:
+        raise InputError(f"{count} frames that differ cannot be chosen from {len(sound)} that can be decoded")
+    return sound[farthest_points(np.stack([features[frame] for frame in sound.tolist()]), count)]
 
 
 def _export(folder: ExportFolder, frames: np.ndarray, missing: list[int], workers: int, progress: Progress) -> None:

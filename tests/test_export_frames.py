@@ -286,6 +286,22 @@ def test_a_damaged_frame_is_named_and_the_others_are_kept(tmp_path):
     assert read_manifest(tmp_path / "out").complete is False
 
 
+def test_damaged_frames_are_not_among_those_that_differ_most(tmp_path):
+    from tests.video.test_damage import damaged_copy, read_all
+
+    sound = write_video(tmp_path / "sound.mp4", 100, size=(320, 192), gop=25)
+    video = damaged_copy(sound, tmp_path, 99, 40)
+    damaged = {frame for frame, picture in read_all(video, range(100)).items() if picture is None}
+    assert 99 in damaged, "the last frame, which is a sample of the estimate, too"
+    done = run("--src", video, "--dest", tmp_path / "out", "--diverse", 100 - len(damaged), "--workers", 1)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(damaged)} of 100 frames are damaged and left out" in done.stderr
+    assert set(frames_in(tmp_path / "out")) == set(range(100)) - damaged
+    done = run("--src", video, "--dest", tmp_path / "more", "--diverse", 100, "--workers", 1)
+    assert done.returncode == 2
+    assert f"100 frames that differ cannot be chosen from {100 - len(damaged)} that can be decoded" in done.stderr
+
+
 def start(video: Path, dest: Path, job: Path, *arguments: str) -> subprocess.Popen:
     """Start an export as the job's wrapper does: in a session of its own."""
     job.mkdir(exist_ok=True)
