@@ -72,10 +72,11 @@ def test_the_script_exports_every_pixel_as_it_is(video, tmp_path):
         (["--from-frame", "80"], list(range(80, 90))),
         (["--every", "20"], [0, 20, 40, 60, 80]),
         (["--from-frame", "3", "--to-frame", "30", "--every", "13"], [3, 16, 29]),
+        (["--frame-start", "3", "--frame-end", "5"], [3, 4]),
         (["--frames", "7, 1,9-12,11"], [1, 7, 9, 10, 11, 12]),
         (["--frames", "89"], [89]),
     ],
-    ids=["to the end", "every", "range and every", "list", "one frame"],
+    ids=["to the end", "every", "range and every", "a range as inference names it", "list", "one frame"],
 )
 def test_what_is_asked_for_is_what_is_there(video, tmp_path, arguments, frames):
     export(video, tmp_path / "out", *arguments)

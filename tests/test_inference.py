@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from backend.inference import main
+from backend.inference import main, parse
 from backend.masks.rle import decode
 from backend.pipeline.detections import open_detections
 from backend.pipeline.options import InferenceSettings
@@ -158,6 +158,9 @@ def test_frames_that_cannot_be_decoded_are_left_out_and_named(lek, tmp_path, bat
     assert manifest.counts["frames_damaged"] > 0
     assert manifest.counts["frames"] + manifest.counts["frames_damaged"] == 100
     assert "cannot be decoded right and are left out" in said
+    others = ("--batch-size", batch, "--cpu-workers", "2", "--n-decoders", "2")
+    assert run(command(damaged, tmp_path / "two", model, *others), tmp_path / "state")[0] == 0
+    assert tables(tmp_path / "two" / "lek" / "a") == tables(tmp_path / "out" / "lek" / "a")
 
 
 def test_a_range_without_one_frame_to_decode_is_named_and_the_other_video_goes_on(lek, tmp_path):
@@ -274,6 +277,11 @@ def check_refused(arguments, words):
     with pytest.raises(InputError) as refusal:
         main(arguments[3:], load=load)
     assert words in str(refusal.value)
+
+
+def test_a_range_has_the_names_that_the_other_scripts_give_it_too():
+    settings = parse(["--video-path", "v.mp4", "--base-out-dir", "out", "--from-frame", "3", "--to-frame", "9"])
+    assert (settings.frame_start, settings.frame_end) == (3, 9)
 
 
 def test_help_names_every_option():
