@@ -51,7 +51,8 @@ def convert(path: Path) -> WeightsFile:
         content = load_file(path)
     else:
         raise InputError(f"{path}: weights to convert end in .pth, .pt or .pkl, or are plain .safetensors")
-    weights = _tensors(content.get("model", content.get("blobs", content)))
+    inner = content.get("model", content.get("blobs", content))
+    weights = _tensors(inner) if isinstance(inner, dict) else {}
     for known in (_torchvision_detector, _torchvision_classifier, _zoo_detector, _zoo_backbone):
         found = known(weights)
         if found is not None:

@@ -154,7 +154,10 @@ def choose_numbers(data: Data, start: Start, network: DetectorSettings, gpus: li
         short = st.number_input("Shorter side of the network's input, px", 32, 8192, network.short_side_px)
         stop = st.number_input("Stop after so many evaluations without progress (0: never)", 0, 10_000, 5)
         light = st.toggle("Change light and view of the images a little (augmentation)", True)
-        gamma = st.toggle("Darken over-exposed images (night, infrared)", network.auto_gamma)
+        learnt = "The base model has learnt with it, so it stays on." if network.auto_gamma else None
+        gamma = st.toggle(
+            "Darken over-exposed images (night, infrared)", network.auto_gamma, help=learnt, disabled=network.auto_gamma
+        )
         seed = st.number_input("Seed", 0, 2**31 - 1, 0)
     anchors = suggested_anchors(data.facts.median_px, network, data.facts.picture_size) if start.path is None else ()
     steps_per_epoch = -(-data.facts.images // (int(batch) * n_gpus))

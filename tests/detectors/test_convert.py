@@ -221,6 +221,9 @@ def test_what_is_none_of_these_is_refused(tmp_path):
     torch.save({"a": torch.zeros(1)}, tmp_path / "a.pth")
     with pytest.raises(InputError, match="none of the networks"):
         convert(tmp_path / "a.pth")
+    torch.save({"model": [1]}, tmp_path / "a.pth")
+    with pytest.raises(InputError, match="none of the networks"):
+        convert(tmp_path / "a.pth")
     torch.save([1], tmp_path / "a.pth")
     with pytest.raises(InputError, match="no dictionary of weights but a list"):
         convert(tmp_path / "a.pth")
