@@ -19,7 +19,7 @@ import numpy as np
 from backend.dataset.convert import POLYGONS, Conversion, Refused, annotation_body, image_facts, rle_json, select
 from backend.dataset.problems import Problem, Problems
 from backend.dataset.records import Dropped, Record
-from backend.dataset.sources import NUMBERED, video_names
+from backend.dataset.sources import NUMBERED, match_name, video_names
 from backend.dataset.suspicion import flag_masks
 from backend.masks.indexed import MAX_PIXELS
 from backend.masks.polygons import count_parts, outline, to_counts
@@ -122,12 +122,6 @@ def classes_of(files: Sequence[CocoFile]) -> list[str]:
         if annotation["category_id"] in file.classes
     ]
     return list(dict.fromkeys(used))
-
-
-def match_name(name: str, names: Sequence[str]) -> int | None:
-    """Return the category id (from 1) of ``name`` among ``names`` whatever the case of its letters, None if none."""
-    folded = [known.strip().casefold() for known in names]
-    return folded.index(name.strip().casefold()) + 1 if name.strip().casefold() in folded else None
 
 
 def merge_images(

@@ -11,7 +11,7 @@ from backend.dataset.convert import Conversion, Refused, convert_mask
 from backend.dataset.merge import MergedImage, classes_of, convert_merged, merge_images, read_coco
 from backend.dataset.problems import Problems
 from backend.dataset.records import Record
-from backend.dataset.sources import MaskFrame, list_frames, object_classes, pair_folders
+from backend.dataset.sources import MaskFrame, distinct_names, list_frames, object_classes, pair_folders
 from backend.project.errors import InputError
 from backend.project.manifest import sha256
 
@@ -65,7 +65,7 @@ def make_plan(
     pairs = pair_folders(images, masks)
     files = [read_coco(path) for path in merge]
     known, meanings = object_classes(pairs, annot_names)
-    classes = known if annot_names else _with_merged(known, classes_of(files))
+    classes = known if annot_names else distinct_names([*known, *classes_of(files)])
     if not classes:
         raise InputError("no classes: no object of any source has one; give names with --annot-names")
     videos = [pair.video for pair in pairs]
@@ -88,15 +88,6 @@ def make_plan(
         if file.corners
     ]
     return Plan(videos, classes, tuple(meanings), frames, merged, inputs, notes)
-
-
-def _with_merged(names: Sequence[str], more: Sequence[str]) -> list[str]:
-    """Return the names with those of merged files behind them; upper and lower case are the same."""
-    result = list(names)
-    for name in more:
-        if name.casefold() not in (known.casefold() for known in result):
-            result.append(name)
-    return result
 
 
 def _digest(frames: Sequence[MaskFrame], video: int) -> str:

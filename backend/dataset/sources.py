@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +100,8 @@ def object_classes(pairs: Sequence[Pair], annot_names: Sequence[str]) -> tuple[l
     """Return the class names, whose place counted from 1 is the category id, and object id to category id of each pair.
 
     Where a mask folder (or the folder it lies in) has ``objects.json``, that decides. Where not, value ``i`` is of
-    the class ``annot_names[i - 1]``; names may be repeated there, so that several objects are of one class.
+    the class ``annot_names[i - 1]``; names may be repeated there, so that several objects are of one class. Names that
+    differ in the case of letters only are one class.
 
     Raises
     ------
@@ -109,23 +110,37 @@ def object_classes(pairs: Sequence[Pair], annot_names: Sequence[str]) -> tuple[l
     """
     lists = [_objects_of(pair) for pair in pairs]
     known = {entry.class_name for objects in lists for entry in objects or ()}
-    names = list(dict.fromkeys(annot_names)) or sorted(known)
+    names = distinct_names(annot_names or sorted(known))
     for pair, objects in zip(pairs, lists, strict=True):
         if objects is None and not annot_names:
             raise InputError(
                 f"{pair.masks} has no {OBJECTS}; say what the pixel values 1, 2, ... are: --annot-names ruff"
             )
         for entry in objects or ():
-            if entry.class_name not in names:
+            if match_name(entry.class_name, names) is None:
                 raise InputError(
                     f"object {entry.id} of {pair.masks} is of class {entry.class_name!r}, "
                     f"which is not among --annot-names ({', '.join(names)})"
                 )
-    by_value = {value: names.index(name) + 1 for value, name in enumerate(annot_names, 1)}
+    by_value = {value: match_name(name, names) for value, name in enumerate(annot_names, 1)}
     return names, [
-        by_value if objects is None else {entry.id: names.index(entry.class_name) + 1 for entry in objects}
+        by_value if objects is None else {entry.id: match_name(entry.class_name, names) for entry in objects}
         for objects in lists
     ]
+
+
+def match_name(name: str, names: Sequence[str]) -> int | None:
+    """Return the category id (from 1) of ``name`` among ``names`` whatever the case of its letters, None if none."""
+    folded = [known.strip().casefold() for known in names]
+    return folded.index(name.strip().casefold()) + 1 if name.strip().casefold() in folded else None
+
+
+def distinct_names(names: Iterable[str]) -> list[str]:
+    """Return each name once, whatever the case of its letters, as it is written first."""
+    found: dict[str, str] = {}
+    for name in names:
+        found.setdefault(name.strip().casefold(), name)
+    return list(found.values())
 
 
 def _objects_of(pair: Pair) -> list[LabelledObject] | None:

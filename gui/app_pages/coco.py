@@ -6,6 +6,7 @@ import streamlit as st
 
 from backend.dataset.outputs import Outputs
 from backend.dataset.proposals import PairFacts, resulting_counts
+from backend.dataset.sources import distinct_names
 from backend.dataset.split import Side, SplitBy, SplitSettings
 from backend.jobs import JobSpec, JobState
 from backend.project.errors import InputError
@@ -91,7 +92,7 @@ def make() -> None:
     left, right = st.columns([0.5, 0.5], gap="large")
     with left, refusals():
         found = [facts.classes for _, _, facts in pairs] + [file.classes for file in merged]
-        chosen = choose_settings(list(dict.fromkeys(name for names in found for name in names)))
+        chosen = choose_settings(distinct_names(name for names in found for name in names))
         outputs = outputs_of(chosen)
         ways = SplitSettings(chosen["train-ratio"], SplitBy(chosen["split"]), chosen["gap-frames"], chosen["seed"])
         if pairs:

@@ -90,3 +90,13 @@ def test_names_given_decide_the_order_of_categories(tmp_path):
     write_objects(pair.masks, [LabelledObject(id=1, name="a", class_name="ruff")])
     names, meanings = object_classes([pair], ["duck", "ruff"])
     assert (names, meanings) == (["duck", "ruff"], [{1: 2}])
+
+
+def test_two_spellings_of_one_class_are_one_class(tmp_path):
+    pairs = []
+    for folder, spelling in (("a", "Ruff"), ("b", "ruff")):
+        (tmp_path / folder).mkdir()
+        pairs.append(pair_of(tmp_path / folder, ["1.png"], ["1.png"]))
+        write_objects(pairs[-1].masks, [LabelledObject(id=3, name="x", class_name=spelling)])
+    assert object_classes(pairs, []) == (["Ruff"], [{3: 1}, {3: 1}])
+    assert object_classes(pairs, ["duck", "ruff", "RUFF"]) == (["duck", "ruff"], [{3: 2}, {3: 2}])
