@@ -8,7 +8,8 @@ from backend.export_frames import estimate, plan_frames
 from backend.jobs import JobSpec
 from backend.project.disk import as_bytes, check_space
 from backend.project.errors import InputError
-from backend.video.library import VideoRecord, open_video, thumbnail
+from backend.video import load_index
+from backend.video.library import VideoRecord, index_cache, open_video, thumbnail
 from gui.widgets.context import active_jobs, job_store, project, refusals, settings, submit, title
 from gui.widgets.gallery import show_gallery
 from gui.widgets.job_view import show_job
@@ -29,11 +30,10 @@ def choose_range(record: VideoRecord) -> tuple[int, int]:
     first, last = st.columns(2)
     start = int(first.number_input("First frame", 0, count - 1, 0, key=f"from-{record.slug}"))
     end = int(last.number_input("Up to, not including", start + 1, count, count, key=f"to-{record.slug}"))
+    times = load_index(record.path, index_cache(project())).times
     for column, frame in ((first, start), (last, end - 1)):
-        column.image(
-            str(thumbnail(project(), record.slug, frame, 640)),
-            caption=f"frame {frame}, {frame / record.info.fps:.2f} s",
-        )
+        picture = str(thumbnail(project(), record.slug, frame, 640))
+        column.image(picture, caption=f"frame {frame}, {times[frame]:.2f} s")
     return start, end
 
 
