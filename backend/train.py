@@ -84,7 +84,7 @@ HELP = {
     "n_workers": "processes that read images, for each GPU",
     "batch_size": "images a step on each GPU",
     "eval_period": "steps between evaluations; 0: each epoch",
-    "ckpt_period": "steps between checkpoints; 0: each epoch",
+    "ckpt_period": "steps between checkpoints; 0: each epoch; but every ten minutes at least",
     "vis_period": "steps between drawn pictures; 0: each epoch",
     "log_period": "steps between points of the curves",
     "resume": "go on in --out-dir after a stop or a cut-off",

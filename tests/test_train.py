@@ -114,6 +114,24 @@ def test_a_stop_during_an_evaluation_loses_no_step(data, tmp_path, model, monkey
     assert [each["step"] for each in read_history(out / "history.json")["evaluations"]] == [4, 8]
 
 
+def test_long_before_the_end_of_an_epoch_there_is_a_checkpoint_if_it_takes_long(data, tmp_path, model, monkeypatch):
+    out = tmp_path / "cut"
+    take = training_stepper.Stepper.take
+
+    def take_three(self, state, batch, names):
+        if state.step == 3:
+            raise KeyboardInterrupt  # as sudden as a kill: nothing is saved
+        return take(self, state, batch, names)
+
+    monkeypatch.setattr(training_loop, "SAVE_EVERY_S", 0)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training_stepper.Stepper, "take", take_three)
+        train(data, out, "--n-epoch", "2")
+    assert torch.load(out / "checkpoints" / "last.pt", weights_only=True)["state"]["step"] == 3
+    train(data, out, "--n-epoch", "2", "--resume")
+    assert weights_sum(out) == weights_sum(model)
+
+
 def test_a_training_cut_off_at_its_very_end_keeps_the_best_weights_when_it_goes_on(data, tmp_path, monkeypatch):
     out = tmp_path / "full"
     evaluate = training_loop.evaluate

@@ -26,6 +26,7 @@ from backend.training.record import Record
 from backend.training.settings import TrainSettings
 from backend.training.stepper import Phases, Stepper
 
+SAVE_EVERY_S = 600.0  # an epoch on a CPU may take a night: no kill costs more than this
 STEP_LIMIT_S = 900.0  # longest silence that is normal: a step on a slow CPU, or reading the first batches
 
 
@@ -64,7 +65,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         self._stop = Stop()
-        self._saved = (self.state.step, self.state.evaluated)
+        self._saved, self._saved_at = (self.state.step, self.state.evaluated), time.monotonic()
         self._batch: Batch | None = None
         self._sums: dict[str, float] = defaultdict(float)
         self._summed = 0
@@ -112,7 +113,7 @@ class Loop:
 
     def _do_what_is_due(self) -> None:
         state, last = self.state, self.state.step >= self.order.n_steps
-        if last or self._is_at(self.settings.ckpt_period):
+        if last or self._is_at(self.settings.ckpt_period) or time.monotonic() - self._saved_at > SAVE_EVERY_S:
             self._save()  # first: an evaluation takes long, and steps must not be lost in it
         if self.validation_set is not None and state.evaluated < state.step:
             if last or self._is_at(self.settings.eval_period):
@@ -166,6 +167,7 @@ class Loop:
         if self.ranks.first and self.record is not None:
             path = self.record.folder.last
             save_checkpoint(path, self.stepper, self.state, self.settings, self.order.steps_per_epoch)
+        self._saved_at = time.monotonic()
 
     def _leave(self) -> None:
         self._save()
