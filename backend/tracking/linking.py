@@ -22,6 +22,7 @@ from backend.tracking.linking_start import first_guess
 
 ROUNDS = 3  # of learning what birds look like and who is who in turn
 TURN, ALONE = np.ones(7), np.geomspace(4, 1, 30)  # temperatures of sweeps: after a first guess, by motion alone
+SEARCHED, DRAWN = 0.3, 0.5  # of what each part's looks say, what counts: errors of neighbouring parts are alike
 GUESSES = 3  # of who is who and of what birds look like in turn, before the search
 SETTLE, SAMPLES, COLD = 10, 60, 6  # sweeps
 SURE = 0.9  # probability of tracklets that models are learnt from
@@ -113,7 +114,8 @@ def link(
             look = without(gathered.look, moved)
             mean = means(look, gathered.frame_s)
             if turn == 0:
-                problem = replace(problem, mean=mean, model=learn(look, mean, gathered.frame_s))
+                model = replace(learn(look, mean, gathered.frame_s), counts=SEARCHED)
+                problem = replace(problem, mean=mean, model=model)
                 for _ in range(GUESSES):
                     who = first_guess(problem.model, mean, ends, gathered.parent, known.pins, n_birds)
                     problem = replace(problem, model=relearn(problem.model, mean, who, n_birds, who >= 0))
@@ -124,6 +126,7 @@ def link(
             who, states = look_for(rebirth(problem, who, rng), np.ones(SETTLE))
             p = shares(states, n_birds)
             moved = _drift(gathered, problem, who, p[np.arange(m), who] > SURE)
+        problem = replace(problem, model=replace(problem.model, counts=DRAWN))
     who, states = look_for(who, np.ones(SAMPLES))
     best = shares(same_names(states, who, gathered.parts.n, n_birds), n_birds).argmax(1)
     who, _ = look_for(np.where(best == n_birds, NOBODY, best), np.zeros(COLD))

@@ -6,7 +6,7 @@ How it falls is measured, because errors of neighbouring frames are alike. What 
 measured from all birds that are there and taken off.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -43,13 +43,14 @@ class AppearanceModel:
     mean: np.ndarray  # (D,)
     between: np.ndarray  # (D, D)
     within: np.ndarray  # (L, D, D)
+    counts: float = 1.0  # share of what a stretch says that is taken for new: a bird's errors outlast a stretch
 
     def precisions(self, seconds: np.ndarray) -> np.ndarray:
-        """Return (M, D, D), the inverse covariances of means over so many seconds; 0 for none."""
+        """Return (M, D, D), ``counts`` times the inverse covariances of means over so many seconds; 0 for none."""
         grid = np.exp(np.linspace(np.log(LENGTHS_S[0] / 4), np.log(LENGTHS_S[-1] * 16), 40))
         inverse = np.linalg.inv(self.covariances(grid))
         place = np.abs(np.log(grid)[:, None] - np.log(np.maximum(seconds, 1e-3))[None]).argmin(0)
-        return np.where((seconds > 0)[:, None, None], inverse[place], 0.0)
+        return np.where((seconds > 0)[:, None, None], self.counts * inverse[place], 0.0)
 
     def covariances(self, seconds: np.ndarray) -> np.ndarray:
         """Return (M, D, D), covariances of means over so many seconds, by straight lines in their logarithm."""
@@ -171,7 +172,7 @@ def relearn(model: AppearanceModel, mean: Means, bird: np.ndarray, n_birds: int,
     middle = centres[there].mean(0)
     apart = (centres[there] - middle).T @ (centres[there] - middle) + covariances[there].sum(0)
     between = (apart + 2 * np.trace(apart) / len(there) / d * np.eye(d)) / (len(there) + 2)
-    return AppearanceModel(middle, floored(between, LEAST * np.trace(between) / d), within)
+    return replace(model, mean=middle, between=floored(between, LEAST * np.trace(between) / d), within=within)
 
 
 def birds(
