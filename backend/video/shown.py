@@ -1,5 +1,6 @@
 """Frames of one video for people: exact ones, as JPEG too, kept in memory up to a number of bytes and no more."""
 
+import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -8,6 +9,7 @@ import cv2
 import numpy as np
 
 from backend.project.errors import InputError
+from backend.video.errors import DamagedFrameError
 from backend.video.reader import VideoReader
 from backend.video.resize import resize
 
@@ -102,13 +104,18 @@ class ShownFrames:
             back = self._last - BACK <= frame < self._last
             room = max(1, self._frames.limit // (3 * self.size[0] * self.size[1]))
             first = max(0, frame - min(BACK, room) + 1) if back else frame
-            for number, picture in zip(
-                range(first, frame + 1), self._reader.read(range(first, frame + 1)), strict=True
-            ):
-                own = picture.copy()  # not a part of the whole stretch, which would stay as long as one of them
-                self._frames.put(number, own, own.nbytes)
+            for number in range(first, frame):  # for the next steps back; a damaged one among them is not asked for yet
+                with contextlib.suppress(DamagedFrameError):
+                    self._keep(number)
+            own = self._keep(frame)
             self._last = frame
             return own
+
+    def _keep(self, frame: int) -> np.ndarray:
+        """Decode a frame into the cache and return it."""
+        picture = self._reader.read([frame])[0]
+        self._frames.put(frame, picture, picture.nbytes)
+        return picture
 
     def jpeg(self, frame: int, width: int, crop: Crop | None = None) -> bytes:
         """Return a JPEG of a frame or a part of it, at most ``width`` px wide, never enlarged."""

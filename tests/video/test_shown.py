@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from backend.project.errors import InputError
-from backend.video import VideoReader
+from backend.video import DamagedFrameError, VideoReader
 from backend.video.shown import ByteCache, ShownFrames
-from tests.videos import number_of
+from tests.video.test_damage import damaged_copy, read_all
+from tests.videos import number_of, write_video
 
 FRAME_BYTES = 160 * 96 * 3
 
@@ -23,6 +24,19 @@ def shown(barcode_video):
 def test_every_frame_is_the_one_asked_for_in_any_order(shown):
     order = [5, 4, 3, 30, 29, 59, 0, 58, 30, *np.random.default_rng(0).permutation(60)]
     assert [number_of(shown.frame(int(frame))) for frame in order] == order
+
+
+def test_stepping_back_shows_every_sound_frame_behind_a_damaged_one(tmp_path):
+    path = damaged_copy(write_video(tmp_path / "sound.mp4", 100, size=(320, 192), gop=25), tmp_path, 73, seed=1)
+    refused = [frame for frame, picture in read_all(path, range(60, 90)).items() if picture is None]
+    assert refused and refused[-1] < 75
+    damaged = ShownFrames(lambda: VideoReader(path), 10**8)
+    for frame in range(85, refused[-1], -1):
+        assert number_of(damaged.frame(frame)) == frame
+    with pytest.raises(DamagedFrameError, match=f"frame {refused[-1]} is damaged"):
+        damaged.frame(refused[-1])
+    assert number_of(damaged.frame(refused[0] - 1)) == refused[0] - 1
+    damaged.close()
 
 
 def test_no_more_is_held_than_allowed(shown):
