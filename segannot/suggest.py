@@ -1,9 +1,12 @@
 """Which frame to label next: the one propagation is least sure of, else the one that looks least like labelled ones."""
 
+import contextlib
 import threading
 
 import numpy as np
 
+from backend.project.errors import InputError
+from backend.video import DamagedFrameError
 from backend.video.diverse import FEATURE_SIZE, describe
 from backend.video.resize import resize
 from backend.video.shown import ShownFrames
@@ -40,15 +43,19 @@ class Suggester:
 
     def _most_different(self, labelled: list[int]) -> int:
         count = len(self._source)
-        candidates = np.unique(np.linspace(0, count - 1, min(count, CANDIDATES) + 2).round().astype(int)[1:-1])
+        candidates = np.unique(np.linspace(0, count - 1, min(count, CANDIDATES) + 2).round().astype(int)[1:-1]).tolist()
         with self._lock, self._source.open_reader() as reader:
             known = labelled if len(labelled) <= CANDIDATES else labelled[:: -(-len(labelled) // CANDIDATES)]
-            for frame in {*candidates.tolist(), *known} - self._features.keys():
-                small = resize(reader.read([frame])[0], FEATURE_SIZE)
-                self._features[frame] = describe(small, small)
-            taken = np.stack([self._features[frame] for frame in known])
+            for frame in {*candidates, *known} - self._features.keys():
+                with contextlib.suppress(DamagedFrameError):  # nobody can label it
+                    small = resize(reader.read([frame])[0], FEATURE_SIZE)
+                    self._features[frame] = describe(small, small)
+            sound = [frame for frame in candidates if frame in self._features]
+            if not sound:
+                raise InputError("the frames that were looked at cannot be decoded; choose one by hand")
+            taken = np.stack([self._features[frame] for frame in known if frame in self._features])
             far = [
                 0.0 if frame in labelled else float(((taken - self._features[frame]) ** 2).sum(axis=1).min())
-                for frame in candidates.tolist()
+                for frame in sound
             ]
-        return int(candidates[int(np.argmax(far))])
+        return sound[int(np.argmax(far))]
