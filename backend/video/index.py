@@ -32,6 +32,7 @@ CACHE_FORMAT = 2
 TRIM_PACKETS = 1000  # how far the first frame that can be decoded is looked for
 BEAT_PACKETS = 500
 CHECKED_FRAMES = 16  # decoded to see that the packets' times are the frames' times
+MOST_REORDERED = 40  # packets a frame may be from its place in display order: with 16 B-frames in a row it is 16
 CONVERT = "convert it to mp4 or mkv with a video tool first"
 NO_TIMES = f"does not say when its frames are shown (AVI with B-frames, or a bare stream); {CONVERT}"
 log = logging.getLogger(__name__)
@@ -236,8 +237,11 @@ class _Packets:
 
     def index(self, decoded: list[av.VideoFrame]) -> PacketIndex:
         """Return the index, checked against the first frames that came out of the decoder."""
-        first = self._checked_first(decoded)
         rows = np.array(self.rows, np.int64)  # P x 4
+        moved = np.abs(np.argsort(rows[:, 0], kind="stable") - np.arange(len(rows)))
+        if moved.max() > MOST_REORDERED:
+            raise InputError(f"{self.path}: its clock jumps back (recordings joined into one file?); {CONVERT}")
+        first = self._checked_first(decoded)
         pts, order = np.unique(rows[:, 0], return_index=True)
         if len(pts) < len(rows):
             self.warnings.append(f"{len(rows) - len(pts)} frames share their time with another and are left out")

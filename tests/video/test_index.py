@@ -119,6 +119,22 @@ def test_frames_of_equal_time_are_left_out_with_a_warning(make_video, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("start_ms", [0, 1000, 1013], ids="the second begins at {} ms".format)
+def test_recordings_joined_into_one_file_whose_times_overlap_are_refused(make_video, tmp_path, start_ms):
+    times = [start_ms + 40 * number for number in range(60)]
+    parts = [make_video("a.ts", 60), make_video("b.ts", 60, times_ms=times)]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(path.read_bytes() for path in parts))
+    with pytest.raises(InputError, match=r"joined.ts: its clock jumps back \(recordings joined into one file\?\)"):
+        load_index(joined, tmp_path / "cache")
+
+
+def test_sixteen_b_frames_in_a_row_are_no_jump_of_the_clock(make_video, tmp_path):
+    deep = {"x264-params": "b-adapt=0:b-pyramid=normal:bframes=16"}
+    index = load_index(make_video("deep.mp4", 200, gop=120, b_frames=16, options=deep), tmp_path / "cache")
+    assert len(index.pts) == 200 and np.abs(index.order - np.arange(200)).max() == 16
+
+
 def test_an_hour_is_indexed_in_seconds_and_opened_again_at_once(tmp_path):
     path = write_video(tmp_path / "hour.mp4", 90_000, size=(64, 48), gop=250)
     begin = time.monotonic()
