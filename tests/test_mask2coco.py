@@ -312,6 +312,12 @@ def test_settings_that_cannot_work_are_refused_in_one_line(project, options, com
     assert written(project) == []
 
 
+def test_a_file_where_the_folder_of_the_set_should_be_is_refused(project):
+    (project / "taken").touch()
+    with pytest.raises(InputError, match="taken cannot be made: .*taken is a file"):
+        main([*arguments(project), "--json-path-train", str(project / "taken" / "lek_train.json")])
+
+
 def test_folders_must_come_in_pairs_and_once(project):
     images, masks = str(project / "exported_frames" / "lek-north"), str(project / "segannot" / "lek-north")
     for given, complaint in (

@@ -56,8 +56,9 @@ def test_an_empty_project_has_an_empty_list(tmp_path, capsys):
 def test_a_model_shows_its_card_and_a_stray_folder_is_refused(models, capsys):
     main(["show", str(models / "training" / "first")])
     assert "# first" in capsys.readouterr().out
-    with pytest.raises(InputError, match="holds no training"):
-        main(["show", str(models / "training" / "stray")])
+    for none in ("stray", "first/README.md"):
+        with pytest.raises(InputError, match="holds no training"):
+            main(["show", str(models / "training" / none)])
 
 
 def test_two_models_are_compared_on_the_same_pictures(models, tmp_path, capsys):

@@ -9,7 +9,7 @@ from pathlib import Path
 from backend.dataset.coco import CountedFile
 from backend.project.atomic import atomic_file, remove_temporary
 from backend.project.errors import InputError
-from backend.project.locks import file_lock
+from backend.project.locks import file_lock, make_folder
 from backend.project.manifest import MANIFEST, Manifest, now, read_manifest
 
 TRAIN_SUFFIX = "_train"
@@ -77,10 +77,10 @@ class Outputs:
         Raises
         ------
         InputError
-            If another process holds it, or files of these names are there already.
+            If another process holds it, files of these names are there already, or one stands for the folder.
         """
         for path in self.files:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
         with contextlib.ExitStack() as held:
             try:
                 held.enter_context(file_lock(self.folder / f".{self.name}.lock"))

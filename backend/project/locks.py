@@ -18,15 +18,24 @@ def output_lock(folder: Path) -> Iterator[None]:
     Raises
     ------
     InputError
-        If another process holds it.
+        If another process holds it, or a file is where the folder should be.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(file_lock(folder / LOCK))
         except BlockingIOError as error:
             raise InputError(f"{folder} is being written by another process; wait for it or stop it first") from error
         yield
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for output, and those above it, if they are not there; InputError where a file is in the way."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        taken = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+        raise InputError(f"{folder} cannot be made: {taken} is a file; choose another folder") from error
 
 
 @contextlib.contextmanager

@@ -36,6 +36,13 @@ def test_the_folder_is_made_and_held_once(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("name", ["taken", "taken/below", "taken/far/below"])
+def test_a_file_in_the_way_is_refused_in_one_line(tmp_path, name):
+    (tmp_path / "taken").touch()
+    with pytest.raises(InputError, match=r"taken.* cannot be made: .*taken is a file"), output_lock(tmp_path / name):
+        pass
+
+
 def test_another_process_is_refused_at_once(tmp_path, holder):
     begun = time.monotonic()
     with pytest.raises(InputError, match=str(tmp_path / "out")), output_lock(tmp_path / "out"):
