@@ -1,26 +1,27 @@
 """Who follows whom where nothing tells birds apart and their number is not known: links over short gaps, by motion.
 
 Each part of a tracklet follows at most one other, and is followed by at most one. How likely each link is, given all
-that compete with it, is found by belief propagation (Williams and Lau 2014, doi 10.1109/TAES.2014.120568). What is more
-likely than not is linked, so no two links are in conflict; the chains are tracks. Those that are seen together at one
-moment are different birds for sure: they get identities, whose probability falls with every link. All others may be
-any of them, and get none.
+that compete with it, is found by belief propagation (Williams and Lau 2014, doi 10.1109/TAES.2014.120568); how often a
+part is a new bird is learnt from the video meanwhile. What is more likely than not is linked, so no two links are in
+conflict; the chains are tracks. Those that are seen together at one moment are different birds for sure: they get
+identities, whose probability falls with every link. All others may be any of them, and get none.
 """
+
+from dataclasses import replace
 
 import numpy as np
 
-from backend.project.kernels import kernel
 from backend.tracking.gathered import Gathered
 from backend.tracking.linking import SHORT_S, Known, Linked, count_birds, with_order
-from backend.tracking.linking_motion import Ends, link_score
+from backend.tracking.linking_between import between
 from backend.tracking.linking_moves import NOBODY
 
 REACH_S, OVERLAP_S = 4.0, 0.5  # of links: longest gap, longest time in which both are seen
-BEFORE_NATS = 1.0  # for a link: a bird that is lost from sight is mostly the one that appears near by
-FOLLOWED_NATS = 4.0  # for a link within a tracklet of stage 1
+FOLLOWED_NATS = 2.0  # for a link within a tracklet of stage 1
+KNOWN_OF = 8.0  # parts that are known to be new, and as many that go on, before the video is looked at
 SAID_NATS = 20.0  # for a link that people made; no other has more
 LEAST_NATS = -10.0  # what is less likely is not looked at
-TURNS = 30  # of belief propagation
+TURNS, ROUNDS = 30, 8  # of belief propagation, and of learning how many parts are new birds
 
 
 def link_open(gathered: Gathered, known: Known, n_said: int) -> Linked:
@@ -56,11 +57,18 @@ def links(gathered: Gathered, known: Known) -> tuple[np.ndarray, np.ndarray]:
     number = np.maximum(last - first, 0)
     i = np.repeat(np.arange(m), number)
     j = np.arange(len(i)) - np.repeat(np.cumsum(number) - number, number) + np.repeat(first, number)
-    score = np.minimum(_scores(ends, i, j) + BEFORE_NATS + FOLLOWED_NATS * (parent[i] == parent[j]), SAID_NATS)
+    score = between(replace(gathered, ends=ends), i, j) + FOLLOWED_NATS * (parent[i] == parent[j])
     score[(pins[i] >= 0) & (pins[j] >= 0) & (pins[i] != pins[j])] = -np.inf
     kept = (score > LEAST_NATS) & (ends.after[i] != j)
     i, j = np.append(i[kept], known.follow[:, 0]), np.append(j[kept], known.follow[:, 1])
-    p = probabilities(i, j, np.exp(np.append(score[kept], np.full(len(known.follow), SAID_NATS))), m)
+    said = np.full(len(known.follow), SAID_NATS)
+    later = ends.begin_s > gathered.times[0] + OVERLAP_S  # what is there from the beginning has nothing before it
+    on, new = KNOWN_OF, KNOWN_OF
+    for _ in range(ROUNDS):
+        nats = np.append(np.minimum(score[kept] + np.log(on / new), SAID_NATS), said)
+        p = probabilities(i, j, np.exp(nats), m)
+        follows = np.bincount(j, p, m)[later]
+        on, new = KNOWN_OF + follows.sum(), KNOWN_OF + (1 - follows).sum()
     before, sure, linked = np.full(m, NOBODY), np.ones(m), p > 0.5
     before[j[linked]], sure[j[linked]] = i[linked], p[linked]
     return before, sure
@@ -108,11 +116,3 @@ def _along(p_link: np.ndarray, root: np.ndarray) -> np.ndarray:
     """Return (n,) the probability of all links of a chain from its part ``root`` (n,) or () to each part."""
     logs = np.cumsum(np.log(np.append(1.0, p_link[1:])))
     return np.exp(-np.abs(logs - logs[root]))
-
-
-@kernel
-def _scores(ends: Ends, i, j):
-    score = np.empty(len(i))
-    for k in range(len(i)):
-        score[k] = link_score(ends, i[k], j[k])
-    return score

@@ -12,26 +12,33 @@ SIZE = (640, 480)
 
 
 def sightings_of(
-    paths: Sequence[tuple[int, int, int, np.ndarray]], n_frames: int, looks: np.ndarray | None, seed: int = 0
+    paths: Sequence[tuple[int, int, int, np.ndarray]],
+    n_frames: int,
+    looks: np.ndarray | None,
+    seed: int = 0,
+    sides: Sequence[float | np.ndarray] | None = None,
 ) -> tuple[Gathered, np.ndarray]:
     """Return what stage 2 works on, and the bird behind each part.
 
     ``paths``: tracklets as (bird, first frame, last frame included, (2,) or (n, 2) centre in px). ``looks`` (birds, D)
-    is what birds look like; descriptors have noise of 0.3 about it.
+    is what birds look like; descriptors have noise of 0.3 about it. ``sides``: of the square boxes of each path, px,
+    one number or one a frame; 40 px by default.
     """
     rng = np.random.default_rng(seed)
-    columns: dict[str, list] = {name: [] for name in ("at", "centre", "tracklet", "bird")}
+    columns: dict[str, list] = {name: [] for name in ("at", "centre", "tracklet", "bird", "side")}
     for number, (bird, first, last, centre) in enumerate(paths, 1):
         n = last - first + 1
         columns["at"].append(np.arange(first, last + 1))
         columns["centre"].append(np.broadcast_to(centre, (n, 2)) + rng.normal(0, 0.3, (n, 2)))
         columns["tracklet"].append(np.full(n, number))
         columns["bird"].append(np.full(n, bird))
-    at, centre, tracklet, bird = (np.concatenate(columns[name]) for name in columns)
+        columns["side"].append(np.broadcast_to(40.0 if sides is None else sides[number - 1], n))
+    at, centre, tracklet, bird, side = (np.concatenate(columns[name]) for name in columns)
     order = np.lexsort((tracklet, at))
     at, centre, tracklet, bird = at[order].astype(np.int32), centre[order], tracklet[order], bird[order]
+    half = side[order, None] / 2
     detection = (np.arange(len(at)) - np.searchsorted(at, at)).astype(np.int32)
-    boxes = np.column_stack([centre - 20, centre + 20]).astype(np.float32)
+    boxes = np.column_stack([centre - half, centre + half]).astype(np.float32)
     x = None
     if looks is not None:
         x = (looks[bird] + rng.normal(0, 0.3, (len(at), looks.shape[1]))).astype(np.float32)
