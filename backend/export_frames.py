@@ -272,12 +272,13 @@ def _parse(argv: list[str]) -> ExportSettings:
     parser = ScriptParser("backend.export_frames", __doc__)
     parser.add_argument("--src", required=True, help="video file, or a video's short name in the project")
     parser.add_argument("--dest", help="folder for the frames (a video of the project has its own)")
-    parser.add_argument("--from-frame", "--frame-start", type=int, default=0, help="first frame, from 0 (default 0)")
-    parser.add_argument("--to-frame", "--frame-end", type=int, help="frame after the last one (default: the end)")
+    parser.add_argument("--from-frame", type=int, default=0, help="first frame, from 0 (default 0)")
+    parser.add_argument("--to-frame", type=int, help="frame after the last one (default: the end)")
     parser.add_argument("--every", type=int, default=1, help="take every N-th frame of the range (default 1)")
     parser.add_argument("--frames", default="", help="a list instead of a range: 1,5,9-20 (both ends included)")
     parser.add_argument("--diverse", type=int, metavar="K", help="of these, take the K frames that differ most")
     parser.add_argument("--workers", type=int, default=0, help="processes (default: one a core)")
+    parser.also_called(frame_start="from_frame", frame_end="to_frame")
     return parser.settings(ExportSettings, argv)
 
 

@@ -76,8 +76,8 @@ def parse(argv: Sequence[str]) -> InferenceSettings:
     add("--model-ckpt", default="best", help="best, last, or a file in the model's folder")
     add("--n-classes", type=int, help="checked against the model")
     add("--class-names", nargs="+", default=(), help="find only these of the model's classes")
-    add("--frame-start", "--from-frame", type=int, default=0, help="first frame")
-    add("--frame-end", "--to-frame", type=int, help="up to this frame, not included; by default to the end")
+    add("--frame-start", type=int, default=0, help="first frame")
+    add("--frame-end", type=int, help="up to this frame, not included; by default to the end")
     add("--stride", type=int, default=1, help="look at every Nth frame only")
     for corner in ("from", "to"):
         for axis in ("x", "y"):
@@ -101,6 +101,7 @@ def parse(argv: Sequence[str]) -> InferenceSettings:
     add("--save-mask", action="store_true", help="also write masks as 16-bit PNG, value = detection + 1")
     add("--visualize", action="store_true", help="also write an MP4 with masks, boxes and scores")
     add("--resume", action="store_true", help="go on with the run where it stopped")
+    parser.also_called(from_frame="frame_start", to_frame="frame_end")
     return parser.settings(InferenceSettings, argv)
 
 

@@ -76,10 +76,11 @@ def parse(argv: Sequence[str]) -> VisualizeSettings:
     add("--zones", help="zone file to draw")
     add("--out-dir", help="folder to write to")
     add("--video-path", help="the video, if it was moved since")
-    add("--from-frame", "--frame-start", type=int, default=0, help="first frame")
-    add("--to-frame", "--frame-end", type=int, help="up to this frame, not included; by default to the end")
+    add("--from-frame", type=int, default=0, help="first frame")
+    add("--to-frame", type=int, help="up to this frame, not included; by default to the end")
     add("--score-threshold", type=float, default=0.5, help="least score that is shown, 0 to 1")
     add("--width", type=int, help="width of the video in px; by default that of the original")
+    parser.also_called(frame_start="from_frame", frame_end="to_frame")
     return parser.settings(VisualizeSettings, argv)
 
 

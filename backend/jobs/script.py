@@ -49,6 +49,13 @@ class ScriptParser(argparse.ArgumentParser):
         """Raise InputError with ``message``, which `run_script` prints."""
         raise InputError(f"{message} (--help lists what is allowed)")
 
+    def also_called(self, **options: str) -> None:
+        """Give options of whole numbers a second name, ``frame_start="from_frame"``: refusals name what was given."""
+        for name, known in options.items():
+            option = f"--{name.replace('_', '-')}"
+            same = f"the same as --{known.replace('_', '-')}"
+            self.add_argument(option, dest=known, type=int, default=argparse.SUPPRESS, help=same)
+
     def settings(self, model: type[AnySettings], argv: Sequence[str]) -> AnySettings:
         """Parse ``argv`` into ``model``, whose field names are the options' names with ``_`` for ``-``."""
         return checked(model, vars(self.parse_args(argv)))
