@@ -13,7 +13,7 @@ import numpy as np
 
 from backend.project.kernels import kernel
 from backend.tracking.gathered import Gathered
-from backend.tracking.linking_motion import Ends, link_evidence, may_follow
+from backend.tracking.linking_motion import Ends, link_score
 from backend.tracking.linking_motion_learnt import LEAST_SAMPLES, glide
 from backend.tracking.tracklets import ENDS
 
@@ -167,8 +167,7 @@ def _on_line(off: np.ndarray, scale: np.ndarray) -> np.ndarray:
 
 @kernel
 def _evidence(ends: Ends, i, j, near):
-    nats = np.full(len(i), -np.inf)
+    nats = np.empty(len(i))
     for k in range(len(i)):
-        if may_follow(ends, i[k], j[k]):
-            nats[k] = link_evidence(ends, i[k], j[k], near[k])
+        nats[k] = link_score(ends, i[k], j[k], near[k])
     return nats

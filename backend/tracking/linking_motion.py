@@ -42,34 +42,26 @@ class Ends(NamedTuple):
 
 
 @kernel(nogil=True)
-def may_follow(ends, i, j):
-    """Tell whether the times of tracklet j allow that it is the bird of tracklet i again."""
-    return ends.last[i] < ends.core[j] and ends.first[i] < ends.first[j] and ends.last[i] < ends.last[j]
+def link_score(ends, i, j, near=-1.0):
+    """Return the log likelihood ratio, nats, that the bird of tracklet i is next seen as j; -inf: it cannot.
 
-
-@kernel(nogil=True)
-def link_score(ends, i, j):
-    """Return the log likelihood ratio, nats, that the bird of tracklet i is next seen as j; -inf: it cannot."""
-    if not may_follow(ends, i, j):
+    ``near`` is how much likelier the place is than any other, where `linking_between` says it; below 0: told by places.
+    """
+    if ends.last[i] >= ends.core[j]:
+        return -np.inf
+    if ends.first[i] >= ends.first[j] or ends.last[i] >= ends.last[j]:
         return -np.inf
     gap = ends.begin_s[j] - ends.end_s[i]
-    lasts = glide(max(0.0, gap), ends.ways.damping_s)
-    off_x = ends.begin_xy[j, 0] - ends.end_xy[i, 0] - lasts * ends.end_v[i, 0]
-    off_y = ends.begin_xy[j, 1] - ends.end_xy[i, 1] - lasts * ends.end_v[i, 1]
-    gap = max(SURE_S, gap)
-    area = ends.size[i, 1] * ends.size[j, 0]
-    spread = spread_at(ends.ways.spread, gap)
-    near = (1.0 + (off_x * off_x + off_y * off_y) / (2.0 * area * spread * spread)) ** -2
-    near *= ends.room / (2.0 * math.pi * area * spread * spread)
-    return link_evidence(ends, i, j, near)
-
-
-@kernel(nogil=True)
-def link_evidence(ends, i, j, near):
-    """Return the nats of a link that the ways make ``near`` times as likely as a bird that appears anywhere."""
-    gap = ends.begin_s[j] - ends.end_s[i]
     twice = 0.0 if gap > 0.0 else TWICE_NATS - TWICE_NATS_S * gap
+    lasts = glide(max(0.0, gap), ends.ways.damping_s)
     gap = max(SURE_S, gap)
+    if near < 0.0:
+        off_x = ends.begin_xy[j, 0] - ends.end_xy[i, 0] - lasts * ends.end_v[i, 0]
+        off_y = ends.begin_xy[j, 1] - ends.end_xy[i, 1] - lasts * ends.end_v[i, 1]
+        area = ends.size[i, 1] * ends.size[j, 0]
+        spread = spread_at(ends.ways.spread, gap)
+        near = (1.0 + (off_x * off_x + off_y * off_y) / (2.0 * area * spread * spread)) ** -2
+        near *= ends.room / (2.0 * math.pi * area * spread * spread)
     anywhere = 1.0 - (1.0 - FLOWN) * math.exp(-gap / FLOWN_S)
     if ends.zone[i, 1] > 0 and ends.zone[i, 1] == ends.zone[j, 0]:
         near = max(near, HIDDEN_SHARE * ends.room / ends.zone_room[ends.zone[i, 1]])
