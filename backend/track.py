@@ -35,9 +35,10 @@ from backend.tracking.duplicates import find_duplicates
 from backend.tracking.gathered import Gathered, gather_run, only_parts
 from backend.tracking.linking import NO_BIRD_NATS, Linked, all_sweeps, count_birds, link, said_false
 from backend.tracking.linking_moves import NOBODY
+from backend.tracking.linking_number import Doors
 from backend.tracking.linking_open import link_open
 from backend.tracking.people import bird_names, constraints, touched
-from backend.tracking.places import how_it_began, how_it_ended, with_zones
+from backend.tracking.places import WAYS_IN, WAYS_OUT, how_it_began, how_it_ended, with_zones
 from backend.tracking.result import Assigned, assigned, track_rows, tracklet_table
 from backend.tracking.schemas import BIRDS, CAMERA, DOUBTS, FRAMES, SUMMARY, TRACKLETS, TRACKS
 from backend.tracking.tracks import NONE, Tracks, corrections_path, write_table, write_tracks
@@ -177,6 +178,8 @@ def find_identities(
 ) -> dict[str, Any]:
     """Run stage 2 and write all files; return what is worth saying."""
     said = constraints(gathered, acts, settings.n_birds)
+    size = run.facts.width, run.facts.height
+    begins, ends = how_it_began(gathered, size), how_it_ended(gathered, size)
     n_birds = settings.n_birds or max(len(said.names), min(MOST_BIRDS, count_birds(gathered)))
     progress.stage("finding identities", all_sweeps(gathered), limit_s=STAGE_LIMIT_S)
     kind = MOTION_ONLY if gathered.look is None else DESCRIBED
@@ -184,7 +187,8 @@ def find_identities(
         kind = OPEN
         linked = link_open(gathered, said.known, len(said.names))
     else:
-        linked = link(gathered, n_birds, settings.seed, said.known, progress.update)
+        doors = None if settings.n_birds else Doors(np.isin(begins, WAYS_IN), np.isin(ends, WAYS_OUT))
+        linked = link(gathered, n_birds, settings.seed, said.known, progress.update, doors, MOST_BIRDS)
     names = bird_names(said.names, linked.p.shape[1] - 1)
     if settings.n_birds is None:
         linked, kept = only_seen(linked, len(said.names))
@@ -195,9 +199,8 @@ def find_identities(
     if kind != OPEN:
         keep = (who.bird >= 0) | touched(gathered, acts) | (said_false(gathered) < NO_BIRD_NATS)
         gathered, who, somebody = only_parts(gathered, keep), who.only(keep), somebody[keep]
+        begins, ends = begins[keep], ends[keep]
     progress.stage("writing", 4, limit_s=STAGE_LIMIT_S)
-    size = run.facts.width, run.facts.height
-    begins, ends = how_it_began(gathered, size), how_it_ended(gathered, size)
     tracks = track_rows(gathered, who, settings.n_birds is not None)
     doubts = find_doubts(gathered, who, begins, somebody, find_duplicates(run, tracks))
     write_tracks(out, tracks)

@@ -211,7 +211,7 @@ def make_parts(
         room=float(room),
     )
     rows = rows[picked]
-    look = None if found.x is None else _look(found, rows, cuts, times)
+    look = None if found.x is None else _look(found, rows, cuts, times, frame_s)
     return Gathered(found, rows, cuts, parts, parent, ends, look, frames, times, frame_s)
 
 
@@ -234,7 +234,7 @@ def only_parts(gathered: Gathered, keep: np.ndarray) -> Gathered:
                    look=None)  # fmt: skip
 
 
-def _look(found: Detections, rows: np.ndarray, sightings: Sightings, times: np.ndarray) -> Look | None:
+def _look(found: Detections, rows: np.ndarray, sightings: Sightings, times: np.ndarray, frame_s: float) -> Look | None:
     """Return the descriptors that are used: of birds in full sight, or, where there are few of these, of all."""
     known = np.isfinite(found.x[rows]).all(axis=1)
     used = known & (found.hidden[rows] < CONTACT)
@@ -245,7 +245,9 @@ def _look(found: Detections, rows: np.ndarray, sightings: Sightings, times: np.n
     kept = np.flatnonzero(used)
     starts = np.searchsorted(sightings.tracklet[kept], np.arange(m + 1))
     x = found.x[rows[kept]].astype(np.float64)
-    return Look(x, sightings.tracklet[kept].astype(np.int64), times[sightings.at[kept]], starts)
+    tracklet, seconds = sightings.tracklet[kept].astype(np.int64), times[sightings.at[kept]]
+    apart = np.diff(seconds)[np.diff(tracklet) == 0]
+    return Look(x, tracklet, seconds, starts, float(np.median(apart)) if len(apart) else frame_s)
 
 
 def free_rows(gathered: Gathered) -> np.ndarray:

@@ -17,12 +17,14 @@ from backend.tracking.gathered import Gathered
 from backend.tracking.linking_appearance import AppearanceModel, Means, birds, drift, learn, means, relearn, without
 from backend.tracking.linking_motion import Ends
 from backend.tracking.linking_moves import NOBODY
+from backend.tracking.linking_number import Doors, fewer_birds, more_birds
 from backend.tracking.linking_search import Problem, rebirth, search
 from backend.tracking.linking_start import first_guess
 
 ROUNDS = 3  # of learning what birds look like and who is who in turn
 TURN, ALONE = np.ones(7), np.geomspace(4, 1, 30)  # temperatures of sweeps: after a first guess, by motion alone
 SEARCHED, DRAWN = 0.3, 0.5  # of what each part's looks say, what counts: errors of neighbouring parts are alike
+MOST_THERE = 0.7  # share of the birds; of fewer, the mean says who is there rather than what light does
 GUESSES = 3  # of who is who and of what birds look like in turn, before the search
 SETTLE, SAMPLES, COLD = 10, 60, 6  # sweeps
 SURE = 0.9  # probability of tracklets that models are learnt from
@@ -80,9 +82,12 @@ def link(
     seed: int = 0,
     known: Known | None = None,
     report: Callable[[int], None] = lambda sweeps: None,
+    doors: Doors | None = None,
+    most: int = 0,
 ) -> Linked:
     """Find out who is who; see the module's text.
 
+    With ``doors`` and descriptors the number is looked for, too: from ``n_birds`` on, at ``most`` so many.
     ``report`` is told how many of `all_sweeps` are done.
     """
     m, rng = len(gathered.parts), np.random.default_rng(seed)
@@ -92,7 +97,7 @@ def link(
     nobody -= said_false(gathered)
     ends = with_order(gathered, known)
     problem = Problem(ends, Means(np.zeros((m, 0)), np.zeros(m)), None, nobody, known.pins, n_birds)
-    done = 0
+    done, named = 0, int(known.pins.max(initial=NOBODY)) + 1
 
     def look_for(who: np.ndarray, temperatures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         nonlocal done
@@ -109,13 +114,15 @@ def link(
     if gathered.look is None:
         who, _ = look_for(known.pins, ALONE)
     else:
-        who, p, moved = None, None, _first_drift(gathered)
+        who, p, moved = None, None, _first_drift(gathered, n_birds)
         for turn in range(ROUNDS):
             look = without(gathered.look, moved)
-            mean = means(look, gathered.frame_s)
+            mean = means(look)
             if turn == 0:
-                model = replace(learn(look, mean, gathered.frame_s), counts=SEARCHED)
-                problem = replace(problem, mean=mean, model=model)
+                problem = replace(problem, mean=mean, model=replace(learn(look, mean), counts=SEARCHED))
+                if doors:
+                    n_birds = how_many(problem, gathered.parent, doors, rng, most)
+                    problem = replace(problem, n_birds=n_birds)
                 for _ in range(GUESSES):
                     who = first_guess(problem.model, mean, ends, gathered.parent, known.pins, n_birds)
                     problem = replace(problem, model=relearn(problem.model, mean, who, n_birds, who >= 0))
@@ -123,6 +130,9 @@ def link(
                 model = relearn(problem.model, mean, who, n_birds, p[np.arange(m), who] > SURE)
                 problem = replace(problem, mean=mean, model=model)
             who, _ = look_for(who, TURN)
+            if doors:
+                problem, who = fewer_birds(problem, who, doors, rng, named)
+                n_birds = problem.n_birds
             who, states = look_for(rebirth(problem, who, rng), np.ones(SETTLE))
             p = shares(states, n_birds)
             moved = _drift(gathered, problem, who, p[np.arange(m), who] > SURE)
@@ -132,6 +142,18 @@ def link(
     who, _ = look_for(np.where(best == n_birds, NOBODY, best), np.zeros(COLD))
     states = same_names(states, who, gathered.parts.n, n_birds)
     return Linked(who, states, shares(states, n_birds), _birds(problem, who))
+
+
+def how_many(problem: Problem, parent: np.ndarray, doors: Doors, rng: np.random.Generator, most: int) -> int:
+    """Return how many birds there seem to be.
+
+    What birds look like is not learnt anew before there are enough of them: two that were taken for one would teach
+    that birds vary as much.
+    """
+    who = first_guess(problem.model, problem.mean, problem.ends, parent, problem.pins, problem.n_birds)
+    who, _ = search(problem, who, TURN, rng)
+    _, who = more_birds(problem, who, doors, rng, most)
+    return max(1, int(problem.pins.max()) + 1, len(np.unique(who[who >= 0])))
 
 
 def said_false(gathered: Gathered) -> np.ndarray:
@@ -196,10 +218,12 @@ def with_order(gathered: Gathered, known: Known) -> Ends:
     return gathered.ends._replace(before=before, after=after)
 
 
-def _first_drift(gathered: Gathered) -> np.ndarray:
-    m = len(gathered.parts)
-    usual = gathered.look.x.mean(0)
-    return drift(gathered.look, np.tile(usual, (m, 1)), np.ones(m))
+def _first_drift(gathered: Gathered, n_birds: int) -> np.ndarray:
+    """Return what moves all birds at once where most are always there; else it would be who is there that moves."""
+    look, m = gathered.look, len(gathered.parts)
+    found = drift(look, np.tile(look.x.mean(0), (m, 1)), np.ones(m))
+    there = len(look.x) * look.step_s / (n_birds * len(gathered.frames) * gathered.frame_s)
+    return found if there > MOST_THERE else np.zeros_like(found)
 
 
 def _drift(gathered: Gathered, problem: Problem, who: np.ndarray, sure: np.ndarray) -> np.ndarray:

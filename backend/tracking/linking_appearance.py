@@ -15,7 +15,9 @@ LENGTHS_S = np.array([0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0])  # stretches whose co
 BIN_S = 1.0  # drift is known this finely
 DRIFT_S = 6.0  # and smoothed over this
 APART_S = 8.0  # two stretches of one tracklet at least this far apart say how much a bird varies
+LEAST_APART_S, GROWTH = 0.5, 0.2  # where tracklets are short: the least distance, and how variance grows with it
 LEAST = 1e-3  # of a variance, share of the whole variance
+TINY = 1e-12  # share of all variance that a number that never changes is taken to have
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Look:
     tracklet: np.ndarray  # (N,)
     seconds: np.ndarray  # (N,) float64
     starts: np.ndarray  # (M + 1,)
+    step_s: float  # usual distance of two
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Means:
     """What tracklets look like on average."""
 
     x: np.ndarray  # (M, D), 0 where nothing is known
-    seconds: np.ndarray  # (M,) that were looked at: number of descriptors times the usual distance of two; 0: none
+    seconds: np.ndarray  # (M,) that were looked at: number of descriptors times `Look.step_s`; 0: none
 
 
 @dataclass(frozen=True)
@@ -89,37 +92,37 @@ def without(look: Look, moved: np.ndarray) -> Look:
     high = np.minimum(low + 1, len(moved) - 1)
     share = (at - low)[:, None]
     x = look.x - (1 - share) * moved[low] - share * moved[high]
-    return Look(x, look.tracklet, look.seconds, look.starts)
+    return replace(look, x=x)
 
 
-def means(look: Look, frame_s: float) -> Means:
+def means(look: Look) -> Means:
     """Return the mean of each tracklet."""
     n = np.diff(look.starts)
     total = np.concatenate([np.zeros((1, look.x.shape[1])), np.cumsum(look.x, axis=0)])
     x = (total[look.starts[1:]] - total[look.starts[:-1]]) / np.maximum(n, 1)[:, None]
-    return Means(x, n * frame_s)
+    return Means(x, n * look.step_s)
 
 
-def learn(look: Look, mean: Means, frame_s: float) -> AppearanceModel:
+def learn(look: Look, mean: Means) -> AppearanceModel:
     """Learn the model from tracklets alone."""
     d = look.x.shape[1]
-    total_var = np.trace(np.atleast_2d(np.cov(look.x[:: max(1, len(look.x) // 50000)].T))) / d
-    floor = LEAST * total_var
-    within, before = [], None
+    whole = np.atleast_2d(np.cov(look.x[:: max(1, len(look.x) // 50000)].T)) if len(look.x) > 1 else np.eye(d)
+    whole += LEAST * np.diag(np.maximum(np.diag(whole), TINY * np.trace(whole)))
+    within, before, apart_s = [], None, usual_distance(look, 2 * d)
     total = np.concatenate([np.zeros((1, d)), np.cumsum(look.x, axis=0)])
     for seconds in LENGTHS_S:
-        pairs = stretch_pairs(look, seconds, frame_s)
-        prior = before if before is not None else 0.5 * total_var * np.eye(d)
+        prior = before if before is not None else 0.5 * np.diag(np.diag(whole))
+        pairs = stretch_pairs(look, seconds, apart_s)
         if len(pairs):
             n = pairs[:, 1] - pairs[:, 0]
             one = (total[pairs[:, 1]] - total[pairs[:, 0]]) / n[:, None]
             other = (total[pairs[:, 3]] - total[pairs[:, 2]]) / n[:, None]
             off = one - other
-            measured = off.T @ off / 2
+            measured = off.T @ off / 2 * (APART_S / apart_s) ** GROWTH
             prior = (measured + 2 * d * prior) / (len(pairs) + 2 * d)
         elif before is not None:
             prior = before / 1.6
-        before = floored(prior, floor * 0.2)
+        before = floored(prior, 0.2 * LEAST, whole)
         within.append(before)
     model = AppearanceModel(np.zeros(d), np.eye(d), np.stack(within))
     known = mean.seconds >= 1.0
@@ -132,14 +135,22 @@ def learn(look: Look, mean: Means, frame_s: float) -> AppearanceModel:
     off = mean.x[known] - centre
     spread = (off * weight[:, None]).T @ off / weight.sum()
     noise = np.einsum("m,mde->de", weight, model.covariances(mean.seconds[known])) / weight.sum()
-    between = floored(spread - noise, floor)
+    between = floored(spread - noise, LEAST, whole)
     return AppearanceModel(centre, between, model.within)
 
 
-def stretch_pairs(look: Look, seconds: float, frame_s: float) -> np.ndarray:
-    """Return (P, 4) int64 rows: begin and end of two stretches of a tracklet that lie far apart in time."""
-    n = max(1, round(seconds / frame_s))
-    gap = round(max(APART_S, seconds) / frame_s)
+def usual_distance(look: Look, least: int) -> float:
+    """Return how far apart in time stretches are compared: `APART_S`, or less for at least ``least`` pairs."""
+    apart_s = APART_S
+    while apart_s > LEAST_APART_S and len(stretch_pairs(look, LENGTHS_S[0], apart_s)) < least:
+        apart_s /= 2
+    return apart_s
+
+
+def stretch_pairs(look: Look, seconds: float, apart_s: float) -> np.ndarray:
+    """Return (P, 4) int64 rows: begin and end of two stretches of a tracklet, at least ``apart_s`` between them."""
+    n = max(1, round(seconds / look.step_s))
+    gap = round(max(apart_s, seconds) / look.step_s)
     pairs = []
     for start, end in zip(look.starts[:-1], look.starts[1:], strict=True):
         step = n + gap
@@ -209,7 +220,11 @@ def fit_of_anybody(model: AppearanceModel, mean: Means, precision: np.ndarray) -
     return -0.5 * log_det - 0.5 * np.einsum("md,mde,me->m", off, both, off)
 
 
-def floored(matrix: np.ndarray, least: float) -> np.ndarray:
-    """Return the symmetric matrix with eigenvalues of at least ``least``."""
+def floored(matrix: np.ndarray, least: float, unit: np.ndarray | None = None) -> np.ndarray:
+    """Return the symmetric matrix with eigenvalues of at least ``least``, measured by the covariance ``unit``."""
+    if unit is not None:
+        root = np.linalg.cholesky(unit)
+        inner = np.linalg.solve(root, np.linalg.solve(root, matrix).T)
+        return root @ floored(inner, least) @ root.T
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
     return (vectors * np.maximum(values, least)) @ vectors.T

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.tracking.linking_appearance import AppearanceModel, Means, birds, fit_of, fit_of_anybody
-from backend.tracking.linking_clusters import BIRD_S, evidence_of, groups_of, one_at_a_time
+from backend.tracking.linking_clusters import BIRD_S, evidence_of, groups_of, one_at_a_time, whitened
 from backend.tracking.linking_motion import Ends, chain_score
 from backend.tracking.linking_moves import NOBODY, sweep
 
@@ -77,8 +77,8 @@ def score(problem: Problem, who: np.ndarray) -> float:
     off = mean.x - model.mean
     alone = -0.5 * np.einsum("md,mde,me->m", off, precision, off)
     total += float(fit_of_anybody(model, mean, precision)[who < 0].sum() + alone[who >= 0].sum())
-    whitened, pull = _summed(problem, who)
-    return total + sum(evidence_of(whitened[k], pull[k]) for k in range(problem.n_birds))
+    precisions, pulls = _summed(problem, who)
+    return total + sum(evidence_of(precisions[k], pulls[k]) for k in range(problem.n_birds))
 
 
 def rebirth(problem: Problem, who: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -111,16 +111,16 @@ def rebirth(problem: Problem, who: np.ndarray, rng: np.random.Generator) -> np.n
     return who
 
 
+def whitened_parts(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Return precision (M, D, D) and pull (M, D) of each tracklet, where birds are standard normal."""
+    return whitened(problem.model, problem.mean, np.arange(len(problem.nobody))[:, None])
+
+
 def _summed(problem: Problem, who: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return whitened precision (N, D, D) and pull (N, D) of each bird's tracklets together."""
-    precision, off = problem.precisions(), problem.mean.x - problem.model.mean
-    root = np.linalg.cholesky(problem.model.between)
-    total, pull = [], []
-    for bird in range(problem.n_birds):
-        own = np.flatnonzero(who == bird)
-        total.append(root.T @ precision[own].sum(0) @ root)
-        pull.append(root.T @ np.einsum("mde,me->d", precision[own], off[own]))
-    return np.stack(total), np.stack(pull)
+    total, pull = whitened_parts(problem)
+    birds_of = [np.flatnonzero(who == bird) for bird in range(problem.n_birds)]
+    return np.stack([total[own].sum(0) for own in birds_of]), np.stack([pull[own].sum(0) for own in birds_of])
 
 
 def _alike(problem: Problem, who: np.ndarray) -> list[tuple[int, int]]:

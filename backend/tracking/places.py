@@ -12,6 +12,7 @@ from backend.zones.model import ZoneKind, Zones
 
 BORDER = 0.01  # of the picture's sides
 AT_ONCE_S = 0.5  # from the video's first frame or to its last
+WAYS_IN, WAYS_OUT = ("start", "entry", "hidden_zone"), ("end", "exit", "hidden_zone")  # of a bird; else it was there
 
 
 def with_zones(gathered: Gathered, zones: Zones) -> Gathered:

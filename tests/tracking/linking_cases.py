@@ -17,12 +17,13 @@ def sightings_of(
     looks: np.ndarray | None,
     seed: int = 0,
     sides: Sequence[float | np.ndarray] | None = None,
+    described_every: int = 1,
 ) -> tuple[Gathered, np.ndarray]:
     """Return what stage 2 works on, and the bird behind each part.
 
     ``paths``: tracklets as (bird, first frame, last frame included, (2,) or (n, 2) centre in px). ``looks`` (birds, D)
     is what birds look like; descriptors have noise of 0.3 about it. ``sides``: of the square boxes of each path, px,
-    one number or one a frame; 40 px by default.
+    one number or one a frame; 40 px by default. ``described_every``: only in so many frames one has descriptors.
     """
     rng = np.random.default_rng(seed)
     columns: dict[str, list] = {name: [] for name in ("at", "centre", "tracklet", "bird", "side")}
@@ -42,6 +43,7 @@ def sightings_of(
     x = None
     if looks is not None:
         x = (looks[bird] + rng.normal(0, 0.3, (len(at), looks.shape[1]))).astype(np.float32)
+        x[at % described_every > 0] = np.nan
     n = len(at)
     kind, score = np.zeros(n, np.int8), np.full(n, 0.9, np.float32)
     found = Detections(at, at, detection, boxes, score, tracklet.astype(np.int64), kind, np.zeros(n, np.float32), x)

@@ -15,8 +15,8 @@ def guess(pins=None):
         places = rng.permutation(BIRDS)
         paths += [(k, 100 * turn, 100 * turn + 75, np.array([80.0 + 120 * places[k], 200.0])) for k in range(BIRDS)]
     gathered, truth = sightings_of(paths, 100 * TURNS, well_separated(BIRDS))
-    mean = means(gathered.look, gathered.frame_s)
-    model = learn(gathered.look, mean, gathered.frame_s)
+    mean = means(gathered.look)
+    model = learn(gathered.look, mean)
     pins = np.full(len(truth), -1) if pins is None else pins
     return first_guess(model, mean, gathered.ends, gathered.parent, pins, BIRDS), truth
 
