@@ -5,8 +5,9 @@
 
 Writes appearance_A_B.parquet beside the detections, where backend.track looks for them. ``learnt`` first trains a small
 network on this video, without labels: pictures of one tracklet are one bird, birds of one moment are different ones.
-``colour`` needs no training (colour of body parts, and shape), but depends on pose: it is for videos that are too short
-or too empty to learn from. Runs again where it was stopped.
+``colour`` needs no training (colour of body parts, and shape), but depends on pose and light: on the two real sequences
+of docs/benchmarks.md tracking was better without it. It is for videos that are too short or too empty to learn from.
+Runs again where it was stopped.
 
 Descriptors of different networks cannot be compared. To find birds of one video in another (backend.match_identities),
 describe the other with the network of the first: --network FOLDER, where the first one's descriptors are.

@@ -15,6 +15,7 @@ from backend.tracking.linking_search import REBIRTH, Problem, score, search, whi
 BIRD_NATS = 6.0  # for a bird: as much as for a stretch to be nobody's
 NOWHERE_NATS = 6.0  # for one that appears, or vanishes for good, where there is no way in or out
 TRIED = 4  # splits and pairs that look best are tried
+LONGEST = 200  # parts of a bird, or of nobody's, by which a split is found
 
 
 @dataclass(frozen=True)
@@ -111,14 +112,14 @@ def _beginnings(problem: Problem, who: np.ndarray) -> list[np.ndarray]:
     ends = problem.ends
     total, pull = whitened_parts(problem)
     found: list[tuple[float, np.ndarray]] = []
-    free = np.flatnonzero((who < 0) & (problem.mean.seconds > 0))
+    free = _longest(problem, np.flatnonzero((who < 0) & (problem.mean.seconds > 0)))
     units = [free[k : k + 1] for k in range(len(free))]
     for group in groups_of(problem.model, problem.mean, ends, units, 1)[:1]:
         gain = evidence_of(total[group].sum(0), pull[group].sum(0)) + problem.nobody[group].sum()
         gain -= sum(evidence_of(total[part], pull[part]) for part in group)
         found.append((gain, group))
     for bird in range(problem.n_birds):
-        own = np.flatnonzero((who == bird) & (problem.pins < 0))
+        own = _longest(problem, np.flatnonzero((who == bird) & (problem.pins < 0)))
         if len(own) < 2:
             continue
         none = np.zeros((len(own), len(own)))
@@ -130,3 +131,8 @@ def _beginnings(problem: Problem, who: np.ndarray) -> list[np.ndarray]:
         found.append((gain, min(halves, key=lambda half: problem.mean.seconds[half].sum())))
     found.sort(key=lambda each: -each[0])
     return [parts for gain, parts in found[:TRIED] if gain > 0]
+
+
+def _longest(problem: Problem, parts: np.ndarray) -> np.ndarray:
+    """Return the `LONGEST` of ``parts``, ascending."""
+    return np.sort(parts[np.argsort(-problem.mean.seconds[parts], kind="stable")[:LONGEST]])
