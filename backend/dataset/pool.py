@@ -74,12 +74,25 @@ def map_in_order(
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Hold back stop signals: one that arrives while a worker is being started would leave half a worker behind."""
+    """Hold back stop signals: one that arrives while a worker is being started would leave half a worker behind.
+
+    A blocked signal is blocked for the worker, too, and for this thread; but another thread may hear it, and Python
+    then calls the handler here all the same. So the handlers wait as well.
+    """
+    if threading.current_thread() is not threading.main_thread():  # no handler is ever called here
+        yield
+        return
+    heard: list[int] = []
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    handlers = {each: signal.signal(each, lambda number, _: heard.append(number)) for each in STOP_SIGNALS}
     try:
         yield
     finally:
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    for number in heard:
+        signal.raise_signal(number)
 
 
 def _run(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:

@@ -2,11 +2,13 @@
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from backend.dataset.pool import AHEAD, BATCH, map_in_order
+from backend.dataset.pool import AHEAD, BATCH, _undisturbed, map_in_order
 
 
 def square(number: int) -> int:
@@ -46,3 +48,23 @@ def test_one_worker_is_this_process():
 def test_a_worker_that_fails_or_dies_is_an_error(function, error):
     with pytest.raises(error):
         list(map_in_order(function, range(20), workers=2))
+
+
+def test_a_stop_that_another_thread_hears_waits_until_the_worker_is_there():
+    order, end = [], threading.Event()
+    other = threading.Thread(target=end.wait)  # its signals are not blocked
+    other.start()
+    before = signal.signal(signal.SIGTERM, lambda *_: order.append("stop"))
+    try:
+        with _undisturbed():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.05)
+            order.append("there")
+        assert order == ["there", "stop"]
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.05)
+        assert order == ["there", "stop", "stop"], "afterwards it is heard as before"
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        end.set()
+        other.join()

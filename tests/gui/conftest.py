@@ -1,5 +1,6 @@
 """An installation of its own for every test of a page."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,14 @@ import pytest
 from backend.project.paths import Project
 from backend.project.settings import Settings, save_settings
 from gui.widgets.context import job_store
+
+
+@pytest.fixture(autouse=True)
+def _same_main() -> Iterator[None]:
+    """Streamlit puts the page in place of ``__main__``, which processes that later tests start would run."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture
