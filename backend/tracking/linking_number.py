@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backend.tracking.linking_clusters import agglomerate, evidence_of, groups_of, one_at_a_time
+from backend.tracking.linking_clusters import agglomerate, evidence_of, groups_of
 from backend.tracking.linking_motion import chain_score
 from backend.tracking.linking_search import REBIRTH, Problem, score, search, whitened_parts
 
@@ -93,8 +93,8 @@ def _one_less(
     pairs = []
     for a in range(n):
         for b in range(max(a + 1, named), n):
-            both = np.concatenate([own[a], own[b]])
-            if len(one_at_a_time(np.arange(len(both)), ends.first[both], ends.last[both] + 1)) == len(both):
+            both = np.union1d(own[a], own[b])  # parts are sorted by first frame
+            if (ends.last[both[:-1]] < ends.first[both[1:]]).all():
                 gain = evidence_of(sums[a][0] + sums[b][0], sums[a][1] + sums[b][1]) - alone[a] - alone[b]
                 pairs.append((gain, a, b))
     narrow = replace(problem, n_birds=n - 1)

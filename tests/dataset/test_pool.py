@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -52,19 +51,24 @@ def test_a_worker_that_fails_or_dies_is_an_error(function, error):
 
 def test_a_stop_that_another_thread_hears_waits_until_the_worker_is_there():
     order, end = [], threading.Event()
+    caught, tell = os.pipe()
+    os.set_blocking(tell, False)
     other = threading.Thread(target=end.wait)  # its signals are not blocked
     other.start()
     before = signal.signal(signal.SIGTERM, lambda *_: order.append("stop"))
+    woken = signal.set_wakeup_fd(tell)  # a byte for each signal that arrives, in whatever thread
     try:
         with _undisturbed():
             os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(0.05)
+            os.read(caught, 1)
             order.append("there")
         assert order == ["there", "stop"]
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(0.05)
+        signal.raise_signal(signal.SIGTERM)
         assert order == ["there", "stop", "stop"], "afterwards it is heard as before"
     finally:
+        signal.set_wakeup_fd(woken)
         signal.signal(signal.SIGTERM, before)
+        os.close(caught)
+        os.close(tell)
         end.set()
         other.join()
