@@ -15,6 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from backend.tracking.gathered import Gathered
 from backend.tracking.linking_appearance import AppearanceModel, Means, birds, drift, learn, means, relearn, without
+from backend.tracking.linking_between import HALF_OF_T3
 from backend.tracking.linking_motion import Ends
 from backend.tracking.linking_moves import NOBODY
 from backend.tracking.linking_number import Doors, fewer_birds, more_birds
@@ -30,7 +31,7 @@ SETTLE, SAMPLES, COLD = 10, 60, 6  # sweeps
 SURE = 0.9  # probability of tracklets that models are learnt from
 FALSE_NATS, FALSE_SHORT_NATS, SHORT_S = 6.0, 2.0, 1.0  # against a tracklet being nobody, and a short one
 NO_BIRD_NATS = 3.0  # what is nobody's and said to be false by so much is no bird, rather than one not told apart
-LEAST_SPREAD, HALF_OF_T3 = 0.02, 0.765  # of scores; half of a Student t with three degrees of freedom is nearer
+LEAST_SPREAD = 0.02  # of scores
 TOGETHER_SHARE = 0.002  # of the time: more birds at once than are seen for so long are an error
 
 
