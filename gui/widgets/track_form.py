@@ -37,9 +37,7 @@ def choose_birds() -> int | None:
     """Let the user say how many birds there are; None: nobody knows."""
     how = st.segmented_control("Number of birds", [KNOWN, OPEN], default=KNOWN) or KNOWN
     if how == OPEN:
-        st.caption(
-            "As many as are seen at once, and, where looks are learnt, those that come and go. A known number is better."
-        )
+        st.caption("As many as are seen at once, and, if looks are learnt, those that come and go. Known is better.")
         return None
     return int(st.number_input("Birds in the video, those that come and go included", 1, 200, 20))
 
