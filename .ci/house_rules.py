@@ -21,6 +21,7 @@ MAY_START_PROCESSES = {
     "backend/jobs/process.py": "is the helper",
     "backend/project/manifest.py": "asks git for the commit",
 }
+MAY_IMPORT_NUMBA = ("backend/project/kernels.py",)
 MAX_LINES = {"py": 700, "js": 400}
 MAX_PAGE_LINES = 150
 MAX_FUNCTION_LINES = 80
@@ -83,6 +84,8 @@ def import_problems(name: str, module: str) -> Iterator[str]:
     top = module.split(".")[0]
     if name.startswith("backend/") and top in ("streamlit", "gui", "segannot", "board"):
         yield f"imports {top}: imports go gui -> backend.jobs -> plain functions"
+    if top == "numba" and name not in MAY_IMPORT_NUMBA:
+        yield "imports numba: its own cache runs old code after an update; @kernel of backend.project.kernels"
     if top in AGPL:
         yield f"imports {top}, which is AGPL"
     if top in ("pickle", "dill", "joblib") and not name.startswith("tests/"):

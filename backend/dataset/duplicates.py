@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numba import njit
+
+from backend.project.kernels import kernel
 
 FIELDS = 32  # a bird of 60 x 100 px in a 2688 x 1520 frame covers about one field
 SAME_LAYOUT = 25  # of 255: a tenth of a field
@@ -94,7 +95,7 @@ def _shared(keys: np.ndarray) -> np.ndarray:
     return counts[inverse] > 1
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def groups(vectors: np.ndarray, tolerance: int) -> np.ndarray:
     """Return a group for each of (N, D) uint8 vectors, (N,) int64.
 

@@ -8,9 +8,9 @@ the probabilities laid over the box with zeros around them, is at least the thre
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from backend.masks.rle import write_counts
+from backend.project.kernels import kernel
 
 SURE = (
     1e-5  # corners that all lie farther from the threshold decide for all pixels between them; rounding is below 1e-6
@@ -55,7 +55,7 @@ def encode_masks(masks: np.ndarray, boxes: np.ndarray, size: tuple[int, int], th
     return EncodedMasks(*_encode_all(masks, boxes, size[1], size[0], np.float32(threshold)))
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _encode_all(masks, boxes, height, width, threshold):  # pragma: no cover - compiled
     n_masks, side = masks.shape[0], masks.shape[1]
     offsets = np.zeros(n_masks + 1, np.int32)
@@ -77,12 +77,12 @@ def _encode_all(masks, boxes, height, width, threshold):  # pragma: no cover - c
     return data[: offsets[n_masks]].copy(), offsets, areas
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _is_area(box):  # pragma: no cover - compiled
     return np.isfinite(box).all() and box[2] > box[0] and box[3] > box[1]
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _corner_kinds(mask, threshold, kinds):  # pragma: no cover - compiled
     """Tell for every cell between four probabilities whether its pixels are all in, all out, or must be looked at.
 
@@ -108,7 +108,7 @@ def _corner_kinds(mask, threshold, kinds):  # pragma: no cover - compiled
                 kinds[row, column] = MIXED
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _place(pixel, low, high, side):  # pragma: no cover - compiled
     """Return where a pixel's centre lies: the cell between the source samples, and the share of the second of them.
 
@@ -121,7 +121,7 @@ def _place(pixel, low, high, side):  # pragma: no cover - compiled
     return np.int64(first) + 1, source - first
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _runs(mask, box, kinds, height, width, threshold, runs):  # pragma: no cover - compiled
     """Find the runs of a mask, column by column. Returns the room for runs, which may have grown, and their number."""
     side = mask.shape[0]
@@ -149,7 +149,7 @@ def _runs(mask, box, kinds, height, width, threshold, runs):  # pragma: no cover
     return runs, n_runs
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _column_runs(mask, column, share, ends, shares, kinds, threshold, origin, runs, n_runs):  # pragma: no cover
     """Append the runs of one column, whose first row has the position ``origin``, and return the number of runs."""
     one = np.float32(1)
@@ -182,7 +182,7 @@ def _column_runs(mask, column, share, ends, shares, kinds, threshold, origin, ru
     return n_runs
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _add(runs, n_runs, start, end):  # pragma: no cover - compiled
     """Append ``[start, end)``; a run that begins where the last one ended makes that one longer."""
     if n_runs > 0 and runs[0, n_runs - 1] + runs[1, n_runs - 1] == start:
@@ -192,13 +192,13 @@ def _add(runs, n_runs, start, end):  # pragma: no cover - compiled
     return n_runs + 1
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _sample(mask, row, column):  # pragma: no cover - compiled
     inside = 0 <= row < mask.shape[0] and 0 <= column < mask.shape[1]
     return mask[row, column] if inside else np.float32(0)
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _fused(a, b, c):  # pragma: no cover - compiled
     """Return ``a * b + c`` rounded once: the product of two float32 is exact in float64."""
     return np.float32(np.float64(a) * np.float64(b) + np.float64(c))

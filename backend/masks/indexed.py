@@ -20,12 +20,12 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
-from numba import njit
 from PIL import Image
 
 from backend.masks.colours import PALETTE
 from backend.project.atomic import atomic_write
 from backend.project.errors import InputError
+from backend.project.kernels import kernel
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, COLOUR, INDEXED = 0, 2, 3
@@ -175,7 +175,7 @@ def _through_pillow(data: bytes, header: Header) -> np.ndarray:
     return values.astype(np.uint8 if header.depth <= 8 else np.uint16)
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _unfilter(rows: np.ndarray, step: int) -> np.ndarray:
     """Undo the filters of the PNG standard, section 9; ``step`` is the number of bytes a pixel, at least one."""
     height, length = rows.shape[0], rows.shape[1] - 1
@@ -202,7 +202,7 @@ def _unfilter(rows: np.ndarray, step: int) -> np.ndarray:
     return plain
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _paeth(before: int, above: int, corner: int) -> int:
     to_before, to_above, to_corner = abs(above - corner), abs(before - corner), abs(before + above - 2 * corner)
     if to_before <= to_above and to_before <= to_corner:

@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from pycocotools import mask as coco_mask
 
 from backend.masks import rle
+from backend.project.kernels import kernel
 
 RIGHT, DOWN, LEFT, UP = range(4)
 # How far a line may lie from the middle of a crack, in half pixels. pycocotools rounds to fifths of a pixel; with 0.8
@@ -169,7 +169,7 @@ def _json(polygon: np.ndarray) -> bytes:
     return buffer[: _write_json(polygon.ravel(), buffer)].tobytes()
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _write_json(halves: np.ndarray, out: np.ndarray) -> int:
     """Write ``[12,3.5,...]`` of not negative half pixels into ``out`` (uint8) and return its length."""
     digits = np.empty(20, np.uint8)
@@ -193,7 +193,7 @@ def _write_json(halves: np.ndarray, out: np.ndarray) -> int:
     return size
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _straighten(middles: np.ndarray, directions: np.ndarray, fixed: np.ndarray) -> np.ndarray:
     """Return the places of the vertices that are needed: from each as far as one straight line may go, greedily.
 
@@ -228,7 +228,7 @@ def _straighten(middles: np.ndarray, directions: np.ndarray, fixed: np.ndarray) 
     return kept[:found]
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _trace(
     labels: np.ndarray, value: int, x1: int, y1: int, x2: int, y2: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -269,7 +269,7 @@ def _trace(
     return middles, directions, np.array(offsets), _parents(inside, upward, middles, anchor_of, x1, y1), anchor_of
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _parents(
     inside: np.ndarray, upward: np.ndarray, middles: np.ndarray, anchors: np.ndarray, x1: int, y1: int
 ) -> np.ndarray:
@@ -285,7 +285,7 @@ def _parents(
     return parents
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _turn(inside: np.ndarray, x: int, y: int, direction: int) -> int:
     """Return where the ring goes on at corner x, y: left if it can (so corners connect), else straight, else right."""
     below = direction in (RIGHT, DOWN)  # of the two pixels ahead: where they lie from the corner

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from backend.project.kernels import kernel
 
 MAX_ID = 255
 WORD = 8  # columns that are looked at together
@@ -186,7 +187,7 @@ def _counts(starts: np.ndarray, lengths: np.ndarray, total: int) -> bytes:
     return buffer[: write_counts(starts, lengths, total, buffer)].tobytes()
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def write_counts(starts: np.ndarray, lengths: np.ndarray, total: int, out: np.ndarray) -> int:
     """Write the COCO counts of sorted, separate runs into ``out`` (uint8) and return how many bytes they take.
 
@@ -208,7 +209,7 @@ def write_counts(starts: np.ndarray, lengths: np.ndarray, total: int, out: np.nd
     return size
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _write_count(value: int, out: np.ndarray, size: int) -> int:
     more = True
     while more:
@@ -220,7 +221,7 @@ def _write_count(value: int, out: np.ndarray, size: int) -> int:
     return size
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _read_counts(text: np.ndarray) -> np.ndarray:
     counts = np.empty(len(text), np.int64)
     number, value, shift = 0, 0, 0
@@ -239,7 +240,7 @@ def _read_counts(text: np.ndarray) -> np.ndarray:
     return counts[:number] if shift == 0 else np.full(1, -1, np.int64)
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _changes(labels: np.ndarray, words: np.ndarray, total: int) -> tuple[np.ndarray, np.ndarray]:
     """Return every position, in column-major order, where the label changes, and the label from there on.
 
@@ -284,7 +285,7 @@ def _changes(labels: np.ndarray, words: np.ndarray, total: int) -> tuple[np.ndar
     return positions[:found], values[:found]
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _by_object(
     positions: np.ndarray, values: np.ndarray, total: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -310,7 +311,7 @@ def _by_object(
     return ids, offsets, starts, lengths
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _boxes(offsets: np.ndarray, starts: np.ndarray, lengths: np.ndarray, height: int) -> np.ndarray:
     boxes = np.zeros((len(offsets) - 1, 4), np.float32)
     for k in range(len(boxes)):
@@ -328,7 +329,7 @@ def _boxes(offsets: np.ndarray, starts: np.ndarray, lengths: np.ndarray, height:
     return boxes
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _iou(
     offsets_a: np.ndarray,
     starts_a: np.ndarray,
@@ -361,7 +362,7 @@ def _iou(
     return result
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _paint(labels: np.ndarray, starts: np.ndarray, lengths: np.ndarray, value: int) -> None:
     height = labels.shape[0]
     for k in range(len(starts)):

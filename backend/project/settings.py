@@ -52,7 +52,7 @@ class Notify(BaseModel):
     ``after_min`` is how long jobs must have worked in all since the last report for another one to be worth it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)  # a default has its field's type
 
     after_min: float = Field(default=30, ge=0, le=100_000)
     email_to: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ class Notify(BaseModel):
 class Settings(BaseModel):
     """What the admin can set. Frozen; unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)  # a default has its field's type
 
     format: int = Field(default=FORMAT, ge=1, le=FORMAT)
     project_folder: Path = REPOSITORY / "data"

@@ -15,9 +15,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from backend.project.errors import InputError
+from backend.project.kernels import kernel
 
 SHIFT = 20  # fractional bits of the sum
 CHROMA_SCALE = 16  # interpolated chroma is 16 times the sample: 4 down, 4 across
@@ -137,7 +137,7 @@ def yuv_to_rgb(planes: Planes, out: np.ndarray | None = None) -> np.ndarray:
     return out
 
 
-@njit(nogil=True, cache=True)
+@kernel(nogil=True)
 def _chroma_row(plane, row, height, columns, half_width, half_height, centred, narrow, wide):  # pragma: no cover
     """Fill ``wide`` with chroma times 16 for luma row ``row``; ``narrow`` is room for one row of samples times 4."""
     near = far = row
@@ -161,7 +161,7 @@ def _chroma_row(plane, row, height, columns, half_width, half_height, centred, n
             wide[2 * column + 1] = (narrow[column] + narrow[column + 1]) * np.int32(2)
 
 
-@njit(nogil=True, cache=True)
+@kernel(nogil=True)
 def _rgb_row(y, u, v, out, width, c):  # pragma: no cover
     low, high, shift = np.int32(0), np.int32(255), np.int32(SHIFT)
     c0, c1, c2, c3, c4, c5, c6, c7 = c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]
@@ -175,7 +175,7 @@ def _rgb_row(y, u, v, out, width, c):  # pragma: no cover
         out[3 * x + 2] = np.uint8(min(max(blue, low), high))
 
 
-@njit(nogil=True, cache=True)
+@kernel(nogil=True)
 def _convert(y, u, v, out, width, half_width, half_height, centred, c):  # pragma: no cover
     columns = (width + 1) >> 1 if half_width else width
     narrow = np.empty(columns + 1, np.int32)
@@ -187,7 +187,7 @@ def _convert(y, u, v, out, width, half_width, half_height, centred, c):  # pragm
         _rgb_row(y[row], wide_u, wide_v, out[row], width, c)
 
 
-@njit(nogil=True, cache=True)
+@kernel(nogil=True)
 def _grey(y, out, width, c):  # pragma: no cover
     for row in range(out.shape[0]):
         for x in range(width):

@@ -6,7 +6,8 @@ bytes. Two bytes are coded at a time, through one table. Any reader of PNG reads
 
 import numpy as np
 from imagecodecs import deflate_adler32
-from numba import njit
+
+from backend.project.kernels import kernel
 
 LONGEST = 12  # bits of a code: two fit into 24, and the number of bits into the other 8 of a table entry
 END = 256  # the symbol that ends a block
@@ -72,7 +73,7 @@ def _pair_table(codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return (both | ((length[None, :] + length[:, None]) << np.uint32(24))).reshape(-1)
 
 
-@njit(nogil=True, cache=True)
+@kernel(nogil=True)
 def _count(data):  # pragma: no cover
     """Return (257,) int64: how often each symbol may occur, none of them never."""
     counts = np.ones(END + 1, np.int64)
@@ -82,7 +83,7 @@ def _count(data):  # pragma: no cover
     return counts
 
 
-@njit(nogil=True, cache=True)
+@kernel(nogil=True)
 def _code_lengths(counts, longest):  # pragma: no cover
     """Return the lengths of Huffman codes, flattening ``counts`` until none is longer than ``longest``."""
     n = len(counts)
@@ -112,7 +113,7 @@ def _code_lengths(counts, longest):  # pragma: no cover
         counts = counts // 2 + 1
 
 
-@njit(nogil=True, cache=True)
+@kernel(nogil=True)
 def _codes(lengths):  # pragma: no cover
     """Return the canonical codes for ``lengths``, first bit lowest (RFC 1951, 3.2.2)."""
     codes = np.zeros(len(lengths), np.int64)
@@ -127,7 +128,7 @@ def _codes(lengths):  # pragma: no cover
     return codes
 
 
-@njit(nogil=True, cache=True)
+@kernel(nogil=True)
 def _pack(pairs, table, words, value, count, place):  # pragma: no cover
     """Append the codes of ``pairs`` to ``words``; ``value`` holds the ``count`` bits that fill no word yet."""
     held = np.uint64(count)

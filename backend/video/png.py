@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from imagecodecs import deflate_crc32
-from numba import njit
 
+from backend.project.kernels import kernel
 from backend.video.deflate import huffman_only
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -63,7 +63,7 @@ def _chunk(name: bytes, *pieces: bytes) -> tuple[bytes, ...]:
     return sum(map(len, pieces)).to_bytes(4, "big"), name, *pieces, check.to_bytes(4, "big")
 
 
-@njit(nogil=True, cache=True)
+@kernel(nogil=True)
 def _filter_rows(picture, out):  # pragma: no cover
     """Fill ``out`` (H, 1 + 3 W) with PNG rows: the filter's number, then each byte less the mean of left and upper."""
     height, width = picture.shape

@@ -31,3 +31,10 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proje
     job_store.clear()
     yield Project(tmp_path / "project")
     job_store.clear()
+
+
+@pytest.fixture
+def fresh(installed: Project) -> Project:
+    """Return an installation where nobody has saved settings yet: there is no ``settings.toml``, all are defaults."""
+    (installed.root.parent / "state" / "settings.toml").unlink()
+    return installed

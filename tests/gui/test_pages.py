@@ -9,7 +9,7 @@ import pytest
 
 from backend.jobs import JobSpec, JobStore, scheduling_pass
 from backend.project.paths import Project
-from backend.project.settings import REPOSITORY
+from backend.project.settings import REPOSITORY, Notify, Settings, load_settings
 from backend.video.library import add_video
 from gui.steps import STEPS
 from tests.gui.pages import button, opened
@@ -33,6 +33,19 @@ BUILT = [step.key for step in STEPS if step.is_built]
 @pytest.mark.parametrize("key", BUILT)
 def test_a_page_draws_in_an_empty_project(installed, key):
     assert opened(key).title[0].value == next(step.title for step in STEPS if step.key == key)
+
+
+def test_settings_can_be_saved_where_nobody_has_saved_any(fresh):
+    app = opened("settings")
+    button(app, "Save").click().run()
+    assert not app.exception and not app.error
+    assert load_settings() == Settings()
+
+
+@pytest.mark.parametrize("kind", [Settings, Notify])
+def test_the_default_of_a_setting_has_the_type_of_the_setting(kind):
+    given = kind.model_validate(kind().model_dump())
+    assert {name: type(value) for name, value in kind()} == {name: type(value) for name, value in given}
 
 
 @pytest.mark.parametrize("key", BUILT)

@@ -1,12 +1,12 @@
-import importlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import numba
+import pytest
 
-import backend.lek.camera
+from backend.project.kernels import kernel, kernel_stamp
 
 ROOT = Path(__file__).resolve().parents[2]
 KERNEL = """
@@ -18,11 +18,11 @@ def answer():
     return twice(PART)
 """
 PARTS = """
-from numba import njit
+from backend.project.kernels import kernel
 
 PART = {part}
 
-@njit
+@kernel
 def twice(value):
     return {factor} * value
 """
@@ -37,6 +37,35 @@ def ask(folder: Path) -> tuple[int, int]:
     return int(answer), int(hits)
 
 
+NAMED = """
+from backend.project.kernels import kernel
+from parts import Pair
+
+@kernel
+def high(pair):
+    return pair.high
+
+def answer():
+    return high(Pair(high=1, low=2))
+
+answer.stats = high.stats
+"""
+UNKNOWN = [1, 2, 3]
+ENCODE = """
+import sys
+import numpy
+from backend.masks.from_network import encode_masks
+made = encode_masks(numpy.ones((1, 28, 28), "f4"), numpy.array([[3, 4, 20, 30]], "f4"), (64, 48))
+sys.stdout.buffer.write(made.data.tobytes())
+"""
+
+
+def encoded(folder: Path) -> bytes:
+    """Return the run lengths that the code in ``folder`` makes of one mask."""
+    run = subprocess.run([sys.executable, "-c", ENCODE], cwd=folder, capture_output=True, check=True)
+    return run.stdout
+
+
 def test_compiled_code_is_kept_until_anything_it_is_made_from_changes(tmp_path):
     (tmp_path / "answers.py").write_text(KERNEL)
     (tmp_path / "parts.py").write_text(PARTS.format(part=20, factor=2))
@@ -49,7 +78,47 @@ def test_compiled_code_is_kept_until_anything_it_is_made_from_changes(tmp_path):
     assert ask(tmp_path) == (63, 1)
 
 
-def test_other_kernels_of_the_process_keep_their_own_cache():
-    before = numba.config.CACHE_LOCATOR_CLASSES
-    importlib.reload(backend.lek.camera)
-    assert before == numba.config.CACHE_LOCATOR_CLASSES == ""
+def test_a_mask_encoder_in_a_copy_of_the_code_follows_a_change_of_what_it_calls_in_another_file(tmp_path):
+    """The encoder of network masks (masks/from_network.py) writes its counts by a function of masks/rle.py."""
+    shutil.copytree(ROOT / "backend", tmp_path / "backend", ignore=shutil.ignore_patterns("__pycache__"))
+    before = encoded(tmp_path)
+    assert encoded(tmp_path) == before == encoded(ROOT)
+    called = tmp_path / "backend" / "masks" / "rle.py"
+    source = called.read_text()
+    assert source.count("out[size] = 48 +") == 1
+    called.write_text(source.replace("out[size] = 48 +", "out[size] = 49 +"))
+    assert encoded(tmp_path) == bytes(byte + 1 for byte in before)
+
+
+def test_a_kernel_that_uses_what_its_cache_cannot_follow_is_refused():
+    made = kernel(lambda value: value in UNKNOWN)
+    with pytest.raises(TypeError, match="uses UNKNOWN, a list"):
+        kernel_stamp(made)
+
+
+def test_every_kernel_of_the_project_has_a_stamp():
+    """None is compiled past the decorator, and none uses what its cache could not follow."""
+    code = """
+import importlib, pkgutil
+import numpy, numba.core.dispatcher as numba
+from backend.project.kernels import KernelCache, kernel_stamp
+count = 0
+for room in ("masks", "video", "dataset", "tracking", "zones", "lek"):
+    package = importlib.import_module(f"backend.{room}")
+    for found in pkgutil.walk_packages(package.__path__, f"backend.{room}."):
+        for value in vars(importlib.import_module(found.name)).values():
+            if isinstance(value, numba.Dispatcher):
+                assert isinstance(value._cache, KernelCache), value
+                count += len(kernel_stamp(value)) > 0
+assert count > 100, count
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_the_order_of_fields_of_a_named_tuple_that_is_given_is_part_of_what_compiled_code_is_kept_for(tmp_path):
+    pair = "from typing import NamedTuple\nclass Pair(NamedTuple):\n    {}: int\n    {}: int\n"
+    (tmp_path / "parts.py").write_text(pair.format("high", "low"))
+    (tmp_path / "answers.py").write_text(NAMED)
+    assert ask(tmp_path)[0] == 1
+    (tmp_path / "parts.py").write_text(pair.format("low", "high"))
+    assert ask(tmp_path)[0] == 1
