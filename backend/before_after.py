@@ -22,9 +22,9 @@ from backend.project.atomic import atomic_json, atomic_write
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import Manifest, begin_manifest, file_identity, finished_file, now, read_manifest
-from backend.tracking.evaluation import measures
-from backend.tracking.schemas import TRACKS
-from backend.tracking.tracks import open_tracks, track_manifest
+from backend.tracking.evaluation.metrics import measures
+from backend.tracking.tracks.schemas import TRACKS
+from backend.tracking.tracks.tracks import open_tracks, track_manifest
 from backend.training.folder import COMPARISON_FILE
 from backend.zones.inputs import Source, find_source
 from backend.zones.measures import Measures, VideoFacts

@@ -27,9 +27,9 @@ from backend.project.atomic import atomic_write
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import Manifest, begin_manifest, finished_file, now, sha256
-from backend.tracking.appearance_files import DESCRIPTION, NETWORK, appearance_file, write_appearance
-from backend.tracking.appearance_making import Colour, Learnt, NothingToLearn, sampled
-from backend.tracking.video_of_run import open_video_of
+from backend.tracking.appearance.compute import Colour, Learnt, NothingToLearn, sampled
+from backend.tracking.appearance.store import DESCRIPTION, NETWORK, appearance_file, write_appearance
+from backend.tracking.tracks.video_of_run import open_video_of
 from backend.video import VideoReader
 
 SCRIPT, MANIFEST = "describe", DESCRIPTION

@@ -20,13 +20,13 @@ from backend.jobs.script import ScriptParser, ScriptSettings, run_script
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, file_identity, finished_file, now
-from backend.tracking.compared import Compared, compare, matches, read_tracks, read_truth
-from backend.tracking.doubt_recall import doubt_recall
-from backend.tracking.evaluation import calibration, measures
-from backend.tracking.evaluation_report import table_text, write_report
-from backend.tracking.review import lasting_matches, review, review_doubts
-from backend.tracking.schemas import DOUBTS, TRACKS
-from backend.tracking.tracks import read_doubts
+from backend.tracking.evaluation.correspondence import Compared, compare, matches, read_tracks, read_truth
+from backend.tracking.evaluation.doubt_recall import doubt_recall
+from backend.tracking.evaluation.metrics import calibration, measures
+from backend.tracking.evaluation.report import table_text, write_report
+from backend.tracking.evaluation.simulated_reviewer import lasting_matches, review, review_doubts
+from backend.tracking.tracks.schemas import DOUBTS, TRACKS
+from backend.tracking.tracks.tracks import read_doubts
 
 DEFAULT_FPS = 25.0
 

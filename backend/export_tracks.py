@@ -4,7 +4,7 @@
     python -m backend.export_tracks --tracks data/track_output/lek/night-1 --to mot --automatic --out /tmp/uncorrected
 
 Formats: csv, parquet, mot, npy (as from idtracker.ai), netcdf (for movement), coco (with masks), slp and sleap_h5 (for
-SLEAP); backend/tracking/export_formats.py describes them. What was there is replaced. For pictures see
+SLEAP); backend/tracking/io/export.py describes them. What was there is replaced. For pictures see
 backend.visualize; tracks of other programs are read by backend.import_tracks.
 """
 
@@ -20,9 +20,9 @@ from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import Manifest, begin_manifest, finished_file, manifest_path, now, read_manifest, sha256
 from backend.project.paths import Project
-from backend.tracking.export_formats import FORMATS, Exported
-from backend.tracking.schemas import TRACKS
-from backend.tracking.tracks import corrections_log, open_tracks, track_manifest
+from backend.tracking.io.export import FORMATS, Exported
+from backend.tracking.tracks.schemas import TRACKS
+from backend.tracking.tracks.tracks import corrections_log, open_tracks, track_manifest
 from backend.video.library import get_video
 
 

@@ -18,7 +18,13 @@ from backend.pipeline.tables import FramesSeen, write_chunk
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, file_identity, finished_file, now
-from backend.tracking.imported import Imported, ImportSettings, about_video, add_import_options, read_detections
+from backend.tracking.io.load_detections import (
+    Imported,
+    ImportSettings,
+    about_video,
+    add_import_options,
+    read_detections,
+)
 
 CHUNK_S = 60
 SCRIPT = "import_detections"

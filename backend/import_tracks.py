@@ -19,9 +19,9 @@ from backend.jobs.script import ScriptParser, run_script
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, file_identity
-from backend.tracking.brought import Brought, brought_tracks, read_mot_tracks, write_brought
-from backend.tracking.imported import ImportSettings, about_video, add_import_options
-from backend.tracking.sleap_files import read_analysis, read_slp
+from backend.tracking.io.load_detections import ImportSettings, about_video, add_import_options
+from backend.tracking.io.load_tracks import Brought, brought_tracks, read_mot_tracks, write_brought
+from backend.tracking.io.sleap import read_analysis, read_slp
 
 
 class TracksSettings(ImportSettings):

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
 from backend.project.atomic import atomic_write
-from backend.tracking.matching import match_birds, read_portraits
+from backend.tracking.appearance.cross_video_reid import match_birds, read_portraits
 
 COLUMNS = ("first", "second", "probability", "next", "probability_of_next")
 

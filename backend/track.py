@@ -25,24 +25,24 @@ from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, file_identity, finished_file, now
 from backend.project.paths import Project, check_name
-from backend.tracking.acts import Act, read_log
-from backend.tracking.appearance_files import appearance_identity, appearance_space
-from backend.tracking.calibration import DESCRIBED, MOTION_ONLY, OPEN, calibrated
-from backend.tracking.camera_motion import camera_motion, write_camera_motion
-from backend.tracking.corrections import replay
-from backend.tracking.doubts import doubt_table, expected_error, find_doubts
-from backend.tracking.duplicates import find_duplicates
-from backend.tracking.gathered import Gathered, gather_run, only_parts
-from backend.tracking.linking import NO_BIRD_NATS, Linked, all_sweeps, count_birds, link, said_false
-from backend.tracking.linking_moves import NOBODY
-from backend.tracking.linking_number import Doors
-from backend.tracking.linking_open import link_open
-from backend.tracking.people import bird_names, constraints, touched
-from backend.tracking.places import WAYS_IN, WAYS_OUT, how_it_began, how_it_ended, with_zones
-from backend.tracking.result import Assigned, assigned, track_rows, tracklet_table
-from backend.tracking.schemas import BIRDS, CAMERA, DOUBTS, FRAMES, SUMMARY, TRACKLETS, TRACKS
-from backend.tracking.tracks import NONE, Tracks, corrections_path, write_table, write_tracks
-from backend.tracking.video_of_run import open_video_of
+from backend.tracking.appearance.store import appearance_identity, appearance_space
+from backend.tracking.linking.calibration import DESCRIBED, MOTION_ONLY, OPEN, calibrated
+from backend.tracking.linking.constraints import bird_names, constraints, touched
+from backend.tracking.linking.entry_exit import WAYS_IN, WAYS_OUT, how_it_began, how_it_ended, with_zones
+from backend.tracking.linking.gibbs_moves import NOBODY
+from backend.tracking.linking.link import NO_BIRD_NATS, Linked, all_sweeps, count_birds, link, said_false
+from backend.tracking.linking.linking_input import Gathered, gather_run, only_parts
+from backend.tracking.linking.n_animals import Doors
+from backend.tracking.linking.open_set import link_open
+from backend.tracking.linking.result import Assigned, assigned, track_rows, tracklet_table
+from backend.tracking.online.camera_motion import camera_motion, write_camera_motion
+from backend.tracking.review.doubts import doubt_table, expected_error, find_doubts
+from backend.tracking.review.duplicates import find_duplicates
+from backend.tracking.tracks.corrections import replay
+from backend.tracking.tracks.edits import Act, read_log
+from backend.tracking.tracks.schemas import BIRDS, CAMERA, DOUBTS, FRAMES, SUMMARY, TRACKLETS, TRACKS
+from backend.tracking.tracks.tracks import NONE, Tracks, corrections_path, write_table, write_tracks
+from backend.tracking.tracks.video_of_run import open_video_of
 from backend.zones.model import read_zones
 
 SCRIPT = "track"

@@ -22,8 +22,8 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from backend.project.paths import Project
-from backend.tracking.schemas import DOUBT_COLUMNS, TRACKLET_COLUMNS, State
-from backend.tracking.tracks import Tracks, open_tracks
+from backend.tracking.tracks.schemas import DOUBT_COLUMNS, TRACKLET_COLUMNS, State
+from backend.tracking.tracks.tracks import Tracks, open_tracks
 from backend.video import VideoReader
 from backend.video.library import add_video, get_video, open_video
 from backend.video.proxies import PROXY, inputs_of, make_proxy, proxy_folder

@@ -36,12 +36,12 @@ from backend.lek.detector_run import detect
 from backend.lek.recording import record
 from backend.lek.settings import LekSettings, difficulty
 from backend.pipeline.detections import DetectionsRun, open_detections
-from backend.tracking.association_state import FRAGMENT
-from backend.tracking.compared import Shown, compare, matches, read_tracks, read_truth
-from backend.tracking.evaluation import calibration, measures
-from backend.tracking.online import Follower, chunk_of, usual_rules
-from backend.tracking.review import lasting_matches, review
-from backend.tracking.tracklets import LEAST_DETECTIONS
+from backend.tracking.evaluation.correspondence import Shown, compare, matches, read_tracks, read_truth
+from backend.tracking.evaluation.metrics import calibration, measures
+from backend.tracking.evaluation.simulated_reviewer import lasting_matches, review
+from backend.tracking.online.run import Follower, chunk_of, usual_rules
+from backend.tracking.online.track_state import FRAGMENT
+from backend.tracking.online.tracklets import LEAST_DETECTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 BIRDS, NAMES = 20, ("SORT", "ByteTrack", "OC-SORT", "BoT-SORT")

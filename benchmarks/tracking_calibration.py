@@ -4,7 +4,8 @@
 
 Prints the table and the expected calibration error on leks that it was not fitted on. One lek is a draw of few birds:
 an exchange of two is wrong for all of their time. So for the open number, where stage 2 is quick, the error of the
-table in use is told on twelve more leks together, too. With --write it replaces backend/tracking/calibration.json.
+table in use is told on twelve more leks together, too. With --write it replaces
+calibration.json of backend/tracking/linking.
 """
 
 import argparse
@@ -19,11 +20,11 @@ from backend.lek.detector_run import ORIGIN, detect
 from backend.lek.recording import record
 from backend.lek.settings import LekSettings, difficulty
 from backend.pipeline.detections import open_detections
-from backend.tracking.calibration import DESCRIBED, MOTION_ONLY, OPEN, TABLE, read_table
-from backend.tracking.gathered import gather_run
-from backend.tracking.linking import Known, link
-from backend.tracking.linking_moves import NOBODY
-from backend.tracking.linking_open import link_open
+from backend.tracking.linking.calibration import DESCRIBED, MOTION_ONLY, OPEN, TABLE, read_table
+from backend.tracking.linking.gibbs_moves import NOBODY
+from backend.tracking.linking.link import Known, link
+from backend.tracking.linking.linking_input import gather_run
+from backend.tracking.linking.open_set import link_open
 
 BIRDS, SECONDS = 12, 240.0
 FITTED = (("normal", 0.3, 301), ("hard", 0.45, 302), ("hard", 0.5, 303), ("hard", 0.65, 304))

@@ -1,4 +1,4 @@
-"""Fit the tables of backend/tracking/pairs.py: how much more likely two sightings are of one bird than of neighbours.
+"""Fit the tables of backend/tracking/online/affinity.py: how much likelier two sightings are of one bird than of two.
 
     python benchmarks/tracking_fit.py --seeds 301 302 303 --seconds 120
 
@@ -25,13 +25,13 @@ from backend.lek.recording import record
 from backend.lek.settings import LekSettings, difficulty
 from backend.pipeline.detections import open_detections
 from backend.project.kernels import kernel
-from backend.tracking import pairs
-from backend.tracking.association_life import remember
-from backend.tracking.association_matching import box_area, shape_features
-from backend.tracking.association_state import JUMP_TO_SCALE, Flock
-from backend.tracking.motion import DAMPING_S, FOLLOWED, observe, predict, size_of, start
-from backend.tracking.online import chunk_of, column_step
-from backend.tracking.overlap import LONGEST, column_runs
+from backend.tracking.online import affinity as pairs
+from backend.tracking.online.matching import box_area, shape_features
+from backend.tracking.online.motion import DAMPING_S, FOLLOWED, observe, predict, size_of, start
+from backend.tracking.online.overlap import LONGEST, column_runs
+from backend.tracking.online.run import chunk_of, column_step
+from backend.tracking.online.track_lifecycle import remember
+from backend.tracking.online.track_state import JUMP_TO_SCALE, Flock
 
 BIRDS, FPS, EVERY, NEAR2 = 20, 25, 5, 4.0
 MOST_PAIRS = 1_000_000  # of a minute

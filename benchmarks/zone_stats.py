@@ -12,8 +12,8 @@ import time
 
 import numpy as np
 
-from backend.tracking.schemas import State
-from backend.tracking.tracks import Tracks
+from backend.tracking.tracks.schemas import State
+from backend.tracking.tracks.tracks import Tracks
 from backend.zones.measures import Measures, VideoFacts
 from backend.zones.model import Zones, parse_zones
 from backend.zones.recording import of_tracks

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from backend.project.errors import InputError
-from backend.tracking.acts import Anchor
-from backend.tracking.corrections import END, DoesNotApplyError, Replaying
-from backend.tracking.schemas import DoubtKind, State
-from backend.tracking.tracks import NONE, Tracks
+from backend.tracking.tracks.corrections import END, DoesNotApplyError, Replaying
+from backend.tracking.tracks.edits import Anchor
+from backend.tracking.tracks.schemas import DoubtKind, State
+from backend.tracking.tracks.tracks import NONE, Tracks
 from board.doubts import Doubt, rows_of
 from board.requests import ActRequest
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from backend.tracking.acts import Act, Anchor, Keep, Reviewed, Unsure
-from backend.tracking.corrections import END
-from backend.tracking.tracks import NONE, Tracks
+from backend.tracking.tracks.corrections import END
+from backend.tracking.tracks.edits import Act, Anchor, Keep, Reviewed, Unsure
+from backend.tracking.tracks.tracks import NONE, Tracks
 
 Pair = tuple[Anchor, Anchor]
 

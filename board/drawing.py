@@ -7,7 +7,7 @@ import numpy as np
 from backend.masks import rle
 from backend.masks.strokes import polygon_mask, stroke_mask
 from backend.project.errors import InputError
-from backend.tracking.tracks import NONE, Tracks
+from backend.tracking.tracks.tracks import NONE, Tracks
 from board.requests import ActRequest, Stroke
 
 TOP_LABEL = 255  # of drawn masks in a frame, the next one lower and so on; detection k has the label k + 1

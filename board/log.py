@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backend.project.append_log import AppendLog
-from backend.tracking.acts import Act, act_line, read_log
+from backend.tracking.tracks.edits import Act, act_line, read_log
 
 
 class CorrectionsLog:

@@ -10,9 +10,16 @@ from backend.pipeline.detections import DetectionsRun, open_detections
 from backend.project.errors import InputError
 from backend.project.locks import file_lock
 from backend.project.paths import Project
-from backend.tracking.effects import effects, zone_of_rows
-from backend.tracking.schemas import DOUBT_COLUMNS, DOUBTS, TRACKLET_COLUMNS, TRACKLETS
-from backend.tracking.tracks import Tracks, corrections_log, open_tracks, read_doubts, read_tracklets, track_manifest
+from backend.tracking.review.effects import effects, zone_of_rows
+from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DOUBTS, TRACKLET_COLUMNS, TRACKLETS
+from backend.tracking.tracks.tracks import (
+    Tracks,
+    corrections_log,
+    open_tracks,
+    read_doubts,
+    read_tracklets,
+    track_manifest,
+)
 from backend.video.library import VideoRecord, get_video, open_video
 from backend.video.proxies import open_proxy
 from backend.video.shown import ShownFrames

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from backend.project.errors import InputError
 from backend.project.settings import first_problem
-from backend.tracking.acts import Coordinate, Frame, Identity
+from backend.tracking.tracks.edits import Coordinate, Frame, Identity
 
 Kind = Literal[
     "name", "swap", "split", "unlink", "merge", "link", "lost", "not_a_bird", "draw", "reviewed", "rename",

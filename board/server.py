@@ -23,7 +23,7 @@ from starlette.types import ASGIApp
 from backend.masks.colours import as_hex, colour_of
 from backend.project.errors import InputError
 from backend.project.settings import Settings
-from backend.tracking.tracks import NONE, Tracks
+from backend.tracking.tracks.tracks import NONE, Tracks
 from backend.video.proxies import WIDTH
 from backend.video.shown import Crop
 from backend.web.body import read_json

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from backend.project.errors import InputError
-from backend.tracking.acts import Act, Audit, Reviewed, Undo, active, parse_act
-from backend.tracking.agreement import kappa, wilson
-from backend.tracking.corrections import END, Outcome, Replaying
-from backend.tracking.schemas import State
-from backend.tracking.tracks import NONE, Tracks
+from backend.tracking.tracks.agreement import kappa, wilson
+from backend.tracking.tracks.corrections import END, Outcome, Replaying
+from backend.tracking.tracks.edits import Act, Audit, Reviewed, Undo, active, parse_act
+from backend.tracking.tracks.schemas import State
+from backend.tracking.tracks.tracks import NONE, Tracks
 from backend.web.errors import Conflict
 from board.deciding import Decision, Moment, decide
 from board.doubts import Answer, Doubt, answers, rows_of

@@ -25,10 +25,7 @@ from backend.pipeline.views import view_of
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.paths import Project
-from backend.tracking.acts import read_log
-from backend.tracking.corrections import replay
-from backend.tracking.tracks import Tracks, corrections_log, open_tracks, track_manifest
-from backend.tracking.training_frames import (
+from backend.tracking.io.training_frames import (
     Labelled,
     choose_frames,
     frames_people_drew,
@@ -36,6 +33,9 @@ from backend.tracking.training_frames import (
     labelled,
     without_mask,
 )
+from backend.tracking.tracks.corrections import replay
+from backend.tracking.tracks.edits import read_log
+from backend.tracking.tracks.tracks import Tracks, corrections_log, open_tracks, track_manifest
 from segannot.objects import AnnotatedObject, new_object
 from segannot.store import AnnotationStore
 

@@ -14,10 +14,10 @@ from backend.masks import rle
 from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
 from backend.project.manifest import verify
-from backend.tracking.acts import act_line, parse_act
-from backend.tracking.export_formats import FORMATS
-from backend.tracking.schemas import TRACK_COLUMNS, State
-from backend.tracking.tracks import Tracks, open_tracks
+from backend.tracking.io.export import FORMATS
+from backend.tracking.tracks.edits import act_line, parse_act
+from backend.tracking.tracks.schemas import TRACK_COLUMNS, State
+from backend.tracking.tracks.tracks import Tracks, open_tracks
 from tests.board.boards import DETECTIONS_RUN, small_project
 from tests.tracking.track_samples import two_birds, write_run
 

@@ -12,10 +12,10 @@ from backend.export_tracks import main as export_tracks
 from backend.import_tracks import main
 from backend.project.errors import InputError
 from backend.project.manifest import verify
-from backend.tracking.export_formats import FORMATS
-from backend.tracking.schemas import State
-from backend.tracking.sleap_files import FRAME, INSTANCE, POINT, PREDICTED_POINT
-from backend.tracking.tracks import NONE, Tracks, open_tracks, read_doubts
+from backend.tracking.io.export import FORMATS
+from backend.tracking.io.sleap import FRAME, INSTANCE, POINT, PREDICTED_POINT
+from backend.tracking.tracks.schemas import State
+from backend.tracking.tracks.tracks import NONE, Tracks, open_tracks, read_doubts
 from board.opening import opened_board
 from board.requests import ActRequest
 from tests.board.boards import N_FRAMES, small_project

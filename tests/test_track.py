@@ -19,12 +19,12 @@ from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
 from backend.project.manifest import read_manifest, verify
 from backend.track import main
-from backend.tracking.acts import Anchor, Name, Swap, Unlink, act_line
-from backend.tracking.appearance_files import write_appearance
-from backend.tracking.compared import compare, read_tracks, read_truth
-from backend.tracking.evaluation import measures
-from backend.tracking.schemas import State
-from backend.tracking.tracks import NONE, open_tracks, read_doubts, read_tracklets
+from backend.tracking.appearance.store import write_appearance
+from backend.tracking.evaluation.correspondence import compare, read_tracks, read_truth
+from backend.tracking.evaluation.metrics import measures
+from backend.tracking.tracks.edits import Anchor, Name, Swap, Unlink, act_line
+from backend.tracking.tracks.schemas import State
+from backend.tracking.tracks.tracks import NONE, open_tracks, read_doubts, read_tracklets
 
 ROOT = Path(__file__).resolve().parents[1]
 BIRDS, SECONDS = 6, 60.0

@@ -22,8 +22,8 @@ from backend.project.errors import InputError
 from backend.project.manifest import verify
 from backend.project.paths import Project
 from backend.project.settings import Settings, save_settings
-from backend.tracking.schemas import State
-from backend.tracking.tracks import corrections_log, track_manifest
+from backend.tracking.tracks.schemas import State
+from backend.tracking.tracks.tracks import corrections_log, track_manifest
 from backend.zone_stats import main
 from backend.zones.columns import COLUMNS
 from backend.zones.files import write_tables

@@ -16,7 +16,7 @@ from backend.project.atomic import atomic_file
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import Manifest, begin_manifest, finished_file, now, verify
-from backend.tracking.appearance_files import write_appearance
+from backend.tracking.appearance.store import write_appearance
 
 SCRIPT = "lek_detector"
 ORIGIN = "origin.parquet"

@@ -9,9 +9,9 @@ from backend.lek.recording import SCRIPT, TRUTH
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, verify
-from backend.tracking.brought import write_brought
-from backend.tracking.schemas import State
-from backend.tracking.tracks import NONE, Tracks
+from backend.tracking.io.load_tracks import write_brought
+from backend.tracking.tracks.schemas import State
+from backend.tracking.tracks.tracks import NONE, Tracks
 
 ORIGIN = "ground truth of the rendered lek"
 

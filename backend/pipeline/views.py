@@ -8,7 +8,7 @@ import numpy as np
 from backend.masks import rle
 from backend.pipeline.detections import DetectionsRun
 from backend.pipeline.tables import Instances
-from backend.tracking.tracks import Tracks
+from backend.tracking.tracks.tracks import Tracks
 
 NO_TRACK = 0
 FIRST_CLASS = 1  # of what a person drew where nothing was detected

@@ -10,8 +10,8 @@ from backend.masks.colours import colour_of
 from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
 from backend.project.paths import Project
-from backend.tracking.schemas import STATE_NAMES, State
-from backend.tracking.tracks import NONE, Tracks, open_tracks
+from backend.tracking.tracks.schemas import STATE_NAMES, State
+from backend.tracking.tracks.tracks import NONE, Tracks, open_tracks
 from backend.video.library import open_video
 from backend.zones.model import Zones, read_version, read_zones, versions_of
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from backend.tracking.schemas import State
+from backend.tracking.tracks.schemas import State
 from backend.zones.cells import Bins
 from backend.zones.membership import Membership
 from backend.zones.model import LOST, OUTSIDE

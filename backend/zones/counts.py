@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from backend.tracking.schemas import State
+from backend.tracking.tracks.schemas import State
 from backend.zones.cells import Bins
 from backend.zones.measures import Measures, VideoFacts
 from backend.zones.membership import Membership

@@ -9,10 +9,10 @@ from backend.pipeline.detections import DetectionsRun, open_detections
 from backend.project.errors import InputError
 from backend.project.manifest import read_manifest, sha256
 from backend.project.paths import Project
-from backend.tracking.acts import active, read_log
-from backend.tracking.corrections import replay
-from backend.tracking.schemas import TRACKS
-from backend.tracking.tracks import corrections_log, open_tracks, track_manifest
+from backend.tracking.tracks.corrections import replay
+from backend.tracking.tracks.edits import active, read_log
+from backend.tracking.tracks.schemas import TRACKS
+from backend.tracking.tracks.tracks import corrections_log, open_tracks, track_manifest
 from backend.video.library import VideoRecord, get_video
 from backend.zones.measures import Measures, VideoFacts
 from backend.zones.model import Zones, read_zones, zones_path

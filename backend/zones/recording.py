@@ -12,8 +12,8 @@ import numpy as np
 
 from backend.pipeline.detections import DetectionsRun
 from backend.project.errors import InputError
-from backend.tracking.schemas import State
-from backend.tracking.tracks import NONE, Tracks
+from backend.tracking.tracks.schemas import State
+from backend.tracking.tracks.tracks import NONE, Tracks
 
 NOT_TOLD_APART = "(not told apart)"
 LONGEST_STEP = 5  # median intervals: where frames are further apart, what lies between was not watched

@@ -11,7 +11,7 @@ import pandas as pd
 
 from backend.pipeline.detections import DetectionsRun
 from backend.project.errors import InputError
-from backend.tracking.schemas import State
+from backend.tracking.tracks.schemas import State
 from backend.zones.bouts import find_bouts, find_displacements, find_transitions, transition_matrix
 from backend.zones.cells import (
     INTERPOLATED,

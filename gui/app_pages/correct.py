@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from backend.jobs import JobState
-from backend.tracking.export_formats import FORMATS
+from backend.tracking.io.export import FORMATS
 from backend.web.links import service_link
 from board.summary import Review, log_of, review_of, tracked_runs
 from gui.widgets.context import job_store, project, refusals, settings, title

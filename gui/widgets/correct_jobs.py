@@ -7,7 +7,7 @@ from backend.jobs.states import Slot
 from backend.project.errors import InputError
 from backend.project.manifest import Manifest
 from backend.project.paths import slug
-from backend.tracking.tracks import track_manifest
+from backend.tracking.tracks.tracks import track_manifest
 from backend.video.library import VideoRecord, get_video
 from backend.zones.model import zones_path
 from gui.widgets.context import active_jobs, project, submit

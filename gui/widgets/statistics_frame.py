@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from backend.tracking.tracks import Tracks, open_tracks
+from backend.tracking.tracks.tracks import Tracks, open_tracks
 from backend.video.library import get_video
 from backend.zones.behind import birds_at, birds_of_tracks, draw_behind, zones_used
 from backend.zones.library import StatisticsRun

@@ -8,7 +8,7 @@ from backend.jobs import Job, JobSpec, Slot
 from backend.pipeline.runs import RunRecord, list_runs
 from backend.project.errors import InputError
 from backend.project.manifest import read_manifest
-from backend.tracking.appearance_files import DESCRIPTION
+from backend.tracking.appearance.store import DESCRIPTION
 from backend.video.library import list_videos
 from backend.zones.model import zones_path
 from gui.widgets.context import active_jobs, project, submit

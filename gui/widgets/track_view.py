@@ -6,9 +6,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from backend.tracking.acts import active, read_log
-from backend.tracking.tracks import open_tracks
-from backend.tracking.views import (
+from backend.tracking.review.views import (
     TrackRun,
     counts,
     doubt_rows,
@@ -18,6 +16,8 @@ from backend.tracking.views import (
     read_summary,
     worth_removing,
 )
+from backend.tracking.tracks.edits import active, read_log
+from backend.tracking.tracks.tracks import open_tracks
 from backend.video.library import VideoRecord, index_cache
 from backend.zones.model import Zones
 from board.opening import zones_of

@@ -11,9 +11,9 @@ from backend.lek.recording import record
 from backend.lek.settings import LekSettings, difficulty
 from backend.pipeline.detections import open_detections
 from backend.project.paths import Project
-from backend.tracking.acts import Anchor
-from backend.tracking.schemas import DOUBT_COLUMNS, TRACKLET_COLUMNS, State
-from backend.tracking.tracks import NONE, Tracks, lost_rows, open_tracks, sorted_tracks
+from backend.tracking.tracks.edits import Anchor
+from backend.tracking.tracks.schemas import DOUBT_COLUMNS, TRACKLET_COLUMNS, State
+from backend.tracking.tracks.tracks import NONE, Tracks, lost_rows, open_tracks, sorted_tracks
 from backend.video.library import add_video
 from board.doubts import rows_of
 from board.opening import read_doubts_of

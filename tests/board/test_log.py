@@ -3,7 +3,7 @@
 import json
 
 from backend.project.paths import Project
-from backend.tracking.acts import read_log
+from backend.tracking.tracks.edits import read_log
 from board.opening import opened_board
 from board.requests import ActRequest, Turn
 

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from backend.project.paths import Project
-from backend.tracking.acts import read_log
+from backend.tracking.tracks.edits import read_log
 from backend.video import VideoReader
 from backend.video.library import add_video, get_video, open_video, update_video
 from backend.video.proxies import PROXY, inputs_of, make_proxy, proxy_folder

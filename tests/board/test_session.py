@@ -7,9 +7,9 @@ import pytest
 
 from backend.project.errors import InputError
 from backend.project.paths import Project
-from backend.tracking.acts import Anchor
-from backend.tracking.schemas import DOUBT_COLUMNS, DOUBTS
-from backend.tracking.tracks import open_tracks, read_doubts, write_table
+from backend.tracking.tracks.edits import Anchor
+from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DOUBTS
+from backend.tracking.tracks.tracks import open_tracks, read_doubts, write_table
 from backend.web.errors import Conflict
 from backend.zones.model import Zone, Zones, save_zones, zones_path
 from board.doubts import rows_of

@@ -10,7 +10,7 @@ from backend.lek.detector_run import detect
 from backend.lek.recording import record
 from backend.lek.settings import LekSettings, difficulty
 from backend.project.paths import Project
-from backend.tracking.tracks import open_tracks
+from backend.tracking.tracks.tracks import open_tracks
 from backend.video.library import add_video
 from tests.e2e.test_first_hour import SLOW_MS, go, until
 from tests.web.servers import Server

@@ -30,8 +30,8 @@ from backend.masks.indexed import read_labels
 from backend.pipeline.detections import open_detections
 from backend.project.manifest import verify
 from backend.project.paths import Project
-from backend.tracking.acts import read_log
-from backend.tracking.tracks import open_tracks
+from backend.tracking.tracks.edits import read_log
+from backend.tracking.tracks.tracks import open_tracks
 from tests.e2e import story as acts
 from tests.e2e.story import PATIENT_MS, Story
 from tests.e2e.story_review import review

@@ -9,9 +9,9 @@ from backend.jobs import JobStore
 from backend.project.atomic import atomic_json
 from backend.project.manifest import read_manifest
 from backend.project.paths import Project
-from backend.tracking.schemas import DOUBT_COLUMNS, DOUBTS, SUMMARY
-from backend.tracking.tracks import open_tracks, write_table, write_tracks
-from backend.tracking.views import doubt_rows
+from backend.tracking.review.views import doubt_rows
+from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DOUBTS, SUMMARY
+from backend.tracking.tracks.tracks import open_tracks, write_table, write_tracks
 from backend.zones.model import parse_zones
 from board.opening import opened_board
 from board.requests import ActRequest

@@ -9,7 +9,7 @@ from backend.lek.settings import LekSettings, difficulty
 from backend.masks.rle import area, box, iou
 from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
-from backend.tracking.appearance_files import read_appearance
+from backend.tracking.appearance.store import read_appearance
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 from backend.masks.rle import encode
 from backend.pipeline.drawing import draw_birds, label_map
 from backend.pipeline.views import frame_views, view_of
-from backend.tracking.tracks import Tracks
+from backend.tracking.tracks.tracks import Tracks
 from tests.detection_runs import make_run
 
 BOXES = {0: [(10, 10, 30, 40), (50, 20, 60, 30)], 25: [(100, 50, 140, 90)]}

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backend.tracking.gathered import Detections, Gathered, make_parts
-from backend.tracking.tracklets import gather
+from backend.tracking.linking.linking_input import Detections, Gathered, make_parts
+from backend.tracking.online.tracklets import gather
 
 FRAME_S = 0.04
 SIZE = (640, 480)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.tracking.agreement import kappa, wilson
+from backend.tracking.tracks.agreement import kappa, wilson
 
 
 def test_kappa_of_a_published_table() -> None:

@@ -14,11 +14,11 @@ from backend.lek.settings import LekSettings
 from backend.pipeline.detections import DetectionsRun, open_detections
 from backend.project.errors import InputError
 from backend.project.manifest import read_manifest
-from backend.tracking.appearance_colour import SIZE
-from backend.tracking.appearance_crops import cutouts
-from backend.tracking.appearance_files import appearance_file, appearance_space, read_appearance
-from backend.tracking.appearance_network import describe as of_pictures
-from backend.tracking.appearance_network import train
+from backend.tracking.appearance.colour_embedding import SIZE
+from backend.tracking.appearance.crops import cutouts
+from backend.tracking.appearance.embedding_network import describe as of_pictures
+from backend.tracking.appearance.embedding_network import train
+from backend.tracking.appearance.store import appearance_file, appearance_space, read_appearance
 from backend.video import VideoReader
 
 BIRDS, SECONDS, FPS = 5, 10, 10

@@ -16,10 +16,10 @@ from backend.masks import rle
 from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
 from backend.track import main
-from backend.tracking.association_state import Chunk
-from backend.tracking.camera_motion import STILL, camera_motion
-from backend.tracking.online import Follower, chunk_of, rle_buffers, usual_rules
-from backend.tracking.tracks import open_tracks
+from backend.tracking.online.camera_motion import STILL, camera_motion
+from backend.tracking.online.run import Follower, chunk_of, rle_buffers, usual_rules
+from backend.tracking.online.track_state import Chunk
+from backend.tracking.tracks.tracks import open_tracks
 from backend.video import VideoReader
 
 SHAKEN = replace(difficulty("normal"), shake_px=25.0)

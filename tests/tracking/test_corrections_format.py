@@ -5,8 +5,8 @@ from collections import Counter
 from pathlib import Path
 from typing import get_args
 
-from backend.tracking.acts import Act, act_line, read_log
-from backend.tracking.corrections import replay
+from backend.tracking.tracks.corrections import replay
+from backend.tracking.tracks.edits import Act, act_line, read_log
 from tests.board.boards import tracked
 
 LOG = Path(__file__).parents[1] / "project" / "formats" / "corrections-1.jsonl"

@@ -11,13 +11,13 @@ from backend.pipeline.chunks import Chunk
 from backend.pipeline.detections import DetectionsRun, open_detections
 from backend.pipeline.tables import FramesSeen, Instances, write_chunk
 from backend.project.manifest import begin_manifest
-from backend.tracking.compared import Shown, compare, matches
-from backend.tracking.doubt_recall import doubt_recall
-from backend.tracking.doubts import doubt_table, find_doubts
-from backend.tracking.duplicates import Duplicate, find_duplicates
-from backend.tracking.result import Assigned
-from backend.tracking.schemas import DOUBT_COLUMNS, DoubtKind, State
-from backend.tracking.tracks import Tracks, sorted_tracks
+from backend.tracking.evaluation.correspondence import Shown, compare, matches
+from backend.tracking.evaluation.doubt_recall import doubt_recall
+from backend.tracking.linking.result import Assigned
+from backend.tracking.review.doubts import doubt_table, find_doubts
+from backend.tracking.review.duplicates import Duplicate, find_duplicates
+from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DoubtKind, State
+from backend.tracking.tracks.tracks import Tracks, sorted_tracks
 from tests.tracking.linking_cases import sightings_of
 
 HERE, NEAR, THERE = np.array([100.0, 100.0]), np.array([106.0, 100.0]), np.array([500.0, 400.0])

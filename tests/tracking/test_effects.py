@@ -2,8 +2,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from backend.tracking.effects import effects, zone_of_rows
-from backend.tracking.schemas import DOUBT_COLUMNS
+from backend.tracking.review.effects import effects, zone_of_rows
+from backend.tracking.tracks.schemas import DOUBT_COLUMNS
 from backend.zones.model import parse_zones
 from tests.tracking.track_samples import two_birds
 

@@ -15,12 +15,12 @@ from backend.lek.settings import LekSettings
 from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
 from backend.project.manifest import begin_manifest, now
-from backend.tracking.compared import Shown, compare, matches, read_truth, with_masks
-from backend.tracking.evaluation import calibration, measures
-from backend.tracking.mot_files import read_mot
-from backend.tracking.review import needed_acts, review, review_doubts
-from backend.tracking.schemas import DOUBT_COLUMNS, DOUBTS
-from backend.tracking.tracks import sorted_tracks, write_table, write_tracks
+from backend.tracking.evaluation.correspondence import Shown, compare, matches, read_truth, with_masks
+from backend.tracking.evaluation.metrics import calibration, measures
+from backend.tracking.evaluation.simulated_reviewer import needed_acts, review, review_doubts
+from backend.tracking.io.mot import read_mot
+from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DOUBTS
+from backend.tracking.tracks.tracks import sorted_tracks, write_table, write_tracks
 
 FRAMES, BIRDS = 100, 3
 

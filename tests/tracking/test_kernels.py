@@ -7,9 +7,18 @@ import pytest
 from pycocotools import mask as coco
 from scipy.optimize import linear_sum_assignment
 
-from backend.tracking.assignment import NOBODY, assign
-from backend.tracking.motion import ACCELERATION, DAMPING_S, FOLLOWED, JITTER, correct, move_camera, predict, start
-from backend.tracking.overlap import LONGEST, box_iou, column_runs, common_pixels, join_runs
+from backend.tracking.online.assignment import NOBODY, assign
+from backend.tracking.online.motion import (
+    ACCELERATION,
+    DAMPING_S,
+    FOLLOWED,
+    JITTER,
+    correct,
+    move_camera,
+    predict,
+    start,
+)
+from backend.tracking.online.overlap import LONGEST, box_iou, column_runs, common_pixels, join_runs
 
 HEIGHT, WIDTH = 90, 120
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backend.tracking.gathered import free_rows, only_parts
-from backend.tracking.linking import FALSE_NATS, Known, count_birds, link, said_false
-from backend.tracking.linking_motion import link_score, linked
-from backend.tracking.linking_moves import NOBODY, share_between, take_or_leave
-from backend.tracking.places import with_zones
+from backend.tracking.linking.entry_exit import with_zones
+from backend.tracking.linking.gibbs_moves import NOBODY, share_between, take_or_leave
+from backend.tracking.linking.link import FALSE_NATS, Known, count_birds, link, said_false
+from backend.tracking.linking.linking_input import free_rows, only_parts
+from backend.tracking.linking.motion_model import link_score, linked
 from backend.zones.model import parse_zones
 from tests.tracking.linking_cases import agrees, sightings_of, well_separated
 

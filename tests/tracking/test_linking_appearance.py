@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backend.tracking.linking_appearance import APART_S, Means, birds, learn, means, relearn, usual_distance
+from backend.tracking.linking.appearance_model import APART_S, Means, birds, learn, means, relearn, usual_distance
 from tests.tracking.linking_cases import FRAME_S, sightings_of, well_separated
 
 HERE = np.array([100.0, 100.0])

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from backend.tracking.linking import Known
-from backend.tracking.linking_between import between
-from backend.tracking.linking_moves import NOBODY
-from backend.tracking.linking_open import link_open, links
+from backend.tracking.linking.gibbs_moves import NOBODY
+from backend.tracking.linking.link import Known
+from backend.tracking.linking.open_set import link_open, links
+from backend.tracking.linking.pair_affinity import between
 from tests.tracking.linking_cases import sightings_of
 
 PLACE = np.array([300.0, 200.0])

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from backend.tracking.linking import Known
-from backend.tracking.linking_motion_learnt import LAGS_S, USUAL_SPREAD
-from backend.tracking.linking_moves import NOBODY
-from backend.tracking.linking_open import link_open
-from backend.tracking.motion import DAMPING_S
+from backend.tracking.linking.gibbs_moves import NOBODY
+from backend.tracking.linking.learn_motion import LAGS_S, USUAL_SPREAD
+from backend.tracking.linking.link import Known
+from backend.tracking.linking.open_set import link_open
+from backend.tracking.online.motion import DAMPING_S
 from tests.tracking.linking_cases import FRAME_S, sightings_of
 
 

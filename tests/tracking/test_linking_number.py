@@ -1,9 +1,9 @@
 import numpy as np
 
-from backend.tracking.linking import link
-from backend.tracking.linking_appearance import learn, means
-from backend.tracking.linking_number import Doors, cost_of_birds, fewer_birds
-from backend.tracking.linking_search import Problem
+from backend.tracking.linking.appearance_model import learn, means
+from backend.tracking.linking.link import link
+from backend.tracking.linking.n_animals import Doors, cost_of_birds, fewer_birds
+from backend.tracking.linking.search import Problem
 from tests.tracking.linking_cases import sightings_of, well_separated
 
 HERE = np.array([100.0, 100.0])

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from backend.tracking.linking import Known
-from backend.tracking.linking_moves import NOBODY
-from backend.tracking.linking_open import link_open, probabilities
+from backend.tracking.linking.gibbs_moves import NOBODY
+from backend.tracking.linking.link import Known
+from backend.tracking.linking.open_set import link_open, probabilities
 from tests.tracking.linking_cases import sightings_of
 
 NEAR, FAR = np.array([100.0, 100.0]), np.array([500.0, 400.0])

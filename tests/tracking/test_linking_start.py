@@ -1,7 +1,7 @@
 import numpy as np
 
-from backend.tracking.linking_appearance import learn, means
-from backend.tracking.linking_start import first_guess
+from backend.tracking.linking.appearance_model import learn, means
+from backend.tracking.linking.initialise import first_guess
 from tests.tracking.linking_cases import agrees, sightings_of, well_separated
 
 BIRDS, TURNS = 4, 10

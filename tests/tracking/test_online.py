@@ -8,10 +8,10 @@ from backend.lek.detector_run import ORIGIN, detect
 from backend.lek.recording import record
 from backend.lek.settings import LekSettings
 from backend.pipeline.detections import ChunkDetections, DetectionsRun, open_detections
-from backend.tracking.association_state import Chunk
-from backend.tracking.motion import SINGLE
-from backend.tracking.online import Follower, chunk_of, usual_rules
-from backend.tracking.tracklets import Sightings, Tracklets, gather
+from backend.tracking.online.motion import SINGLE
+from backend.tracking.online.run import Follower, chunk_of, usual_rules
+from backend.tracking.online.track_state import Chunk
+from backend.tracking.online.tracklets import Sightings, Tracklets, gather
 
 SECONDS, FPS = 60, 25
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from backend.tracking.acts import Anchor, Draw, Keep, Link, Merge, Name, Rename, Undo
-from backend.tracking.linking import link
-from backend.tracking.people import constraints
+from backend.tracking.linking.constraints import constraints
+from backend.tracking.linking.link import link
+from backend.tracking.tracks.edits import Anchor, Draw, Keep, Link, Merge, Name, Rename, Undo
 from tests.tracking.linking_cases import sightings_of, well_separated
 
 HERE, THERE = np.array([200.0, 200.0]), np.array([210.0, 200.0])

@@ -7,9 +7,9 @@ import pytest
 
 from backend.project.errors import InputError
 from backend.project.manifest import read_manifest
-from backend.tracking.acts import Anchor, Name, act_line
-from backend.tracking.schemas import State
-from backend.tracking.tracks import corrections_log, open_tracks, sorted_tracks, track_manifest
+from backend.tracking.tracks.edits import Anchor, Name, act_line
+from backend.tracking.tracks.schemas import State
+from backend.tracking.tracks.tracks import corrections_log, open_tracks, sorted_tracks, track_manifest
 from tests.tracking.track_samples import same, two_birds, write_run
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from backend.project.errors import InputError
-from backend.tracking.tracks import NONE
-from backend.tracking.views import counts, lanes, picture_of, read_summary, worth_removing
+from backend.tracking.review.views import counts, lanes, picture_of, read_summary, worth_removing
+from backend.tracking.tracks.tracks import NONE
 from tests.tracking.track_samples import two_birds
 from tests.videos import write_video
 

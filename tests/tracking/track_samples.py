@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from backend.project.manifest import begin_manifest
-from backend.tracking.schemas import State
-from backend.tracking.tracks import Tracks, lost_rows, sorted_tracks, write_tracks
+from backend.tracking.tracks.schemas import State
+from backend.tracking.tracks.tracks import Tracks, lost_rows, sorted_tracks, write_tracks
 
 
 def two_birds(n_frames: int = 10, lost: tuple[int, ...] = ()) -> Tracks:

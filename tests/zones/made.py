@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from backend.tracking.schemas import State
-from backend.tracking.tracks import Tracks, lost_rows, sorted_tracks
+from backend.tracking.tracks.schemas import State
+from backend.tracking.tracks.tracks import Tracks, lost_rows, sorted_tracks
 from backend.zones.model import Zones, parse_zones
 
 SIZE = (200, 100)

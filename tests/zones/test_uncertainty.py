@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backend.tracking.schemas import State
+from backend.tracking.tracks.schemas import State
 from backend.zones.cells import make_bins
 from backend.zones.membership import find_membership
 from backend.zones.recording import Recording

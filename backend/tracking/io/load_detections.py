@@ -1,0 +1,186 @@
+"""What the imports share, and detections of other programs: MOT text and COCO results."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from backend.jobs.script import ScriptParser, ScriptSettings
+from backend.lek.settings import parse_size
+from backend.masks import rle
+from backend.pipeline.tables import Instances
+from backend.project.errors import InputError
+from backend.project.paths import slug
+from backend.tracking.io.mot import LIMIT, read_mot
+from backend.video import VideoReader
+
+
+class ImportSettings(ScriptSettings):
+    """The arguments that the import of detections and that of tracks have in common."""
+
+    source: Path
+    out: Path
+    video_path: Path | None
+    size: str | None
+    fps: float | None = Field(gt=0, allow_inf_nan=False)
+    frames: int | None = Field(ge=1)
+
+
+def add_import_options(parser: ScriptParser, formats: str, room: str, last: str) -> None:
+    """Add the options of `ImportSettings`: a file in ``formats`` goes to a folder such as ``room``/VIDEO/RUN."""
+    add = parser.add_argument
+    add("--from", dest="source", required=True, help=formats)
+    add("--out", required=True, help=f"folder to write, such as {room}/VIDEO/RUN of a project")
+    add("--video-path", default=None, help="the video: its size, times and name are taken from it")
+    add("--size", default=None, help="width x height of the picture, where there is no --video-path")
+    add("--fps", default=None, help="frames a second, where there is no --video-path")
+    add("--frames", default=None, help=f"number of frames (default: the video's, or to the last {last})")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Detections sorted by frame, then falling score. Arrays of one length."""
+
+    frame: np.ndarray  # (N,) int32, 0-based
+    score: np.ndarray  # (N,) float32
+    boxes: np.ndarray  # (N, 4) float32 x1 y1 x2 y2, px
+    masks: list[bytes | None]  # COCO compressed counts
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def take(self, rows: slice) -> "Imported":
+        """Return some of the rows."""
+        return Imported(self.frame[rows], self.score[rows], self.boxes[rows], self.masks[rows])
+
+    def instances(self) -> Instances:
+        """Return the rows as they stand in a detections run. The area of one without a mask is that of its box."""
+        number = (np.arange(len(self)) - np.searchsorted(self.frame, self.frame)).astype(np.int32)
+        sides = np.maximum(0, self.boxes[:, 2:] - self.boxes[:, :2])
+        area = np.round(sides[:, 0] * sides[:, 1]).astype(np.int32)
+        for k, mask in enumerate(self.masks):
+            if mask is not None:
+                area[k] = rle.area(mask)
+        masks = pa.array(self.masks, pa.binary())
+        return Instances(self.frame, number, np.ones(len(self), np.int32), self.score, self.boxes, area, masks)
+
+
+@dataclass(frozen=True, eq=False)
+class AboutVideo:
+    """What is known of the video that detections or tracks belong to. ``times`` (F,) s, None where unknown."""
+
+    name: str
+    file: dict[str, Any]  # path and identity, as a manifest's inputs tell them; empty where there is no video
+    size: tuple[int, int]  # width, height, px
+    fps: float
+    times: np.ndarray | None
+
+
+def about_video(settings: ImportSettings) -> AboutVideo:
+    """Look at the video, or take ``size`` (such as 2688x1520) and ``fps`` where there is none; InputError without."""
+    if settings.video_path is not None:
+        with VideoReader(settings.video_path, threads=1) as reader:
+            file = {"video_path": str(settings.video_path.resolve()), "video_identity": reader.index.identity}
+            name, times = slug(settings.video_path.stem), np.asarray(reader.times)
+            return AboutVideo(name, file, reader.size, float(reader.fps), times)
+    if settings.size is None or settings.fps is None:
+        raise InputError("give --video-path, or --size and --fps")
+    return AboutVideo(slug(settings.source.stem), {}, parse_size(settings.size), settings.fps, None)
+
+
+def read_detections(path: Path, size: tuple[int, int], category: int | None = None) -> Imported:
+    """Read MOT text (.txt) or COCO results (.json) of pictures of ``size`` (width, height), boxes cut at their border.
+
+    ``category``: only COCO's detections of this ``category_id``.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, holds none, holds several categories and ``category`` is None, or a detection is
+        not what it should be; the message names the first.
+    """
+    if path.suffix == ".json":
+        frame, score, boxes, masks, numbers = _coco(path, size, category)
+        places = [f"{path}, detection {number}" for number in numbers]
+    else:
+        rows = read_mot(path)
+        frame, score, boxes, masks = rows.frame, rows.score, rows.boxes, [None] * len(rows.frame)
+        places = [f"{path}, line {number}" for number in rows.line.tolist()]
+    if not len(frame):
+        raise InputError(f"{path} holds no detections" + ("" if category is None else f" of category {category}"))
+    boxes = boxes.astype(np.float32)
+    _check(places, frame, score, boxes, masks, size)
+    boxes = np.clip(boxes, 0, np.tile(np.array(size, np.float32), 2))
+    order = np.lexsort((-score, frame))
+    return Imported(
+        frame[order].astype(np.int32),
+        score[order].astype(np.float32),
+        boxes[order],
+        [masks[k] for k in order.tolist()],
+    )
+
+
+def _check(
+    places: list[str], frame: np.ndarray, score: np.ndarray, boxes: np.ndarray, masks: list, size: tuple[int, int]
+) -> None:
+    outside = np.flatnonzero((boxes[:, :2] >= size).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1))
+    if len(outside):
+        box = boxes[outside[0]].round(2).tolist()
+        raise InputError(f"{places[outside[0]]}: the box {box} lies outside of the picture, {size[0]}x{size[1]} px")
+    odd = np.flatnonzero((score < 0) | (score > 1))
+    if len(odd):
+        words = "scores from 0 to 1 are needed (-1 in every line of MOT text: no scores, taken as 1); scale them"
+        raise InputError(f"{places[odd[0]]} has the score {score[odd[0]]:g}; {words}")
+    first: dict[tuple, int] = {}
+    for k, row in enumerate(zip(frame.tolist(), score.tolist(), *boxes.T.tolist(), masks, strict=True)):
+        if first.setdefault(row, k) != k:
+            raise InputError(f"{places[k]} is the same detection as that of {places[first[row]].split(', ')[-1]}")
+
+
+def _coco(
+    path: Path, size: tuple[int, int], category: int | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[bytes | None], list[int]]:
+    """Return frame (N,), score (N,), boxes (N, 4) float64 px, masks, and the number of each detection in the file."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(found, list):
+        raise InputError(f"{path} holds no COCO results: a list of detections is needed, not a {type(found).__name__}")
+    table, masks, kinds, kept = np.zeros((len(found), 6)), [], set(), []
+    for k, row in enumerate(found):
+        try:
+            kind = row.get("category_id")
+            if category is not None and kind != category:
+                continue
+            image, box, score = float(row["image_id"]), np.array(row["bbox"], float), float(row["score"])
+            if not 1 <= image < LIMIT or image != int(image):
+                raise ValueError(f"image_id must be at least 1, whole and below {LIMIT}")
+            if box.shape != (4,) or not np.isfinite([*box, score]).all() or min(box[2:]) < 0:
+                raise ValueError("bbox must be x, y, width, height, and score a number")
+            masks.append(_mask(row.get("segmentation"), size))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{path}, detection {k}: {type(error).__name__}: {error}") from error
+        kinds.add(kind)
+        kept.append(k)
+        table[k] = image - 1, score, box[0], box[1], box[0] + box[2], box[1] + box[3]
+    if len(kinds) > 1:
+        some = ", ".join(sorted(map(str, kinds)))
+        raise InputError(f"{path} holds detections of several categories ({some}); choose one with --category")
+    table = table[kept]
+    return table[:, 0].astype(np.int32), table[:, 1], table[:, 2:], masks, kept
+
+
+def _mask(segmentation: Any, size: tuple[int, int]) -> bytes | None:
+    if segmentation is None:
+        return None
+    if not isinstance(segmentation, dict):
+        raise ValueError("segmentation must be run lengths (size and counts), as COCO results have them")
+    width, height = size
+    if list(segmentation["size"]) != [height, width]:
+        raise ValueError(f"its mask is {segmentation['size'][::-1]} px large, the picture {[width, height]}")
+    return rle.checked(segmentation["counts"], height, width)

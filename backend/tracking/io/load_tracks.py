@@ -1,0 +1,135 @@
+"""Tracks that another program made, and track runs that tracking itself did not write."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.project.atomic import atomic_json
+from backend.project.errors import InputError
+from backend.project.manifest import Manifest, finished_file, now
+from backend.tracking.io.mot import check_tracks, read_mot
+from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DOUBTS, FRAMES, TRACKLET_COLUMNS, TRACKLETS, TRACKS, State
+from backend.tracking.tracks.tracks import NONE, Tracks, lost_rows, sorted_tracks, write_table, write_tracks
+
+SUMMARY = "summary.json"
+LONGEST_NAME = 80  # of an identity in the corrections log
+MOST_TRACKS = 2**15 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Brought:
+    """Boxes of tracks as a file has them, in any order. Arrays of one length.
+
+    ``frame`` 0-based; ``track`` index into ``names``; ``boxes`` (N, 4) x1 y1 x2 y2, px; ``guessed`` bool, interpolated;
+    ``score`` of the detection; ``p`` that the identity is right; ``numbers``: track ids, by default from 1;
+    ``left_out``: instances of the file that cannot be used.
+    """
+
+    frame: np.ndarray
+    track: np.ndarray
+    names: tuple[str, ...]
+    boxes: np.ndarray
+    guessed: np.ndarray
+    score: np.ndarray
+    p: np.ndarray
+    numbers: np.ndarray | None = None
+    left_out: int = 0
+
+
+def read_mot_tracks(path: Path) -> Brought:
+    """Return the tracks of a MOT file as birds ``track 1`` and so on; a score of 0 marks an interpolated box.
+
+    Raises
+    ------
+    InputError
+        If the file is not MOT, a line has no track number above 0, or a track is twice in a frame.
+    """
+    rows = read_mot(path)
+    check_tracks(path, rows, 1)
+    numbers, track = np.unique(rows.who, return_inverse=True)
+    names = tuple(f"track {number}" for number in numbers)
+    ones = np.ones(len(track))
+    return Brought(rows.frame, track, names, rows.boxes, rows.score == 0, rows.score, ones, numbers)
+
+
+def brought_tracks(found: Brought, times: np.ndarray, source: Path) -> Tracks:
+    """Return tracks of named birds, each from its first to its last sighting.
+
+    ``times`` (F,) s of all frames of the video. ``detection`` is the place in the frame by falling score, the number
+    that backend.import_detections gives the same rows.
+
+    Raises
+    ------
+    InputError
+        With ``source``, if a track is twice in a frame, a box has no area, or frames lie behind the video's end.
+    """
+    if not len(found.frame):
+        raise InputError(f"{source} holds no tracks")
+    if len(found.names) > MOST_TRACKS:
+        raise InputError(f"{source} has {len(found.names)} tracks; at most {MOST_TRACKS} are possible")
+    used, track = np.unique(found.track, return_inverse=True)
+    numbers = (used + 1 if found.numbers is None else found.numbers[used]).astype(np.int64)
+    names = _identities(tuple(found.names[k] for k in used))
+    _check(found, len(times), source)
+    order = np.lexsort((-found.score, found.frame))
+    frame, track, guessed = found.frame[order].astype(np.int32), track[order], found.guessed[order]
+    place = np.arange(len(frame)) - np.searchsorted(frame, frame)
+    seen = {
+        "frame": frame, "detection": np.where(guessed, NONE, place).astype(np.int32),
+        "track_id": numbers[track].astype(np.int32), "identity": track.astype(np.int16),
+        "state": np.where(guessed, State.INTERPOLATED, State.DETECTED).astype(np.int8),
+        "p_identity": found.p[order].astype(np.float32), "boxes": found.boxes[order].astype(np.float32),
+    }  # fmt: skip
+    frames = np.arange(len(times), dtype=np.int32)
+    missing = lost_rows(seen, frames, {code: int(numbers[code]) for code in range(len(numbers))}, {})
+    rows = {name: np.concatenate([seen[name], missing[name]]) for name in seen}
+    return sorted_tracks(**rows, names=names, frames=frames, times=times)
+
+
+def write_brought(folder: Path, tracks: Tracks, manifest: Manifest, expected_error: float | None = None) -> None:
+    """Write a whole track run without tracklets and doubts, for tracks that tracking did not link.
+
+    ``expected_error`` is the share of bird-time with a wrong identity, None where nobody knows.
+    """
+    n = len(tracks.names)
+    counts = {"frames": tracks.n_frames, "rows": len(tracks), "birds": n, "doubts": 0}
+    summary: dict[str, Any] = {"birds": n, "described": True, "expected_error": expected_error, "corrections": 0}
+    write_tracks(folder, tracks)
+    write_table(folder / TRACKLETS, TRACKLET_COLUMNS.empty_table())
+    write_table(folder / DOUBTS, DOUBT_COLUMNS.empty_table())
+    atomic_json(folder / SUMMARY, {**summary, "corrections_that_do_not_apply": [], "counts": counts})
+    manifest.counts = counts
+    manifest.files = {name: finished_file(folder / name) for name in (TRACKS, FRAMES, TRACKLETS, DOUBTS, SUMMARY)}
+    manifest.complete, manifest.finished = True, now()
+    manifest.write(folder)
+
+
+def _check(found: Brought, n_frames: int, source: Path) -> None:
+    if found.frame.max() >= n_frames:
+        raise InputError(f"{source} has a bird in frame {found.frame.max()}; the video has {n_frames} frames")
+    flat = ~((found.boxes[:, 2:] > found.boxes[:, :2]).all(axis=1) & np.isfinite(found.boxes).all(axis=1))
+    if flat.any():
+        first = int(np.flatnonzero(flat)[0])
+        box = found.boxes[first].round(2).tolist()
+        raise InputError(
+            f"{source}: the box {box} in frame {found.frame[first]} has no area; give a larger --margin-px"
+        )
+    order = np.lexsort((found.track, found.frame))
+    twice = order[1:][(np.diff(found.frame[order]) == 0) & (np.diff(found.track[order]) == 0)]
+    if len(twice):
+        raise InputError(f"{source}: {found.names[found.track[twice[0]]]} is twice in frame {found.frame[twice[0]]}")
+
+
+def _identities(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names that the corrections log takes: none empty, none too long, none twice."""
+    used: dict[str, None] = {}
+    for number, name in enumerate(names, 1):
+        plain = name.strip()[:LONGEST_NAME] or f"track {number}"
+        free, k = plain, 2
+        while free in used:
+            ending = f" ({k})"
+            free, k = plain[: LONGEST_NAME - len(ending)] + ending, k + 1
+        used[free] = None
+    return tuple(used)
