@@ -162,7 +162,7 @@ def _fetch_weights(name: str, folder: Path, url: str | None) -> None:
 
 
 def _add_weights(files: list[Path], folder: Path, name: str) -> None:
-    from backend.detectors.take_over import take_over, weights_files
+    from backend.detectors.import_weights import take_over, weights_files
 
     paths = [path for given in files for path in weights_files(given)]
     if name and len(paths) > 1:

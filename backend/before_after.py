@@ -26,11 +26,11 @@ from backend.tracking.evaluation.metrics import measures
 from backend.tracking.tracks.schemas import TRACKS
 from backend.tracking.tracks.tracks import open_tracks, track_manifest
 from backend.training.folder import COMPARISON_FILE
+from backend.zones.bird_sequences import of_tracks
 from backend.zones.inputs import Source, find_source
-from backend.zones.measures import Measures, VideoFacts
-from backend.zones.model import read_zones
-from backend.zones.recording import of_tracks
+from backend.zones.settings import Measures, VideoFacts
 from backend.zones.tables import measure
+from backend.zones.zone_file import read_zones
 
 SCRIPT, RESULT, CARD = "before_after", "before_after.json", "README.md"
 SIDES = ("before", "after")

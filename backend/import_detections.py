@@ -13,8 +13,8 @@ import numpy as np
 
 from backend.jobs.progress import Progress
 from backend.jobs.script import ScriptParser, run_script
+from backend.pipeline.chunk_tables import FramesSeen, write_chunk
 from backend.pipeline.chunks import plan_chunks
-from backend.pipeline.tables import FramesSeen, write_chunk
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, file_identity, finished_file, now

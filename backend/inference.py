@@ -16,6 +16,7 @@ from pathlib import Path
 
 from backend.jobs.progress import Progress
 from backend.jobs.script import ScriptParser, run_script
+from backend.pipeline.chunk_plan import Work
 from backend.pipeline.network import Load, load_network
 from backend.pipeline.options import (
     SCORE_THRESHOLD,
@@ -26,14 +27,13 @@ from backend.pipeline.options import (
     decide,
     share_machine,
 )
-from backend.pipeline.plan import Work
-from backend.pipeline.run import Source, VideoRun, begin_run, check_source, finish_run
+from backend.pipeline.run_folder import Source, VideoRun, begin_run, check_source, finish_run
 from backend.pipeline.supervisor import Limits, Supervisor
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.paths import Project, check_name, slug
 from backend.video import load_index
-from backend.video.library import index_cache
+from backend.video.video_library import index_cache
 from backend.visualize import main as visualize
 
 OUTPUT = "inference_output"  # in a project

@@ -19,15 +19,15 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from backend.dataset.build import Index, fill_spool, find_duplicates, write_set
-from backend.dataset.coco import CocoWriter
-from backend.dataset.convert import POLYGONS, RLE, Conversion
+from backend.dataset.convert_mask import POLYGONS, RLE, Conversion
+from backend.dataset.image_list import make_plan
+from backend.dataset.image_records import Spool
 from backend.dataset.outputs import Outputs
-from backend.dataset.plan import make_plan
 from backend.dataset.problems import Problems
-from backend.dataset.records import Spool
 from backend.dataset.report import Facts
+from backend.dataset.set_statistics import Statistics
 from backend.dataset.split import SplitBy, SplitSettings, split
-from backend.dataset.statistics import Statistics
+from backend.dataset.write_coco import CocoWriter
 from backend.jobs.progress import Progress
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
 from backend.project.disk import as_bytes, check_space

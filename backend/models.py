@@ -15,7 +15,7 @@ from typing import Any
 from backend.jobs.script import ScriptParser, SubParser, checked, run_script
 from backend.project.errors import InputError
 from backend.project.settings import load_settings
-from backend.training.library import ModelRecord, list_models, read_model
+from backend.training.trained_models import ModelRecord, list_models, read_model
 
 
 def main(argv: list[str]) -> None:
@@ -51,7 +51,7 @@ def show_one(model: Path, as_json: bool) -> None:
 
 def compare(**given: Any) -> None:
     """Evaluate two models on one set and write which animals each got wrong, worst first."""
-    from backend.training.versus import CompareSettings, versus  # torch: seconds the other commands do not need
+    from backend.training.compare_models import CompareSettings, versus  # torch: seconds the other commands do not need
 
     versus(checked(CompareSettings, given))
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from pydantic import Field
 
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
+from backend.lek.lek_settings import MAX_BIRDS, PRESETS, LekSettings, difficulty, parse_size
 from backend.lek.recording import record
-from backend.lek.settings import MAX_BIRDS, PRESETS, LekSettings, difficulty, parse_size
 from backend.project.errors import InputError
 
 

@@ -37,13 +37,13 @@ from backend.tracking.linking.open_set import link_open
 from backend.tracking.linking.result import Assigned, assigned, track_rows, tracklet_table
 from backend.tracking.online.camera_motion import camera_motion, write_camera_motion
 from backend.tracking.review.doubts import doubt_table, expected_error, find_doubts
-from backend.tracking.review.duplicates import find_duplicates
+from backend.tracking.review.duplicate_tracks import find_duplicates
 from backend.tracking.tracks.corrections import replay
 from backend.tracking.tracks.edits import Act, read_log
 from backend.tracking.tracks.schemas import BIRDS, CAMERA, DOUBTS, FRAMES, SUMMARY, TRACKLETS, TRACKS
 from backend.tracking.tracks.tracks import NONE, Tracks, corrections_path, write_table, write_tracks
 from backend.tracking.tracks.video_of_run import open_video_of
-from backend.zones.model import read_zones
+from backend.zones.zone_file import read_zones
 
 SCRIPT = "track"
 INFERENCE = "inference_output"

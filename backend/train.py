@@ -15,9 +15,9 @@ import sys
 import torch
 
 from backend.jobs.script import ScriptParser, run_script
-from backend.training.judge import judge
+from backend.training.distributed import Ranks, devices, joined, start_processes, started_by_torchrun
+from backend.training.evaluate_model import judge
 from backend.training.plan import check_folder, make_plan
-from backend.training.ranks import Ranks, devices, joined, start_processes, started_by_torchrun
 from backend.training.run import train
 from backend.training.settings import TrainSettings
 

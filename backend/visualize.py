@@ -20,7 +20,7 @@ from backend.jobs.script import ScriptParser, ScriptSettings, run_script
 from backend.pipeline.detections import DetectionsRun, open_detections
 from backend.pipeline.export_pictures import write_masks, write_video
 from backend.pipeline.export_tables import WRITERS
-from backend.pipeline.views import FrameView, frame_views
+from backend.pipeline.frame_views import FrameView, frame_views
 from backend.project.atomic import remove_temporary
 from backend.project.errors import InputError
 from backend.project.locks import output_lock

@@ -23,12 +23,12 @@ from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, finished_file, now
 from backend.project.settings import load_settings
 from backend.zones.cells import make_bins
-from backend.zones.files import write_tables
-from backend.zones.heat import HeatMaps
 from backend.zones.inputs import Source, find_source, open_source
-from backend.zones.measures import Measures
+from backend.zones.occupancy_map import HeatMaps
 from backend.zones.pooled import join
 from backend.zones.report import write_report
+from backend.zones.settings import Measures
+from backend.zones.table_files import write_tables
 from backend.zones.tables import Tables, measure
 
 SPACE_BYTES = 50 * 1000**2

@@ -25,10 +25,10 @@ from backend.project.paths import Project
 from backend.tracking.tracks.schemas import DOUBT_COLUMNS, TRACKLET_COLUMNS, State
 from backend.tracking.tracks.tracks import Tracks, open_tracks
 from backend.video import VideoReader
-from backend.video.library import add_video, get_video, open_video
 from backend.video.proxies import PROXY, inputs_of, make_proxy, proxy_folder
-from board.log import CorrectionsLog
-from board.opening import read_doubts_of
+from backend.video.video_library import add_video, get_video, open_video
+from board.corrections_log import CorrectionsLog
+from board.load_board import read_doubts_of
 from board.requests import ActRequest
 from board.session import Session
 from tests.board.boards import board_server, plain_table, post, write_tracked

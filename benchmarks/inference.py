@@ -40,7 +40,7 @@ from pycocotools import mask as coco
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from backend.detectors.settings import DetectorSettings
+from backend.detectors.detector_settings import DetectorSettings
 from backend.inference import main as inference
 from backend.jobs.script import run_script
 from backend.masks.from_network import encode_masks

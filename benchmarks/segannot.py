@@ -31,10 +31,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from backend.masks.indexed import read_labels
 from backend.video.reader import VideoReader
-from segannot.drawing import put_object
-from segannot.engines import carry
+from segannot.engines import propagate as carry
 from segannot.engines.base import Carried, Interaction, Kind, View
 from segannot.engines.classic import ClassicEngine
+from segannot.mask_edits import put_object
 from segannot.propagation import fuse
 
 POOR, STROKES, ENOUGH = 0.85, 4, 0.9  # objects of the frame below this J&F are mended, until the IoU is enough
@@ -231,7 +231,7 @@ def latency(folder: Path) -> None:
     """Print the time from a scribble's request to its saved outline, through the server, as the page sees it."""
     from backend.project.paths import Project
     from backend.project.settings import Settings, save_settings
-    from backend.video.library import add_video
+    from backend.video.video_library import add_video
     from tests.web.servers import Server, running, unused_port
 
     truth = {int(path.stem): read_labels(path) for path in sorted((folder / "masks").glob("[0-9]*.png"))[::10]}
@@ -292,8 +292,8 @@ def scribbles(server, truth: dict[int, np.ndarray]) -> list[float]:
 def memory(path: Path, birds: int = 4, stretch: int = 40) -> None:
     """Carry birds over stretches at the start, middle and end of a video with the real session; print the memory."""
     from backend.project.paths import Project
-    from backend.video.library import add_video, open_video
-    from backend.video.shown import ShownFrames
+    from backend.video.frame_cache import ShownFrames
+    from backend.video.video_library import add_video, open_video
     from segannot.engines.registry import Engines
     from segannot.requests import Draw, ObjectAct, Propagate
     from segannot.session import Session

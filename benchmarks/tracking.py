@@ -32,9 +32,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from backend.import_detections import main as import_detections
-from backend.lek.detector_run import detect
+from backend.lek.lek_settings import LekSettings, difficulty
 from backend.lek.recording import record
-from backend.lek.settings import LekSettings, difficulty
+from backend.lek.simulated_run import detect
 from backend.pipeline.detections import DetectionsRun, open_detections
 from backend.tracking.evaluation.correspondence import Shown, compare, matches, read_tracks, read_truth
 from backend.tracking.evaluation.metrics import calibration, measures

@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from scipy.optimize import linear_sum_assignment
 
-from backend.lek.detector_run import ORIGIN, detect
+from backend.lek.lek_settings import LekSettings, difficulty
 from backend.lek.recording import record
-from backend.lek.settings import LekSettings, difficulty
+from backend.lek.simulated_run import ORIGIN, detect
 from backend.pipeline.detections import open_detections
 from backend.tracking.linking.calibration import DESCRIBED, MOTION_ONLY, OPEN, TABLE, read_table
 from backend.tracking.linking.gibbs_moves import NOBODY

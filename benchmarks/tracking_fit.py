@@ -20,9 +20,9 @@ from scipy.optimize import minimize
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from backend.lek.detector_run import ORIGIN, detect
+from backend.lek.lek_settings import LekSettings, difficulty
 from backend.lek.recording import record
-from backend.lek.settings import LekSettings, difficulty
+from backend.lek.simulated_run import ORIGIN, detect
 from backend.pipeline.detections import open_detections
 from backend.project.kernels import kernel
 from backend.tracking.online import affinity as pairs

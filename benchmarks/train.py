@@ -18,17 +18,17 @@ import cv2
 import numpy as np
 import torch
 
+from backend.detectors.detector_settings import DetectorSettings
 from backend.detectors.load import build_detector
 from backend.detectors.precision import number_format, pick_device
-from backend.detectors.settings import DetectorSettings
 from backend.training.augmentation import augmentation
-from backend.training.batches import Batch, Pictures, TrainingOrder, loader
 from backend.training.checkpoints import TrainingState
-from backend.training.coco import read_pictures
+from backend.training.data_loading import Batch, Pictures, TrainingOrder, loader
+from backend.training.distributed import Ranks
 from backend.training.folder import ModelFolder
-from backend.training.ranks import Ranks
+from backend.training.read_coco import read_pictures
 from backend.training.settings import TrainSettings
-from backend.training.stepper import Stepper
+from backend.training.train_step import Stepper
 
 GOAL = 0.9
 BIRDS = 20

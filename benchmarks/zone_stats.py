@@ -14,10 +14,10 @@ import numpy as np
 
 from backend.tracking.tracks.schemas import State
 from backend.tracking.tracks.tracks import Tracks
-from backend.zones.measures import Measures, VideoFacts
-from backend.zones.model import Zones, parse_zones
-from backend.zones.recording import of_tracks
+from backend.zones.bird_sequences import of_tracks
+from backend.zones.settings import Measures, VideoFacts
 from backend.zones.tables import measure
+from backend.zones.zone_file import Zones, parse_zones
 
 WIDTH, HEIGHT, FPS = 2688, 1520, 25
 

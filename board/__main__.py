@@ -16,7 +16,7 @@ from backend.project.paths import Project
 from backend.project.settings import Address, Port, load_settings
 from backend.web.links import app_link, service_link
 from backend.web.serve import serve
-from board.opening import opened_board
+from board.load_board import opened_board
 from board.server import BoardApi, protected_board
 
 

@@ -30,7 +30,7 @@ class Stroke(_Strict):
 
 
 class ActRequest(_Strict):
-    """One decision of a reviewer. Which fields count depends on ``kind``; see `board.deciding`."""
+    """One decision of a reviewer. Which fields count depends on ``kind``; see `board.decisions`."""
 
     kind: Kind
     version: int = Field(ge=0)  # of the log that the page showed
@@ -46,7 +46,7 @@ class ActRequest(_Strict):
     exchange: bool = False  # the bird that has the name takes the other's
     box: tuple[Coordinate, Coordinate, Coordinate, Coordinate] | None = None
     rle: str | None = Field(default=None, max_length=2**20)
-    strokes: tuple[Stroke, ...] = Field(default=(), max_length=200)  # they change the bird's mask; see `board.drawing`
+    strokes: tuple[Stroke, ...] = Field(default=(), max_length=200)  # change the bird's mask: `board.mask_brush`
     doubt: int | None = Field(default=None, ge=1)
     assignment: list[Annotated[int, Field(ge=-1, le=1000)]] | None = Field(default=None, max_length=100)
     verdict: Literal["right", "wrong", "unsure"] | None = None

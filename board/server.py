@@ -24,18 +24,18 @@ from backend.masks.colours import as_hex, colour_of
 from backend.project.errors import InputError
 from backend.project.settings import Settings
 from backend.tracking.tracks.tracks import NONE, Tracks
+from backend.video.frame_cache import Crop
 from backend.video.proxies import WIDTH
-from backend.video.shown import Crop
-from backend.web.body import read_json
-from backend.web.errors import exception_handlers
 from backend.web.gate import protect
+from backend.web.http_errors import exception_handlers
+from backend.web.page_identity import SameWork, kept_an_hour
 from backend.web.pages import page_routes
 from backend.web.person import name_of
-from backend.web.same_work import SameWork, kept_an_hour
-from board.doubts import Doubt, rows_of
-from board.drawing import drawn_frames, label_map, row_labels, with_mask
-from board.opening import Board, zone_outlines
-from board.pictures import loop
+from backend.web.request_body import read_json
+from board.anchored_doubts import Doubt, rows_of
+from board.clips import loop
+from board.load_board import Board, zone_outlines
+from board.mask_brush import drawn_frames, label_map, row_labels, with_mask
 from board.requests import ActRequest, Turn, checked
 from board.session import View, agreement, audit, audit_moment, reviewed_share
 
@@ -250,7 +250,7 @@ class BoardApi:
     def state(self, who: str) -> dict[str, Any]:
         """Return all that the page shows, but pictures, rows and lanes."""
         board, view = self._board, self._session.view
-        tracks, pictures = view.tracks, board.pictures
+        tracks, pictures = view.tracks, board.clips
         return {
             "server": self._instance, "of": board.work, "version": view.version, "who": who, "back": self._back,
             "video": {"name": board.name, "run": board.run, "frames": len(pictures), "fps": pictures.fps,

@@ -16,10 +16,10 @@ from backend.tracking.tracks.corrections import END, Outcome, Replaying
 from backend.tracking.tracks.edits import Act, Audit, Reviewed, Undo, active, parse_act
 from backend.tracking.tracks.schemas import State
 from backend.tracking.tracks.tracks import NONE, Tracks
-from backend.web.errors import Conflict
-from board.deciding import Decision, Moment, decide
-from board.doubts import Answer, Doubt, answers, rows_of
-from board.log import CorrectionsLog
+from backend.web.http_errors import Conflict
+from board.anchored_doubts import Answer, Doubt, answers, rows_of
+from board.corrections_log import CorrectionsLog
+from board.decisions import Decision, Moment, decide
 from board.requests import ActRequest, Turn
 
 NOBODY = "somebody"  # who gave no name in the browser

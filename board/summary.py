@@ -9,7 +9,7 @@ from backend.project.paths import Project
 from backend.tracking.tracks.corrections import Replaying
 from backend.tracking.tracks.edits import active, read_log
 from backend.tracking.tracks.tracks import corrections_log, open_tracks, track_manifest
-from board.opening import read_doubts_of, zones_of
+from board.load_board import read_doubts_of, zones_of
 from board.session import View, agreement, audit, reviewed_share
 
 

@@ -17,11 +17,11 @@ from backend.project.atomic import atomic_json
 from backend.project.errors import InputError
 from backend.project.locks import file_lock
 from backend.project.settings import REPOSITORY, Settings, state_folder
-from backend.web.body import UPLOAD_BYTES, BodyLimit
 from backend.web.gate import Gate
 from backend.web.headers import content_policy, inline_hashes
 from backend.web.hosts import OwnHosts
 from backend.web.links import app_link
+from backend.web.request_body import UPLOAD_BYTES, BodyLimit
 from backend.web.token import read_or_create_token, token_path
 
 SCRIPT = REPOSITORY / "gui" / "app.py"

@@ -21,7 +21,7 @@ from backend.jobs.progress import Progress
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
 from backend.masks.objects import MaskOrigin
 from backend.pipeline.detections import DetectionsRun, detections_behind
-from backend.pipeline.views import view_of
+from backend.pipeline.frame_views import view_of
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.paths import Project
@@ -36,7 +36,7 @@ from backend.tracking.io.training_frames import (
 from backend.tracking.tracks.corrections import replay
 from backend.tracking.tracks.edits import read_log
 from backend.tracking.tracks.tracks import Tracks, corrections_log, open_tracks, track_manifest
-from segannot.objects import AnnotatedObject, new_object
+from segannot.annotated_objects import AnnotatedObject, new_object
 from segannot.store import AnnotationStore
 
 KIND = "from tracks"

@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 
 from backend.masks.objects import MaskOrigin
+from backend.video.frame_cache import ShownFrames
 from backend.video.reader import VideoReader
-from backend.video.shown import ShownFrames
-from segannot.drawing import box_of, signed_distance
 from segannot.engines.base import Carried, Engine, View
+from segannot.mask_edits import box_of, signed_distance
 from segannot.store import AnnotationStore, Confidence
 
 UNSURE = 0.45  # confidence below which a frame is marked

@@ -22,14 +22,14 @@ from starlette.types import ASGIApp
 
 from backend.project.errors import InputError
 from backend.project.settings import Settings
-from backend.web.body import read_json
-from backend.web.errors import exception_handlers
 from backend.web.gate import protect
+from backend.web.http_errors import exception_handlers
+from backend.web.page_identity import SameWork, kept_an_hour
 from backend.web.pages import page_routes
-from backend.web.same_work import SameWork, kept_an_hour
+from backend.web.request_body import read_json
 from segannot import requests
-from segannot.drawing import box_of
-from segannot.objects import dump_objects
+from segannot.annotated_objects import dump_objects
+from segannot.mask_edits import box_of
 from segannot.requests import checked
 from segannot.session import Session
 from segannot.suggest import Suggester

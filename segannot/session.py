@@ -9,12 +9,12 @@ import numpy as np
 from backend.masks.objects import MaskOrigin
 from backend.masks.strokes import polygon_mask, stroke_mask
 from backend.project.errors import InputError
-from backend.video.shown import ShownFrames
-from backend.web.errors import Conflict
-from segannot.drawing import put_object, without_specks
+from backend.video.frame_cache import ShownFrames
+from backend.web.http_errors import Conflict
+from segannot.annotated_objects import AnnotatedObject, new_object
 from segannot.engines.base import Engine, Interaction, Kind, View
 from segannot.engines.registry import Engines
-from segannot.objects import AnnotatedObject, new_object
+from segannot.mask_edits import put_object, without_specks
 from segannot.propagation import Propagation
 from segannot.requests import Draw, FrameAct, ObjectAct, Propagate, interaction
 from segannot.store import AnnotationStore

@@ -31,9 +31,9 @@ from backend.masks.indexed import read_labels, write_labels
 from backend.masks.objects import MaskOrigin, read_frames, write_frames
 from backend.project.atomic import remove_temporary
 from backend.project.errors import InputError
-from backend.web.errors import Conflict
+from backend.web.http_errors import Conflict
+from segannot.annotated_objects import AnnotatedObject, dump_objects, parse_objects, read_annotated, write_annotated
 from segannot.journal import Journal
-from segannot.objects import AnnotatedObject, dump_objects, parse_objects, read_annotated, write_annotated
 from segannot.patches import apply, difference
 
 ACTS = "acts.jsonl"

@@ -7,9 +7,9 @@ import numpy as np
 
 from backend.project.errors import InputError
 from backend.video import DamagedFrameError
-from backend.video.diverse import FEATURE_SIZE, describe
+from backend.video.frame_cache import ShownFrames
+from backend.video.frame_sampling import FEATURE_SIZE, describe
 from backend.video.resize import resize
-from backend.video.shown import ShownFrames
 from segannot.store import AnnotationStore
 
 CANDIDATES = 24  # frames over the whole video that are looked at; a long video takes a second or two for all of them

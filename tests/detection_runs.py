@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from backend.masks.rle import encode
+from backend.pipeline.chunk_tables import FramesSeen, Instances, write_chunk
 from backend.pipeline.chunks import plan_chunks
 from backend.pipeline.detections import DetectionsRun, open_detections
-from backend.pipeline.tables import FramesSeen, Instances, write_chunk
 from backend.project.manifest import begin_manifest, finished_file
 
 Box = tuple[float, float, float, float]

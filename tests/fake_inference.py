@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from backend.detectors.settings import MASK_SIDE, DetectorSettings
+from backend.detectors.detector_settings import MASK_SIDE, DetectorSettings
 from backend.inference import main
 from backend.jobs.script import run_script
 from backend.pipeline.network import Found, ModelChoice, NetworkFacts

@@ -12,7 +12,7 @@ from backend.project.manifest import begin_manifest, verify
 from backend.tracking.evaluation.correspondence import compare, read_tracks, read_truth
 from backend.tracking.evaluation.metrics import measures
 from backend.tracking.tracks.edits import act_line, parse_act
-from backend.zones.model import save_zones
+from backend.zones.zone_file import save_zones
 from tests.tracking.track_samples import two_birds, write_run
 from tests.zones.made import rectangle, zones_of
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from backend.import_detections import main
-from backend.lek.detector_run import detect
+from backend.lek.lek_settings import LekSettings
 from backend.lek.recording import record
-from backend.lek.settings import LekSettings
+from backend.lek.simulated_run import detect
 from backend.pipeline.detections import DetectionsRun, open_detections
 from backend.project.errors import InputError
 from backend.project.manifest import verify

@@ -16,7 +16,7 @@ from backend.tracking.io.export import FORMATS
 from backend.tracking.io.sleap import FRAME, INSTANCE, POINT, PREDICTED_POINT
 from backend.tracking.tracks.schemas import State
 from backend.tracking.tracks.tracks import NONE, Tracks, open_tracks, read_doubts
-from board.opening import opened_board
+from board.load_board import opened_board
 from board.requests import ActRequest
 from tests.board.boards import N_FRAMES, small_project
 from tests.tracking.track_samples import two_birds, write_run

@@ -8,9 +8,9 @@ import psutil
 import pytest
 
 from backend.project.paths import Project
-from backend.video.library import add_video, get_video, open_video
 from backend.video.proxies import inputs_of, make_proxy, proxy_folder
-from board.opening import opened_board
+from backend.video.video_library import add_video, get_video, open_video
+from board.load_board import opened_board
 from board.requests import ActRequest, Turn
 from segannot.requests import Draw, ObjectAct
 from tests.board.boards import N_FRAMES, small_project
@@ -55,9 +55,9 @@ def test_boards_leak_nothing(tmp_path: Path) -> None:
     def session(number: int) -> None:
         with opened_board(project, run, 1.0) as board:
             for frame in (number % N_FRAMES, (7 * number) % N_FRAMES):
-                board.pictures.jpeg(frame, 160)
+                board.clips.jpeg(frame, 160)
                 board.quick.jpeg(frame, 160)
-                board.others.jpeg("east", frame % 20, 160, quick=False)
+                board.other_cameras.jpeg("east", frame % 20, 160, quick=False)
                 board.masks.at(frame)
             version = board.session.view.version
             board.session.act(ActRequest(kind="answer", doubt=1, version=version), "Ann")

@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from backend import track
-from backend.lek.detector_run import ORIGIN, detect
+from backend.lek.lek_settings import LekSettings
 from backend.lek.recording import record
-from backend.lek.settings import LekSettings
+from backend.lek.simulated_run import ORIGIN, detect
 from backend.match_identities import main
 from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from backend.import_detections import main as import_detections
-from backend.lek.detector_run import detect
+from backend.lek.lek_settings import LekSettings, difficulty
 from backend.lek.recording import record
-from backend.lek.settings import LekSettings, difficulty
+from backend.lek.simulated_run import detect
 from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
 from backend.project.manifest import read_manifest, verify

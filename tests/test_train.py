@@ -19,7 +19,7 @@ from backend.project.manifest import verify
 from backend.train import main, parse
 from backend.training import loop as training_loop
 from backend.training import run as training_run
-from backend.training import stepper as training_stepper
+from backend.training import train_step as training_stepper
 from backend.training.folder import ModelFolder
 from backend.training.history import read_history
 from tests.training.shapes import shapes_set

@@ -10,17 +10,17 @@ from backend.import_detections import main as import_detections
 from backend.masks.rle import decode
 from backend.pipeline.detections import open_detections
 from backend.pipeline.export_pictures import write_video as write_drawn
-from backend.pipeline.views import frame_views
+from backend.pipeline.frame_views import frame_views
 from backend.project.errors import InputError
 from backend.project.manifest import verify
 from backend.project.paths import Project
 from backend.tracking.tracks.tracks import write_tracks
 from backend.video import VideoReader, load_index
 from backend.video.encode import VideoWriter
-from backend.video.library import add_video, relink_video
+from backend.video.video_library import add_video, relink_video
 from backend.visualize import main
 from tests.detection_runs import make_run
-from tests.pipeline.test_views import tracks
+from tests.pipeline.test_frame_views import tracks
 from tests.videos import write_video
 
 BOXES = {0: [(10, 10, 30, 40), (50, 20, 60, 30)], 7: [(100, 50, 140, 90)]}

@@ -15,8 +15,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from backend.lek.lek_settings import LekSettings
 from backend.lek.recording import ZONES, record
-from backend.lek.settings import LekSettings
 from backend.lek.truth_tracks import truth_tracks, write_truth_tracks
 from backend.project.errors import InputError
 from backend.project.manifest import verify
@@ -26,9 +26,9 @@ from backend.tracking.tracks.schemas import State
 from backend.tracking.tracks.tracks import corrections_log, track_manifest
 from backend.zone_stats import main
 from backend.zones.columns import COLUMNS
-from backend.zones.files import write_tables
 from backend.zones.geometry import joined, points_inside
 from backend.zones.inputs import open_source
+from backend.zones.table_files import write_tables
 from tests.detection_runs import make_run
 from tests.tracking.track_samples import write_run
 from tests.zones.made import left_and_right, tracks_of

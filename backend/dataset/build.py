@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from backend.dataset.coco import CocoWriter
-from backend.dataset.convert import Conversion, Refused
-from backend.dataset.duplicates import FIELDS, fingerprint, layout, same_images, suspects
+from backend.dataset.convert_mask import Conversion, Refused
+from backend.dataset.duplicate_images import FIELDS, fingerprint, layout, same_images, suspects
+from backend.dataset.image_list import Plan, convert
+from backend.dataset.image_records import Dropped, Record, Spool
+from backend.dataset.label_checks import JumpFinder
 from backend.dataset.outputs import Outputs
-from backend.dataset.plan import Plan, convert
 from backend.dataset.pool import map_in_order, worker_count
 from backend.dataset.problems import Problems
-from backend.dataset.records import Dropped, Record, Spool
 from backend.dataset.report import Facts, make_report
 from backend.dataset.report_html import as_html
 from backend.dataset.split import Side
-from backend.dataset.suspicion import JumpFinder
+from backend.dataset.write_coco import CocoWriter
 from backend.jobs.progress import Progress
 from backend.project.manifest import Manifest
 
@@ -54,7 +54,7 @@ class Index:
 
     @property
     def layouts(self) -> np.ndarray:
-        """(N, 1024) uint8, see `backend.dataset.duplicates.layout`."""
+        """(N, 1024) uint8, see `backend.dataset.duplicate_images.layout`."""
         return np.frombuffer(self._layouts, np.uint8).reshape(-1, FIELDS * FIELDS)
 
     def _column(self, name: str) -> np.ndarray:

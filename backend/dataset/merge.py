@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from backend.dataset.convert import POLYGONS, Conversion, Refused, annotation_body, image_facts, rle_json, select
+from backend.dataset.convert_mask import POLYGONS, Conversion, Refused, annotation_body, image_facts, rle_json, select
+from backend.dataset.image_records import Dropped, Record
+from backend.dataset.label_checks import flag_masks
 from backend.dataset.problems import Problem, Problems
-from backend.dataset.records import Dropped, Record
 from backend.dataset.sources import NUMBERED, match_name, video_names
-from backend.dataset.suspicion import flag_masks
 from backend.masks.indexed import MAX_PIXELS
 from backend.masks.polygons import count_parts, outline, to_counts
 from backend.masks.rle import area, box, paint

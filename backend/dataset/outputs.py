@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.dataset.coco import CountedFile
+from backend.dataset.write_coco import CountedFile
 from backend.project.atomic import atomic_file, remove_temporary
 from backend.project.errors import InputError
 from backend.project.locks import file_lock, make_folder

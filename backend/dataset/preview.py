@@ -5,7 +5,7 @@ import torch
 
 from backend.dataset.augment import CHANGES_OF_LIGHT, LIGHT, AugmentSettings, augment, with_gamma
 from backend.dataset.exposure import gamma_for
-from backend.masks.drawing import overlay
+from backend.masks.draw_overlay import overlay
 
 GEOMETRY = {"Mirrored": ("flip",), "Turned and zoomed": ("rotate", "scale")}
 TOGETHER = 3  # pictures as training gets them

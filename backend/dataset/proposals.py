@@ -11,7 +11,7 @@ import numpy as np
 from backend.dataset.problems import Problems
 from backend.dataset.sources import Pair, list_frames, object_classes, video_names
 from backend.dataset.split import Side, SplitSettings, split
-from backend.masks.drawing import overlay
+from backend.masks.draw_overlay import overlay
 from backend.masks.indexed import read_labels
 from backend.masks.objects import read_frames
 from backend.project.errors import InputError

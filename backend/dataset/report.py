@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from backend.dataset.coco import relative
+from backend.dataset.image_records import Dropped, Spool
 from backend.dataset.problems import Problems
-from backend.dataset.records import Dropped, Spool
+from backend.dataset.set_statistics import SIDES, Statistics
 from backend.dataset.split import Side
-from backend.dataset.statistics import SIDES, Statistics
+from backend.dataset.write_coco import relative
 from backend.project.manifest import Manifest
 
 FORMAT = 1

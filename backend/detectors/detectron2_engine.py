@@ -13,8 +13,8 @@ from detectron2.structures import BitMasks, Boxes, ImageList, Instances
 from detectron2.utils.events import EventStorage
 from torch import Tensor, nn
 
-from backend.detectors.detector import ClassRows, Detections, Detector, Target
-from backend.detectors.settings import MASK_SIDE, DetectorSettings
+from backend.detectors.detector_settings import MASK_SIDE, DetectorSettings
+from backend.detectors.interface import ClassRows, Detections, Detector, Target
 
 NAMES = {
     "loss_cls": "loss_class",

@@ -16,7 +16,7 @@ from typing import IO
 from torchvision import models
 from torchvision.models import detection
 
-from backend.detectors.convert import convert
+from backend.detectors.convert_weights import convert
 from backend.detectors.weights import write_weights
 from backend.project.errors import InputError
 

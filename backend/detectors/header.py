@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
-from backend.detectors.settings import DetectorSettings
+from backend.detectors.detector_settings import DetectorSettings
 from backend.project.errors import InputError
 from backend.project.settings import first_problem
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from backend.detectors.detector import Detector
+from backend.detectors.detector_settings import DetectorSettings, read_detector_settings
+from backend.detectors.interface import Detector
 from backend.detectors.precision import number_format, pick_device
 from backend.detectors.registry import check_backbone, engine
-from backend.detectors.settings import DetectorSettings, read_detector_settings
 from backend.detectors.weights import Weights, WeightsFile, load_exactly, read_weights
 from backend.project.errors import InputError
 from backend.project.manifest import sha256

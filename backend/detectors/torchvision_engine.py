@@ -17,8 +17,8 @@ from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from backend.detectors.detector import ClassRows, Detections, Detector, Target
-from backend.detectors.settings import DetectorSettings
+from backend.detectors.detector_settings import DetectorSettings
+from backend.detectors.interface import ClassRows, Detections, Detector, Target
 
 MOBILENET_LEVELS = (2, 4, 7, 16)  # blocks whose outputs have strides 4, 8, 16 and 32, as the stages of a ResNet
 BOX_SIDE = 7  # cells of a box that the box head looks at

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from backend.detectors.detector import ClassRows, Detector
+from backend.detectors.detector_settings import DetectorSettings
 from backend.detectors.header import WeightsHeader, read_header
-from backend.detectors.settings import DetectorSettings
+from backend.detectors.interface import ClassRows, Detector
 from backend.project.atomic import atomic_write
 from backend.project.errors import InputError
 

@@ -1,9 +1,9 @@
 """What a job is: states, store, scheduling pass, wrapper process, GPU slots, progress."""
 
 from backend.jobs.job import Job, JobSpec
+from backend.jobs.job_states import ACTIVE, TRANSITIONS, JobState, Slot
 from backend.jobs.progress import Progress, ProgressRecord
 from backend.jobs.schedule import scheduling_pass, start_scheduler
-from backend.jobs.states import ACTIVE, TRANSITIONS, JobState, Slot
 from backend.jobs.store import JobStore
 
 __all__ = [

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from backend.jobs.job import Job, JobSpec
+from backend.jobs.job_states import JobState, Slot
 from backend.jobs.schedule import scheduling_pass
 from backend.jobs.script import ScriptParser, SubParser, run_script
-from backend.jobs.states import JobState, Slot
 from backend.jobs.store import JobStore
 from backend.project.errors import InputError
 

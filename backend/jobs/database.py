@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from backend.jobs.job import JobSpec
-from backend.jobs.records import CLAIM_FILE, EXIT_FILE, ClaimRecord, ExitRecord, read_record, read_spec
-from backend.jobs.states import ACTIVE, JobState
+from backend.jobs.job_files import CLAIM_FILE, EXIT_FILE, ClaimRecord, ExitRecord, read_record, read_spec
+from backend.jobs.job_states import ACTIVE, JobState
 from backend.project.atomic import move_aside
 from backend.project.errors import InputError
 from backend.project.locks import file_lock

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from backend.jobs.states import JobState, Slot
+from backend.jobs.job_states import JobState, Slot
 from backend.project.errors import InputError
 from backend.project.paths import check_name
 

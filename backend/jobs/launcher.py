@@ -6,8 +6,8 @@ from subprocess import Popen
 from typing import Protocol
 
 from backend.jobs.job import Job
+from backend.jobs.job_files import WRAPPER_LOG_FILE
 from backend.jobs.process import JobMark, launch
-from backend.jobs.records import WRAPPER_LOG_FILE
 from backend.jobs.slots import VISIBLE_VARIABLE, visible_gpus
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from backend.jobs.states import JobState
+from backend.jobs.job_states import JobState
 from backend.jobs.store import Job
 from backend.project.errors import InputError
 from backend.project.manifest import Manifest, read_manifest

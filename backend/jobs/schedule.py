@@ -17,10 +17,7 @@ from functools import partial
 from typing import Any
 
 from backend.jobs.job import Job
-from backend.jobs.launcher import LOCAL, Launcher
-from backend.jobs.log import tail
-from backend.jobs.process import Process, Sight, boot_id, job_processes, observe, send, stop_tree
-from backend.jobs.records import (
+from backend.jobs.job_files import (
     EXIT_FILE,
     FURTHEST_FILE,
     WRAPPER_LOG_FILE,
@@ -29,8 +26,11 @@ from backend.jobs.records import (
     read_record,
     write_record,
 )
+from backend.jobs.job_log import tail
+from backend.jobs.job_states import WITH_PROCESS, JobState, Slot
+from backend.jobs.launcher import LOCAL, Launcher
+from backend.jobs.process import Process, Sight, boot_id, job_processes, observe, send, stop_tree
 from backend.jobs.slots import GpuError, GpuList
-from backend.jobs.states import WITH_PROCESS, JobState, Slot
 from backend.jobs.store import FRESH, SELECT, JobStore, identity
 from backend.project.errors import InputError
 from backend.project.settings import Settings, load_settings

@@ -14,11 +14,11 @@ from typing import Any
 
 from backend.jobs.database import JOBS_FOLDER, Database, insert
 from backend.jobs.job import Job, JobSpec
-from backend.jobs.log import tail
+from backend.jobs.job_files import LOG_FILE, write_spec
+from backend.jobs.job_log import tail
+from backend.jobs.job_states import ACTIVE, TRANSITIONS, JobState, Slot
 from backend.jobs.process import JobMark, ProcessIdentity, Sight, observe, send
 from backend.jobs.progress import ProgressRecord, read_progress
-from backend.jobs.records import LOG_FILE, write_spec
-from backend.jobs.states import ACTIVE, TRANSITIONS, JobState, Slot
 from backend.project.errors import InputError
 from backend.project.settings import state_folder
 

@@ -22,8 +22,11 @@ from subprocess import Popen
 from typing import IO
 
 from backend.jobs.failure import Ending, memory_kills, reason
+from backend.jobs.heartbeat import Silence
 from backend.jobs.job import Job
-from backend.jobs.log import BoundedLog, rotate, tail
+from backend.jobs.job_files import CLAIM_FILE, EXIT_FILE, LOG_FILE, ClaimRecord, ExitRecord, write_record
+from backend.jobs.job_log import BoundedLog, rotate, tail
+from backend.jobs.job_states import ACTIVE, JobState, Slot
 from backend.jobs.process import (
     Process,
     become_subreaper,
@@ -34,11 +37,8 @@ from backend.jobs.process import (
     stop_tree,
 )
 from backend.jobs.progress import PROGRESS_FILE, Progress
-from backend.jobs.records import CLAIM_FILE, EXIT_FILE, LOG_FILE, ClaimRecord, ExitRecord, write_record
 from backend.jobs.schedule import UNCLAIMED_S, cut_off, keep_scheduling, not_ended, scheduling_pass
-from backend.jobs.states import ACTIVE, JobState, Slot
 from backend.jobs.store import JobStore
-from backend.jobs.watch import Silence
 from backend.project.errors import InputError
 from backend.project.manifest import verify
 from backend.project.settings import Settings, load_settings

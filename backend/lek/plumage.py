@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.lek.appearance import latents
 from backend.lek.body import BILL, BODY, LEG, N_MATERIALS, RUFF, RUFF_GRID, TAIL_FAN, TUFT, WING
 from backend.lek.noise import fractal, mix, palette, smooth_step
+from backend.lek.simulated_embeddings import latents
 from backend.lek.world import Lek, stream
 
 HEIGHT, WIDTH = 128, 256  # v around or across x u along

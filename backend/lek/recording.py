@@ -8,11 +8,11 @@ from typing import Protocol
 import numpy as np
 
 from backend.jobs.progress import Progress
-from backend.lek.appearance import AppearanceWriter
 from backend.lek.arena import courts, zones
 from backend.lek.events import EventLog, as_line
+from backend.lek.lek_settings import LekSettings
 from backend.lek.outlines import Outliner
-from backend.lek.settings import LekSettings
+from backend.lek.simulated_embeddings import AppearanceWriter
 from backend.lek.truth import TruthWriter
 from backend.lek.world import Lek, found, live
 from backend.masks.colours import as_hex, colour_of

@@ -3,8 +3,7 @@
 import math
 
 from backend.lek.arena import BOX_DEPTH_M
-from backend.lek.bird import POSES, Behaviour
-from backend.lek.decisions import (
+from backend.lek.behaviour import (
     BOX_STAY_S,
     DURATION,
     FLY_HEIGHT_M,
@@ -18,6 +17,7 @@ from backend.lek.decisions import (
     meet,
     stronger,
 )
+from backend.lek.bird import POSES, Behaviour
 from backend.project.kernels import kernel
 
 GRID = 2.0**20  # the state is rounded to a millionth of its unit

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.lek.arena import Arena, homes, lay_out
+from backend.lek.behaviour import DRAWS, Rates
 from backend.lek.bird import BIRD, N_CHOICES, TEMPERAMENT, Behaviour
 from backend.lek.camera import Camera, slanted_camera
-from backend.lek.decisions import DRAWS, Rates
-from backend.lek.settings import LekSettings
+from backend.lek.lek_settings import LekSettings
 from backend.lek.step import run
 
 CHUNK_FRAMES = 500

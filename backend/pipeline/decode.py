@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from backend.pipeline.chunk_plan import VideoPlan, Work
 from backend.pipeline.lifeline import end_with_parent, ignore_interrupts
-from backend.pipeline.plan import VideoPlan, Work
 from backend.pipeline.ring import SharedBatches
 from backend.project.errors import InputError
 from backend.video import DamagedFrameError, VideoReader, load_index

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from backend.pipeline.plan import VideoPlan
+from backend.pipeline.chunk_plan import VideoPlan
 from backend.video import VideoReader
 from backend.video.resize import resize_torch
 

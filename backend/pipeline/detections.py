@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from backend.pipeline.chunk_tables import DETECTIONS, FramesSeen, Instances
 from backend.pipeline.chunks import Chunk, plan_chunks
-from backend.pipeline.tables import DETECTIONS, FramesSeen, Instances
 from backend.project.errors import InputError
 from backend.project.manifest import MANIFEST, Manifest, read_manifest
 from backend.project.settings import first_problem

@@ -9,8 +9,8 @@ import imagecodecs
 import numpy as np
 
 from backend.pipeline.detections import RunFacts
-from backend.pipeline.drawing import draw_birds, label_map
-from backend.pipeline.views import NO_TRACK, FrameView
+from backend.pipeline.draw_frame import draw_birds, label_map
+from backend.pipeline.frame_views import NO_TRACK, FrameView
 from backend.project.atomic import atomic_file, atomic_write
 from backend.video import VideoReader
 from backend.video.encode import bt709_frame, say_bt709

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from backend.pipeline.detections import RunFacts
-from backend.pipeline.views import NO_TRACK, FrameView
+from backend.pipeline.frame_views import NO_TRACK, FrameView
 from backend.project.atomic import atomic_file, atomic_write
 
 CSV_HEADING = (

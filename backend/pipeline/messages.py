@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from backend.pipeline.chunk_plan import Work
 from backend.pipeline.network import NetworkFacts
-from backend.pipeline.plan import Work
 
 
 @dataclass(frozen=True)

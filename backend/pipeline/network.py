@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from backend.detectors.settings import MASK_SIDE, DetectorSettings
+from backend.detectors.detector_settings import MASK_SIDE, DetectorSettings
 
 SHAPES = 16  # compiled forms kept, one for each size of input
 

@@ -13,7 +13,7 @@ from backend.jobs.script import ScriptSettings
 from backend.jobs.slots import GpuError, GpuList
 from backend.pipeline.default_model import BIRD, general_model
 from backend.pipeline.network import ModelChoice
-from backend.pipeline.run import RunSettings
+from backend.pipeline.run_folder import RunSettings
 from backend.pipeline.supervisor import Limits
 from backend.pipeline.worker import WorkerOptions
 from backend.project.errors import InputError

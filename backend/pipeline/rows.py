@@ -4,11 +4,11 @@ import numpy as np
 import pyarrow as pa
 
 from backend.masks.from_network import EncodedMasks, encode_masks
+from backend.pipeline.chunk_plan import VideoPlan
+from backend.pipeline.chunk_tables import FramesSeen, Instances
 from backend.pipeline.decode import BatchDecoded
 from backend.pipeline.network import Found
-from backend.pipeline.plan import VideoPlan
 from backend.pipeline.regions import merge_tiles
-from backend.pipeline.tables import FramesSeen, Instances
 
 
 def rows_of_batch(

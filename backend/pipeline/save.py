@@ -5,11 +5,11 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from backend.pipeline.chunk_plan import VideoPlan, Work
+from backend.pipeline.chunk_tables import FramesSeen, Instances, write_chunk
 from backend.pipeline.decode import Batch
 from backend.pipeline.network import Found
-from backend.pipeline.plan import VideoPlan, Work
 from backend.pipeline.rows import join_batches, rows_of_batch
-from backend.pipeline.tables import FramesSeen, Instances, write_chunk
 
 AHEAD = 4  # batches that may wait for a thread
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from backend.pipeline.chunk_plan import VideoPlan, Work
 from backend.pipeline.messages import Beat, Failed, Ready, Refused, Saved
 from backend.pipeline.network import Load, ModelChoice, NetworkFacts
-from backend.pipeline.plan import VideoPlan, Work
 from backend.pipeline.worker import WorkerOptions, worker_process
 from backend.project.errors import InputError
 

@@ -6,11 +6,11 @@ from collections import deque
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
+from backend.pipeline.chunk_plan import VideoPlan, Work
 from backend.pipeline.decode import Batch, Decoders
 from backend.pipeline.lifeline import end_with_parent, ignore_interrupts
 from backend.pipeline.messages import Beat, Failed, Ready, Refused, Saved
 from backend.pipeline.network import NOTHING, Load, ModelChoice, Network
-from backend.pipeline.plan import VideoPlan, Work
 from backend.pipeline.save import ChunkError, Savers
 from backend.project.errors import InputError
 

@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from backend.training.coco import Instance, Picture, PictureSet
+from backend.training.read_coco import Instance, Picture, PictureSet
 
 AREAS = ("all", "small", "medium", "large")  # under 32^2, 32^2 to 96^2, over 96^2 px2 of the original picture
 KINDS = {"mask": "segm", "box": "bbox"}

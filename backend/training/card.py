@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.detectors.settings import DetectorSettings
+from backend.detectors.detector_settings import DetectorSettings
 from backend.project.atomic import atomic_file, atomic_write
 from backend.project.manifest import Manifest, sha256
 from backend.training.advice import advice

@@ -16,7 +16,7 @@ from backend.project.errors import InputError
 from backend.training.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from backend.training.stepper import Stepper
+    from backend.training.train_step import Stepper
 
 FORMAT = 1
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from backend.project.errors import InputError
 from backend.training.ap import Result
-from backend.training.coco import Picture
-from backend.training.compare import SHOWN_SCORE
-from backend.training.drawing import draw_results, draw_truth
+from backend.training.draw_predictions import draw_results, draw_truth
+from backend.training.match_predictions import SHOWN_SCORE
+from backend.training.read_coco import Picture
 
 MARGIN = 1.5  # times the box's longer side, on each side of its centre
 LEAST_SIDE_PX, SHOWN_PX = 64, 480

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.detectors.settings import DetectorSettings
+from backend.detectors.detector_settings import DetectorSettings
 from backend.masks import rle
-from backend.training.coco import PictureSet
+from backend.training.read_coco import PictureSet
 from backend.training.settings import TrainSettings
 
 HEADROOM = 1.3

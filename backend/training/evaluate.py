@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from backend.detectors.detector import Detections, Detector
+from backend.detectors.interface import Detections, Detector
 from backend.masks.from_network import encode_masks
 from backend.training.ap import Metrics, Result, average_precision
-from backend.training.batches import Batch, Pictures, collate, evaluation_batches, loader
-from backend.training.coco import Picture, PictureSet
-from backend.training.randomness import EVALUATE, torch_seeded
-from backend.training.ranks import Ranks
+from backend.training.data_loading import Batch, Pictures, collate, evaluation_batches, loader
+from backend.training.distributed import Ranks
+from backend.training.read_coco import Picture, PictureSet
+from backend.training.seeding import EVALUATE, torch_seeded
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.detectors.settings import DETECTOR_FILE
+from backend.detectors.detector_settings import DETECTOR_FILE
 
 CARD_FILE = "README.md"
 METRICS_FILE = "metrics.json"

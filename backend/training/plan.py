@@ -9,17 +9,17 @@ import torch
 from pydantic import ValidationError
 
 from backend.dataset.augment import AugmentSettings
-from backend.detectors.detector import Detector
+from backend.detectors.detector_settings import DetectorSettings
+from backend.detectors.interface import Detector
 from backend.detectors.load import build_detector, load_weights_file, model_identity
 from backend.detectors.precision import number_format
 from backend.detectors.registry import TORCHVISION, check_backbone, engine
-from backend.detectors.settings import DetectorSettings
 from backend.detectors.weights import WeightsFile, start_from
 from backend.project.errors import InputError
 from backend.project.settings import first_problem
 from backend.training.augmentation import augmentation
-from backend.training.coco import PictureSet, check_classes, read_pictures
-from backend.training.randomness import seed_of
+from backend.training.read_coco import PictureSet, check_classes, read_pictures
+from backend.training.seeding import seed_of
 from backend.training.settings import TrainSettings
 
 

@@ -22,7 +22,7 @@ from backend.project.locks import file_lock
 from backend.project.settings import REPOSITORY, Settings, load_settings, state_folder
 from backend.project.state_files import set_aside
 from backend.upkeep.findings import Finding, bad, note, ok
-from backend.upkeep.trials import decode_a_clip, write_speed
+from backend.upkeep.hardware_checks import decode_a_clip, write_speed
 from backend.web.ports import listen
 from backend.web.token import token_path
 

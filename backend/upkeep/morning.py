@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from backend.jobs.job import Job
-from backend.jobs.states import ACTIVE, JobState
+from backend.jobs.job_states import ACTIVE, JobState
 from backend.jobs.store import JobStore
 from backend.project.atomic import atomic_write
 from backend.project.disk import as_bytes

@@ -1,6 +1,6 @@
 """The reader: index, decoders, colours, and the list of a project's videos."""
 
-from backend.video.errors import DamagedFrameError
+from backend.video.frame_errors import DamagedFrameError
 from backend.video.index import PacketIndex, load_index
 from backend.video.reader import VideoReader
 

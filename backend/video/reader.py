@@ -9,10 +9,10 @@ import numpy as np
 
 from backend.video.colour import Planes, yuv_to_rgb
 from backend.video.decoder import open_decoder
-from backend.video.errors import DamagedFrameError
-from backend.video.frames import FrameFinder
+from backend.video.frame_errors import DamagedFrameError
 from backend.video.index import PacketIndex, load_index
 from backend.video.resize import resize, resize_torch
+from backend.video.seeking import FrameFinder
 
 if TYPE_CHECKING:
     import torch

@@ -17,14 +17,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from backend.project.settings import Settings, state_folder
-from backend.web.body import JSON_BYTES, BodyLimit, read_form
-from backend.web.errors import error_response, json_error
 from backend.web.headers import content_policy, secured
 from backend.web.hosts import OwnHosts
+from backend.web.http_errors import error_response, json_error
 from backend.web.links import service_base
 from backend.web.origin import Refusal, check_source, from_own_page, needs_own_page
 from backend.web.person import name_cookie, name_of, name_page
 from backend.web.readiness import READY_PATH, is_probe, ready_answer
+from backend.web.request_body import JSON_BYTES, BodyLimit, read_form
 from backend.web.sign_in import Brake, SignIn, safe_target, sign_in_page, sign_out_page
 from backend.web.token import token_source
 

@@ -10,8 +10,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request as Handshake
 from websockets.http11 import Response as HandshakeAnswer
 
-from backend.web.errors import json_error
 from backend.web.headers import content_policy, secured
+from backend.web.http_errors import json_error
 
 MAX_CONNECTIONS = 500  # a lab has tens of browsers with a few connections each; 1,024 descriptors are a usual limit
 FIRST_REQUEST_S = 30.0  # a connection that has sent no whole request by then is closed: it only holds a descriptor

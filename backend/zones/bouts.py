@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from backend.tracking.tracks.schemas import State
+from backend.zones.bird_sequences import NOT_TOLD_APART, Recording
 from backend.zones.cells import Bins
 from backend.zones.membership import Membership
-from backend.zones.model import LOST, OUTSIDE
-from backend.zones.recording import NOT_TOLD_APART, Recording
+from backend.zones.zone_file import LOST, OUTSIDE
 
 ENTERED, LEFT, RECORDING, UNSEEN = "entered", "left", "recording", "not seen"
 BOUT_COLUMNS = ["bird", "zone", "start_s", "end_s", "duration_s", "begins", "ends", "cut", "seen_share"]

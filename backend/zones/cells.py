@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.project.kernels import kernel
+from backend.zones.bird_sequences import Recording
 from backend.zones.membership import Membership
 from backend.zones.movement import Movement
-from backend.zones.recording import Recording
 
 SEEN, INTERPOLATED, MISSING = 0, 1, 2  # evidence behind a second, `State` of the row
 WAY, WAY_S, REST_S, MOVING_S = range(4)

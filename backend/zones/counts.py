@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from backend.tracking.tracks.schemas import State
+from backend.zones.bird_sequences import Recording
 from backend.zones.cells import Bins
-from backend.zones.measures import Measures, VideoFacts
 from backend.zones.membership import Membership
-from backend.zones.recording import Recording
+from backend.zones.settings import Measures, VideoFacts
 from backend.zones.uncertainty import block_bootstrap
 
 

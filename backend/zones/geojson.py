@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from backend.project.errors import InputError
-from backend.zones.model import MAX_ZONES, Zone, Zones, parse_zones
+from backend.zones.zone_file import MAX_ZONES, Zone, Zones, parse_zones
 
 FORMAT = "lektrack-zones"
 PROPERTIES = ("name", "kind", "group", "colour", "in_share", "out_share", "min_stay_s")

@@ -22,9 +22,9 @@ from backend.pipeline.detections import DetectionsRun
 from backend.project.errors import InputError
 from backend.project.kernels import kernel
 from backend.tracking.tracks.schemas import State
+from backend.zones.bird_sequences import Recording
 from backend.zones.geometry import box_shares, joined, mask_shares, pixels_before, points_inside
-from backend.zones.model import ANY, LOST, OUTSIDE, ZoneKind, Zones
-from backend.zones.recording import Recording
+from backend.zones.zone_file import ANY, LOST, OUTSIDE, ZoneKind, Zones
 
 By = Literal["ground point", "centre", "mask"]
 

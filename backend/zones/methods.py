@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from backend.project.manifest import Manifest
-from backend.zones.measures import Measures
+from backend.zones.settings import Measures
 from backend.zones.tables import Tables
 
 BY = {

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.project.kernels import kernel
+from backend.zones.bird_sequences import Recording
 from backend.zones.geometry import distance_to_outlines, joined
-from backend.zones.model import ZoneKind, Zones
-from backend.zones.recording import Recording
 from backend.zones.scale import to_ground
+from backend.zones.zone_file import ZoneKind, Zones
 
 
 @dataclass(frozen=True, eq=False)

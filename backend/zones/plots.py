@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon
 
 from backend.masks.colours import as_hex, colour_of
-from backend.zones.heat import HeatMap, HeatMaps
-from backend.zones.model import LOST, OUTSIDE
-from backend.zones.recording import NOT_TOLD_APART
+from backend.zones.bird_sequences import NOT_TOLD_APART
+from backend.zones.occupancy_map import HeatMap, HeatMaps
 from backend.zones.tables import Tables
+from backend.zones.zone_file import LOST, OUTSIDE
 
 INK, SOFT, FAINT, GREEN = "#22302f", "#5d6664", "#dedbd2", "#24706c"
 OUTSIDE_COLOUR, LOST_COLOUR = "#c9c5b8", "#8a8f8c"

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from backend.dataset.report_html import CSS
 from backend.project.atomic import atomic_write
 from backend.project.manifest import Manifest
-from backend.zones.heat import HeatMaps
+from backend.zones.bird_sequences import NOT_TOLD_APART
 from backend.zones.methods import mean_share, methods
+from backend.zones.occupancy_map import HeatMaps
 from backend.zones.plots import draw_plots
-from backend.zones.recording import NOT_TOLD_APART
 from backend.zones.tables import Tables
 
 REPORT, METHODS = "report.html", "methods.txt"

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from backend.project.kernels import kernel
+from backend.zones.bird_sequences import Recording
 from backend.zones.cells import Bins
 from backend.zones.membership import Membership
 from backend.zones.movement import Movement
-from backend.zones.recording import Recording
 
 APART = 1.25  # a contact ends beyond this many times the distance at which it begins
 CONTACT_COLUMNS = ["bird", "other", "start_s", "end_s", "duration_s", "least_distance", "zone", "cut"]

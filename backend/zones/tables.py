@@ -12,6 +12,7 @@ import pandas as pd
 from backend.pipeline.detections import DetectionsRun
 from backend.project.errors import InputError
 from backend.tracking.tracks.schemas import State
+from backend.zones.bird_sequences import NOT_TOLD_APART, Recording
 from backend.zones.bouts import find_bouts, find_displacements, find_transitions, transition_matrix
 from backend.zones.cells import (
     INTERPOLATED,
@@ -28,13 +29,12 @@ from backend.zones.cells import (
     mean_distances,
 )
 from backend.zones.counts import add_clock, count_tables
-from backend.zones.measures import Measures, VideoFacts
 from backend.zones.membership import Membership, find_membership
-from backend.zones.model import Zones
 from backend.zones.movement import Movement, border_distances, find_movement, zone_distances
-from backend.zones.recording import NOT_TOLD_APART, Recording
+from backend.zones.settings import Measures, VideoFacts
 from backend.zones.social import find_social
 from backend.zones.uncertainty import block_bootstrap, identity_draws, identity_interval
+from backend.zones.zone_file import Zones
 
 TABLES = {
     "birds": "one row a bird and zone, over the whole range",

@@ -15,9 +15,9 @@ import numpy as np
 from scipy import stats
 
 from backend.project.kernels import kernel
+from backend.zones.bird_sequences import Recording
 from backend.zones.cells import Bins
 from backend.zones.membership import Membership
-from backend.zones.recording import Recording
 
 CONFIDENCE = 0.95
 MOST_POINTS = 4096  # longer series are averaged down: what lies closer than that is nearly the same value again

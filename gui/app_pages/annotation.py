@@ -3,7 +3,7 @@
 import streamlit as st
 
 from backend.jobs import Job, JobState
-from backend.video.library import VideoRecord, list_videos
+from backend.video.video_library import VideoRecord, list_videos
 from backend.web.links import service_link
 from gui.widgets.annotation_jobs import KIND, make_training_set, start_annotation
 from gui.widgets.context import active_jobs, job_store, project, refusals, settings, title

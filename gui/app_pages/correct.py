@@ -11,10 +11,10 @@ from backend.web.links import service_link
 from board.summary import Review, log_of, review_of, tracked_runs
 from gui.widgets.context import job_store, project, refusals, settings, title
 from gui.widgets.correct_jobs import board_job, export, hand_back, start_board, track_again
+from gui.widgets.import_tracks import draw_import
 from gui.widgets.job_view import escape
 from gui.widgets.live import live
-from gui.widgets.proxy_part import draw_proxy
-from gui.widgets.tracks_elsewhere import draw_import
+from gui.widgets.proxy_video import draw_proxy
 from gui.widgets.video_choice import choose_video
 
 

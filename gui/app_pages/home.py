@@ -5,13 +5,13 @@ import streamlit as st
 from backend.jobs.overview import StepState, VideoStep, video_steps
 from backend.project.settings import state_folder
 from backend.project.state_files import set_aside
-from backend.video.library import VideoRecord, list_videos, thumbnail
+from backend.video.video_library import VideoRecord, list_videos, thumbnail
 from gui.steps import BY_KEY, STEPS
 from gui.widgets.context import active_jobs, job_store, project
+from gui.widgets.formatting import duration
 from gui.widgets.job_view import escape, show_job
 from gui.widgets.live import live
-from gui.widgets.morning import show_morning
-from gui.widgets.words import duration
+from gui.widgets.morning_report import show_morning
 
 LOOKS = {
     StepState.DONE: ("green", ":material/check_circle:"),

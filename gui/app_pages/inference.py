@@ -4,11 +4,12 @@ import streamlit as st
 
 from backend.jobs import JobState
 from backend.pipeline.detections import open_detections
-from backend.pipeline.run import BIRDS_A_FRAME, estimate_bytes
+from backend.pipeline.run_folder import BIRDS_A_FRAME, estimate_bytes
 from backend.project.disk import as_bytes, check_space
-from backend.video.library import VideoRecord
+from backend.video.video_library import VideoRecord
 from gui.widgets.context import active_jobs, job_store, project, refusals, title
 from gui.widgets.detections_view import show_results
+from gui.widgets.formatting import duration
 from gui.widgets.inference_form import (
     Choice,
     choose_gpus,
@@ -19,11 +20,10 @@ from gui.widgets.inference_form import (
     submit_trial,
 )
 from gui.widgets.inference_next import choose_next, submit_next
-from gui.widgets.inference_night import KINDS, picture, show_night
+from gui.widgets.inference_progress import KINDS, picture, show_night
 from gui.widgets.job_view import show_job
 from gui.widgets.live import live
 from gui.widgets.video_choice import choose_video
-from gui.widgets.words import duration
 
 NEW, NIGHT, RESULTS = "New run", "The night", "Results"
 TRIAL, VIEW = "inference_trial", "inference-view"

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from backend.zones.library import StatisticsRun, list_statistics
 from backend.zones.report import METHODS, REPORT
+from backend.zones.statistics_library import StatisticsRun, list_statistics
 from gui.widgets.context import active_jobs, job_store, project, refusals, title
 from gui.widgets.job_view import show_job
 from gui.widgets.live import live

@@ -4,12 +4,12 @@ import streamlit as st
 
 from backend.project.disk import as_bytes
 from backend.project.errors import InputError
-from backend.video.library import VideoRecord, add_video, list_videos, thumbnail
+from backend.video.video_library import VideoRecord, add_video, list_videos, thumbnail
 from gui.widgets.context import project, settings, title
 from gui.widgets.file_picker import pick_files
+from gui.widgets.formatting import duration, moment
 from gui.widgets.job_view import escape
 from gui.widgets.video_dialogs import edit, remove, remux_button, repair
-from gui.widgets.words import duration, moment
 
 
 def add() -> None:

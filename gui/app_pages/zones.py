@@ -3,9 +3,9 @@
 import streamlit as st
 
 from backend.project.errors import InputError
-from backend.video.library import VideoRecord
-from backend.zones.model import Zones, overlaps, path_to_save, read_zones, save_zones, zones_path
+from backend.video.video_library import VideoRecord
 from backend.zones.picture import frame_jpeg, median_jpeg
+from backend.zones.zone_file import Zones, overlaps, path_to_save, read_zones, save_zones, zones_path
 from gui.widgets.context import project, refusals, title
 from gui.widgets.zone_editor import Edited, edit_zones
 from gui.widgets.zone_files import cameras_of, show_files

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import streamlit as st
 
-from backend.dataset.browse import FinishedSet, SetFile, SetImage, finished_sets
-from backend.dataset.records import FLAG_TEXTS, Flag
+from backend.dataset.image_browser import FinishedSet, SetFile, SetImage, finished_sets
+from backend.dataset.image_records import FLAG_TEXTS, Flag
 from backend.dataset.report_html import as_html, as_part
 from backend.masks import rle
 from backend.masks.polygons import to_counts

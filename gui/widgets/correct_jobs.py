@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from backend.jobs import Job, JobSpec
-from backend.jobs.states import Slot
+from backend.jobs.job_states import Slot
 from backend.project.errors import InputError
 from backend.project.manifest import Manifest
 from backend.project.paths import slug
 from backend.tracking.tracks.tracks import track_manifest
-from backend.video.library import VideoRecord, get_video
-from backend.zones.model import zones_path
+from backend.video.video_library import VideoRecord, get_video
+from backend.zones.zone_file import zones_path
 from gui.widgets.context import active_jobs, project, submit
 
 BOARD = "board"

@@ -6,10 +6,10 @@ import pandas as pd
 import streamlit as st
 
 from backend.pipeline.detections import open_detections
-from backend.pipeline.runs import RunRecord, counts_over_time, list_runs, unusual_frames
-from backend.video.library import VideoRecord
+from backend.pipeline.inference_runs import RunRecord, counts_over_time, list_runs, unusual_frames
+from backend.video.video_library import VideoRecord
 from gui.widgets.context import project, refusals
-from gui.widgets.inference_night import picture
+from gui.widgets.inference_progress import picture
 
 WIDTHS = {"small": 1280, "full": 8192}
 POINTS = 2000  # of the curve: more cannot be told apart

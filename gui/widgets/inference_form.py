@@ -9,12 +9,12 @@ import streamlit as st
 from backend.jobs import Job, JobSpec, Slot
 from backend.jobs.slots import GpuError
 from backend.pipeline.default_model import BIRD, detector_weights
-from backend.pipeline.drawing import draw_crop
+from backend.pipeline.draw_frame import draw_crop
 from backend.pipeline.gpus import list_gpus
 from backend.project.disk import as_bytes
 from backend.project.paths import slug
-from backend.training.library import list_models
-from backend.video.library import VideoRecord, list_videos, thumbnail
+from backend.training.trained_models import list_models
+from backend.video.video_library import VideoRecord, list_videos, thumbnail
 from gui.widgets.context import active_jobs, project, settings, submit
 from gui.widgets.job_view import escape
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from backend.jobs import Job, JobState
 from gui.widgets.context import job_store, refusals, settings
-from gui.widgets.words import ago, duration, moment
+from gui.widgets.formatting import ago, duration, moment
 
 BADGES = {
     JobState.QUEUED: ("waiting", "gray", ":material/hourglass_empty:"),

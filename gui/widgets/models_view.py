@@ -7,19 +7,19 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from backend.dataset.browse import finished_sets
+from backend.dataset.image_browser import finished_sets
 from backend.jobs import Job, JobSpec, JobState, Slot
 from backend.project.errors import InputError
 from backend.project.paths import resolve_under
-from backend.training.coco import PictureSet, read_pictures
-from backend.training.compare import Mistake
 from backend.training.difference_pictures import draw_difference
 from backend.training.folder import COMPARED_PREDICTIONS, COMPARISON_FILE, CURVES
-from backend.training.library import ModelRecord, list_models
+from backend.training.match_predictions import Mistake
+from backend.training.read_coco import PictureSet, read_pictures
+from backend.training.trained_models import ModelRecord, list_models
 from gui.widgets.context import active_jobs, fresh_folder, job_store, project, refusals, settings, submit
+from gui.widgets.formatting import moment
 from gui.widgets.job_view import escape, show_job
 from gui.widgets.train_form import gpus_here
-from gui.widgets.words import moment
 
 KIND = "compare"
 SHOWN = 100

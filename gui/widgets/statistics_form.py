@@ -8,7 +8,7 @@ from backend.jobs import Job, JobSpec
 from backend.project.errors import InputError
 from backend.project.paths import check_name
 from backend.zones.inputs import INFERENCE_OUTPUT, TRACK_OUTPUT
-from backend.zones.library import Measurable, list_measurable, statistics_folder
+from backend.zones.statistics_library import Measurable, list_measurable, statistics_folder
 from gui.widgets.context import project, submit
 
 KIND, NAME = "zone_stats", "statistics-name"

@@ -7,12 +7,12 @@ import pandas as pd
 import streamlit as st
 
 from backend.tracking.tracks.tracks import Tracks, open_tracks
-from backend.video.library import get_video
-from backend.zones.behind import birds_at, birds_of_tracks, draw_behind, zones_used
-from backend.zones.library import StatisticsRun
+from backend.video.video_library import get_video
+from backend.zones.frame_at import birds_at, birds_of_tracks, draw_behind, zones_used
+from backend.zones.statistics_library import StatisticsRun
 from gui.widgets.context import project, refusals
+from gui.widgets.formatting import duration
 from gui.widgets.statistics_tables import table_of
-from gui.widgets.words import duration
 
 WIDTH_PX = 1280
 

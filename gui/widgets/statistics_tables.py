@@ -4,9 +4,9 @@ import pandas as pd
 import streamlit as st
 
 from backend.zones.columns import COLUMNS
-from backend.zones.files import ABOUT, WORKBOOK
-from backend.zones.library import StatisticsRun
 from backend.zones.report import REPORT
+from backend.zones.statistics_library import StatisticsRun
+from backend.zones.table_files import ABOUT, WORKBOOK
 
 FILTERS = ("video", "camera", "day", "by", "bird", "zone", "kind")
 SHOWN_ROWS = 50_000

@@ -6,9 +6,9 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from backend.zones.library import StatisticsRun
-from backend.zones.model import LOST, OUTSIDE
 from backend.zones.plots import SINGLE, zone_colours
+from backend.zones.statistics_library import StatisticsRun
+from backend.zones.zone_file import LOST, OUTSIDE
 from gui.widgets.statistics_tables import table_of
 
 MOST_POINTS = 4000  # a browser draws no more with pleasure

@@ -5,12 +5,12 @@ from pathlib import Path
 import streamlit as st
 
 from backend.jobs import Job, JobSpec, Slot
-from backend.pipeline.runs import RunRecord, list_runs
+from backend.pipeline.inference_runs import RunRecord, list_runs
 from backend.project.errors import InputError
 from backend.project.manifest import read_manifest
 from backend.tracking.appearance.store import DESCRIPTION
-from backend.video.library import list_videos
-from backend.zones.model import zones_path
+from backend.video.video_library import list_videos
+from backend.zones.zone_file import zones_path
 from gui.widgets.context import active_jobs, project, submit
 
 KIND, DESCRIBE = "track", "describe"

@@ -18,9 +18,9 @@ from backend.tracking.review.views import (
 )
 from backend.tracking.tracks.edits import active, read_log
 from backend.tracking.tracks.tracks import open_tracks
-from backend.video.library import VideoRecord, index_cache
-from backend.zones.model import Zones
-from board.opening import zones_of
+from backend.video.video_library import VideoRecord, index_cache
+from backend.zones.zone_file import Zones
+from board.load_board import zones_of
 from board.summary import log_of
 from gui.steps import BY_KEY
 from gui.widgets.context import project, refusals

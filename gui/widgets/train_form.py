@@ -5,20 +5,20 @@ from pathlib import Path
 
 import streamlit as st
 
-from backend.dataset.browse import finished_sets
+from backend.dataset.image_browser import finished_sets
+from backend.detectors.detector_settings import DetectorSettings
 from backend.detectors.header import list_weights
 from backend.detectors.registry import EngineInfo, engines
-from backend.detectors.settings import DetectorSettings
 from backend.jobs import Job, JobSpec, Slot
 from backend.jobs.slots import GpuError
 from backend.pipeline.gpus import Gpu, list_gpus
 from backend.project.disk import as_bytes
 from backend.project.errors import InputError
 from backend.project.paths import check_name, resolve_under, slug
-from backend.training.coco import read_pictures
 from backend.training.estimate import SetFacts, facts_of, memory_bytes, suggested_anchors, suggested_rate
-from backend.training.library import list_models
+from backend.training.read_coco import read_pictures
 from backend.training.settings import TrainSettings
+from backend.training.trained_models import list_models
 from gui.widgets.context import project, settings, submit
 from gui.widgets.file_picker import pick_files
 from gui.widgets.job_view import escape

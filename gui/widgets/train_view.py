@@ -11,7 +11,7 @@ from backend.project.paths import resolve_under
 from backend.training.advice import advice
 from backend.training.folder import ModelFolder
 from backend.training.history import read_history
-from backend.training.library import list_models
+from backend.training.trained_models import list_models
 from backend.web.links import service_link
 from gui.widgets.context import active_jobs, job_store, project, refusals, settings, submit
 from gui.widgets.job_view import escape, show_job

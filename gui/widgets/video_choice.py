@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from backend.video.library import VideoRecord, list_videos
+from backend.video.video_library import VideoRecord, list_videos
 from gui.widgets.context import project
 
 

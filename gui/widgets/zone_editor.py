@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from backend.project.errors import InputError
-from backend.zones.model import Zones, parse_zones
+from backend.zones.zone_file import Zones, parse_zones
 
 HERE = Path(__file__).parent
 PARTS = ("zone_geometry.js", "zone_panel.js", "zone_editor.js", "zone_keys.js")

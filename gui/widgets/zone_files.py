@@ -3,9 +3,9 @@
 import streamlit as st
 
 from backend.project.paths import Project, slug
-from backend.video.library import VideoRecord, list_videos
+from backend.video.video_library import VideoRecord, list_videos
 from backend.zones.geojson import copied, from_geojson, to_geojson
-from backend.zones.model import (
+from backend.zones.zone_file import (
     Zones,
     merged,
     path_to_save,

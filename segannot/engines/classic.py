@@ -20,12 +20,12 @@ import cv2
 import numpy as np
 
 from backend.masks.strokes import stroke_mask
-from segannot.drawing import box_of, signed_distance, without_specks
-from segannot.engines.appearance import Look, features, log_odds
 from segannot.engines.base import Carried, Interaction, Kind, View
-from segannot.engines.carry import Carrier
-from segannot.engines.field import agree, geodesic
+from segannot.engines.colour_model import Look, features, log_odds
+from segannot.engines.mean_field import agree, geodesic
+from segannot.engines.propagate import Carrier
 from segannot.engines.windows import Window, window_around
+from segannot.mask_edits import box_of, signed_distance, without_specks
 
 WORK_PX = 320
 LEAST_MARGIN = 0.06  # of the frame's longer side, around what was drawn

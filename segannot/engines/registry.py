@@ -7,7 +7,7 @@ from pathlib import Path
 from backend.project.errors import InputError
 from segannot.engines.base import Engine
 from segannot.engines.classic import ClassicEngine
-from segannot.engines.detector import DetectorProposals, newest_model
+from segannot.engines.trained_model import DetectorProposals, newest_model
 
 NAMES = ("classic", "sam2")
 

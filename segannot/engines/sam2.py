@@ -16,8 +16,8 @@ from transformers.utils import logging as transformers_logging
 
 from backend.detectors.precision import FORMATS, number_format, pick_device
 from backend.project.errors import InputError
-from segannot.drawing import put_object
 from segannot.engines.base import Carried, Interaction, Kind, View
+from segannot.mask_edits import put_object
 
 POINTS_A_STROKE = 6
 POINTS_INSIDE = 3  # taken from the outline so far, where a person corrects one

@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from backend.masks.rle import encode
+from backend.pipeline.chunk_tables import FramesSeen, Instances, write_chunk
 from backend.pipeline.chunks import Chunk
-from backend.pipeline.tables import FramesSeen, Instances, write_chunk
 from backend.project.manifest import begin_manifest
 from backend.project.paths import Project
 from backend.project.settings import Settings, save_settings
 from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DOUBTS, TRACKLET_COLUMNS, TRACKLETS, State
 from backend.tracking.tracks.tracks import Tracks, lost_rows, sorted_tracks, write_table, write_tracks
-from backend.video.library import add_video, list_videos
+from backend.video.video_library import add_video, list_videos
 from tests.videos import write_video
 from tests.web.servers import Server, unused_port
 

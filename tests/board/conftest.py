@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backend.project.paths import Project
-from board.opening import Board, opened_board
+from board.load_board import Board, opened_board
 from tests.board.boards import board_server, small_project
 from tests.web.servers import Server, running
 

@@ -6,17 +6,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from backend.lek.detector_run import ORIGIN, detect
+from backend.lek.lek_settings import LekSettings, difficulty
 from backend.lek.recording import record
-from backend.lek.settings import LekSettings, difficulty
+from backend.lek.simulated_run import ORIGIN, detect
 from backend.pipeline.detections import open_detections
 from backend.project.paths import Project
 from backend.tracking.tracks.edits import Anchor
 from backend.tracking.tracks.schemas import DOUBT_COLUMNS, TRACKLET_COLUMNS, State
 from backend.tracking.tracks.tracks import NONE, Tracks, lost_rows, open_tracks, sorted_tracks
-from backend.video.library import add_video
-from board.doubts import rows_of
-from board.opening import read_doubts_of
+from backend.video.video_library import add_video
+from board.anchored_doubts import rows_of
+from board.load_board import read_doubts_of
 from tests.board.boards import plain_table, write_tracked
 
 RUN = "detections-a"

@@ -10,10 +10,10 @@ from backend.project.paths import Project
 from backend.tracking.tracks.edits import Anchor
 from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DOUBTS
 from backend.tracking.tracks.tracks import open_tracks, read_doubts, write_table
-from backend.web.errors import Conflict
-from backend.zones.model import Zone, Zones, save_zones, zones_path
-from board.doubts import rows_of
-from board.opening import Board, opened_board
+from backend.web.http_errors import Conflict
+from backend.zones.zone_file import Zone, Zones, save_zones, zones_path
+from board.anchored_doubts import rows_of
+from board.load_board import Board, opened_board
 from board.requests import ActRequest, Turn
 from board.session import Session, agreement, audit
 from tests.board.boards import MEETINGS, identity_errors, plain_table, tracked

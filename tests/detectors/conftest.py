@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from backend.detectors.detector_settings import DetectorSettings
 from backend.detectors.load import build_detector
 from backend.detectors.registry import engines
-from backend.detectors.settings import DetectorSettings
 
 KINDS = {
     "torchvision ResNet-18": ("torchvision", "resnet18", "group"),

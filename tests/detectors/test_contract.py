@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from backend.detectors.detector import LOSSES, Detections, Target
+from backend.detectors.interface import LOSSES, Detections, Target
 from backend.detectors.load import build_detector, load_detector
 from backend.detectors.weights import WeightsFile, start_from, write_weights
 from backend.project.errors import InputError

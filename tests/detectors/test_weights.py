@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from backend.detectors.detector_settings import DETECTOR_FILE, DetectorSettings
 from backend.detectors.load import (
     build_detector,
     changed_settings,
@@ -15,7 +16,6 @@ from backend.detectors.load import (
     model_identity,
     weights_path,
 )
-from backend.detectors.settings import DETECTOR_FILE, DetectorSettings
 from backend.detectors.weights import WeightsFile, read_weights, start_from, write_weights
 from backend.project.errors import InputError
 from tests.detectors.conftest import small
@@ -68,7 +68,7 @@ def test_the_identity_is_the_files_name_and_checksum(folder):
 
 @pytest.mark.parametrize("place", ["checkpoints/last.pt", "other.pth"])
 def test_a_malicious_checkpoint_does_not_run(folder, tmp_path, place):
-    from backend.detectors.convert import convert
+    from backend.detectors.convert_weights import convert
 
     trap = tmp_path / "ran"
     with open(folder / place, "wb") as file:

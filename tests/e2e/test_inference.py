@@ -9,14 +9,14 @@ import pytest
 import torch
 from playwright.sync_api import Page, expect
 
+from backend.detectors.detector_settings import DetectorSettings
 from backend.detectors.load import build_detector
-from backend.detectors.settings import DetectorSettings
 from backend.detectors.weights import write_weights
 from backend.jobs import JobState, JobStore
 from backend.pipeline.detections import open_detections
 from backend.project.manifest import verify
 from backend.project.paths import Project
-from backend.video.library import add_video
+from backend.video.video_library import add_video
 from tests.e2e.test_first_hour import SLOW_MS, go, until
 from tests.videos import write_video
 from tests.web.servers import Server

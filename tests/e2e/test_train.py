@@ -6,8 +6,8 @@ import pytest
 import torch
 from playwright.sync_api import Page, expect
 
+from backend.detectors.detector_settings import DetectorSettings
 from backend.detectors.load import build_detector
-from backend.detectors.settings import DetectorSettings
 from backend.detectors.weights import write_weights
 from backend.jobs import JobState, JobStore
 from backend.mask2coco import main as make_set

@@ -23,8 +23,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from backend.jobs import JobStore
+from backend.lek.lek_settings import LekSettings, difficulty
 from backend.lek.recording import TRUTH, record
-from backend.lek.settings import LekSettings, difficulty
 from backend.masks import rle
 from backend.masks.indexed import read_labels
 from backend.pipeline.detections import open_detections

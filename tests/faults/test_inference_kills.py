@@ -9,8 +9,8 @@ import time
 import pytest
 import torch
 
+from backend.detectors.detector_settings import DetectorSettings
 from backend.detectors.load import build_detector
-from backend.detectors.settings import DetectorSettings
 from backend.detectors.weights import write_weights
 from backend.project.manifest import verify
 from tests.fake_inference import write_model

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from backend.jobs.job import Job
-from backend.jobs.states import JobState
+from backend.jobs.job_states import JobState
 from backend.jobs.store import JobStore
 from backend.project.errors import InputError
 from backend.project.manifest import verify

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from backend.dataset.records import Flag
+from backend.dataset.image_records import Flag
 from backend.jobs import JobStore
 from backend.mask2coco import main
 from backend.project.paths import Project

@@ -6,8 +6,8 @@ import pytest
 
 from backend.jobs import JobStore
 from backend.project.paths import Project
-from backend.video.library import get_video
-from board.opening import opened_board
+from backend.video.video_library import get_video
+from board.load_board import opened_board
 from board.requests import ActRequest
 from board.summary import review_of
 from gui.widgets.annotation_jobs import start_annotation

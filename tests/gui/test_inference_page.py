@@ -7,16 +7,16 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from backend.describe import parse as parse_description
+from backend.detectors.detector_settings import DetectorSettings
 from backend.detectors.load import build_detector
-from backend.detectors.settings import DetectorSettings
 from backend.detectors.weights import write_weights
 from backend.jobs import JobStore, Slot
 from backend.project.paths import Project
 from backend.track import parse as parse_track
 from backend.video import load_index
-from backend.video.library import add_video
+from backend.video.video_library import add_video
 from backend.zone_stats import parse as parse_statistics
-from backend.zones.model import Zones, save_zones, zones_path
+from backend.zones.zone_file import Zones, save_zones, zones_path
 from tests.detection_runs import make_run
 from tests.gui.pages import button, opened
 from tests.videos import write_video

@@ -12,8 +12,8 @@ from backend.project.paths import Project
 from backend.tracking.review.views import doubt_rows
 from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DOUBTS, SUMMARY
 from backend.tracking.tracks.tracks import open_tracks, write_table, write_tracks
-from backend.zones.model import parse_zones
-from board.opening import opened_board
+from backend.zones.zone_file import parse_zones
+from board.load_board import opened_board
 from board.requests import ActRequest
 from tests.board.boards import SIZE, small_project
 from tests.gui.pages import button, opened

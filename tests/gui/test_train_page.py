@@ -7,7 +7,7 @@ def form_from_a_model_of_infrared_images() -> None:
     """Draw the numbers of a training from a model that darkens over-exposed images."""
     from pathlib import Path
 
-    from backend.detectors.settings import DetectorSettings
+    from backend.detectors.detector_settings import DetectorSettings
     from backend.training.estimate import SetFacts
     from backend.training.plan import choose_detector
     from gui.widgets.train_form import Data, Start, choose_numbers

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from backend.jobs.states import JobState
+from backend.jobs.job_states import JobState
 from tests.jobs.tools import python, wait_for
 
 

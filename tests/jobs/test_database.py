@@ -13,8 +13,7 @@ import pytest
 
 from backend.jobs.database import DATABASE, MIGRATIONS
 from backend.jobs.job import JobSpec
-from backend.jobs.process import boot_id
-from backend.jobs.records import (
+from backend.jobs.job_files import (
     CLAIM_FILE,
     EXIT_FILE,
     ClaimRecord,
@@ -23,8 +22,9 @@ from backend.jobs.records import (
     read_spec,
     write_record,
 )
+from backend.jobs.job_states import JobState, Slot
+from backend.jobs.process import boot_id
 from backend.jobs.schedule import scheduling_pass
-from backend.jobs.states import JobState, Slot
 from backend.jobs.store import JobStore
 from backend.project.errors import InputError
 from backend.project.state_files import set_aside

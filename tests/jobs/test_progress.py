@@ -7,8 +7,8 @@ import time
 import pytest
 
 from backend.jobs import progress as module
+from backend.jobs.heartbeat import Silence
 from backend.jobs.progress import PROGRESS_FILE, Progress, read_progress
-from backend.jobs.watch import Silence
 
 
 @pytest.fixture

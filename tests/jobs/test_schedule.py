@@ -13,12 +13,12 @@ import pytest
 
 from backend.jobs import schedule
 from backend.jobs.job import Job
+from backend.jobs.job_files import EXIT_FILE, ExitRecord, write_record
+from backend.jobs.job_states import JobState, Slot
 from backend.jobs.process import JobMark, identity_of
 from backend.jobs.progress import Progress
-from backend.jobs.records import EXIT_FILE, ExitRecord, write_record
 from backend.jobs.schedule import CUT_OFF, MOST_CUT_OFFS, UNCLAIMED_S, scheduling_pass
 from backend.jobs.slots import GpuError
-from backend.jobs.states import JobState, Slot
 from backend.jobs.store import JobStore
 from backend.project.settings import Settings, load_settings, save_settings
 from tests.jobs.tools import python

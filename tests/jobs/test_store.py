@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backend.jobs.job import JobSpec
-from backend.jobs.states import JobState, Slot
+from backend.jobs.job_states import JobState, Slot
 from backend.jobs.store import JobStore
 from backend.project.errors import InputError
 from tests.jobs.tools import python

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from backend.jobs.job import Job
+from backend.jobs.job_states import JobState
 from backend.jobs.process import Sight, identity_of, look, observe
-from backend.jobs.states import JobState
 from backend.jobs.store import JobStore
 from backend.project.manifest import verify
 from tests.jobs.conftest import installation

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from backend.jobs.job import Job, JobSpec
+from backend.jobs.job_states import JobState
 from backend.jobs.process import STATE_VARIABLE, Process, snapshot
 from backend.jobs.schedule import keep_scheduling
-from backend.jobs.states import JobState
 from backend.jobs.store import JobStore
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from backend.lek.bird import BIRD, POSES, Behaviour, Pose
 from backend.lek.camera import apply_homography, image_to_ground
+from backend.lek.lek_settings import LekSettings, difficulty
 from backend.lek.recording import TRUTH, record
-from backend.lek.settings import LekSettings, difficulty
 from backend.lek.world import Lek
 
 MASK_EVERY = 10

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backend.lek.film import Studio
-from backend.lek.settings import LekSettings, difficulty
+from backend.lek.lek_settings import LekSettings, difficulty
 from backend.lek.visible import VIEW
 from backend.lek.world import found, live
 from backend.masks.indexed import read_labels

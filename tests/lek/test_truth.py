@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
+from backend.lek.lek_settings import LekSettings
 from backend.lek.recording import record
-from backend.lek.settings import LekSettings
 from backend.masks.rle import box, decode
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from backend.lek.lek_settings import LekSettings
 from backend.lek.recording import record
-from backend.lek.settings import LekSettings
 from backend.lek.truth_tracks import write_truth_tracks
 from backend.project.errors import InputError
 from backend.project.manifest import verify

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from backend.lek.bird import Behaviour
-from backend.lek.settings import PRESETS, LekSettings, difficulty
+from backend.lek.lek_settings import PRESETS, LekSettings, difficulty
 from backend.lek.world import found, live
 from backend.project.errors import InputError
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.pipeline.chunk_plan import VideoPlan, Work
 from backend.pipeline.chunks import Chunk
 from backend.pipeline.decode import AHEAD, Decoders, stretches
-from backend.pipeline.plan import VideoPlan, Work
 from backend.pipeline.regions import Region
 from backend.pipeline.ring import SharedBatches
 from backend.project.errors import InputError

@@ -4,9 +4,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from backend.masks.rle import decode
+from backend.pipeline.chunk_tables import DETECTIONS, FRAMES, FramesSeen, Instances, write_chunk
 from backend.pipeline.chunks import Chunk
 from backend.pipeline.detections import open_detections
-from backend.pipeline.tables import DETECTIONS, FRAMES, FramesSeen, Instances, write_chunk
 from backend.project.errors import InputError
 from tests.detection_runs import make_run
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from backend.masks.rle import decode
+from backend.pipeline.chunk_plan import VideoPlan
 from backend.pipeline.decode import BatchDecoded
 from backend.pipeline.network import Found
-from backend.pipeline.plan import VideoPlan
 from backend.pipeline.regions import Region
 from backend.pipeline.rows import join_batches, rows_of_batch
 from tests.pasting import counts, paste, random_masks

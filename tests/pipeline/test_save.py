@@ -4,11 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backend.pipeline.chunk_plan import VideoPlan, Work
 from backend.pipeline.chunks import Chunk
 from backend.pipeline.decode import Batch, BatchDecoded
 from backend.pipeline.detections import finished_chunks
 from backend.pipeline.network import Found
-from backend.pipeline.plan import VideoPlan, Work
 from backend.pipeline.regions import Region
 from backend.pipeline.save import ChunkError, Savers
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from backend.detectors.detector_settings import DetectorSettings
 from backend.detectors.load import build_detector
-from backend.detectors.settings import DetectorSettings
 from backend.detectors.weights import write_weights
 from backend.masks.objects import MaskOrigin
 from backend.project.errors import InputError
-from segannot.engines import detector
+from segannot.engines import trained_model as detector
 from segannot.requests import FrameAct
 from tests.segannot.conftest import SIZE
 

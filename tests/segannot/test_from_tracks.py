@@ -14,7 +14,7 @@ from backend.masks.objects import MaskOrigin, read_frames, read_objects
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.paths import Project
-from board.opening import opened_board
+from board.load_board import opened_board
 from board.requests import ActRequest
 from segannot.from_tracks import main
 from segannot.store import AnnotationStore

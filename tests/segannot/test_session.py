@@ -6,7 +6,7 @@ import pytest
 from backend.masks.indexed import read_labels
 from backend.masks.objects import MaskOrigin, read_objects
 from backend.project.errors import InputError
-from backend.web.errors import Conflict
+from backend.web.http_errors import Conflict
 from segannot.engines.base import View
 from segannot.propagation import Propagation, fuse
 from segannot.requests import Draw, FrameAct, ObjectAct, Propagate, checked

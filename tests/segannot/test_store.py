@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from backend.masks.indexed import read_labels, write_labels
 from backend.masks.objects import MaskOrigin, read_frames, read_objects
 from backend.project.errors import InputError
-from backend.web.errors import Conflict
-from segannot.objects import new_object
+from backend.web.http_errors import Conflict
+from segannot.annotated_objects import new_object
 from segannot.store import ACTS, AnnotationStore
 
 SIZE = (40, 30)

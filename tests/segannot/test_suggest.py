@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from backend.video import VideoReader
-from backend.video.shown import ShownFrames
+from backend.video.frame_cache import ShownFrames
 from segannot.suggest import Suggester
 from tests.video.test_damage import damaged_copy, read_all
 from tests.videos import write_video

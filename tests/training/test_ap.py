@@ -6,7 +6,7 @@ from pycocotools import mask as coco_mask
 
 from backend.masks import rle
 from backend.training.ap import average_precision, truth
-from backend.training.coco import Instance, Picture, PictureSet, read_pictures
+from backend.training.read_coco import Instance, Picture, PictureSet, read_pictures
 
 
 def as_results(found, score=0.9, shift=0):

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from backend.detectors.detector_settings import DetectorSettings
 from backend.detectors.registry import DETECTRON2, TORCHVISION
-from backend.detectors.settings import DetectorSettings
-from backend.training.coco import read_pictures
 from backend.training.estimate import NEEDS, facts_of, memory_bytes, suggested_anchors, suggested_rate
+from backend.training.read_coco import read_pictures
 from backend.training.settings import TrainSettings
 from tests.training.shapes import shapes_set
 

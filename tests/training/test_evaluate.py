@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from backend.detectors.load import load_detector
-from backend.training.batches import Pictures, collate
-from backend.training.coco import read_pictures
+from backend.training.data_loading import Pictures, collate
+from backend.training.distributed import Ranks
 from backend.training.evaluate import Interrupted, _Part, _together, evaluate, predict, watch_activations
-from backend.training.ranks import Ranks
+from backend.training.read_coco import read_pictures
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
 

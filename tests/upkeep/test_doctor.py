@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from backend.detectors.settings import DetectorSettings
+from backend.detectors.detector_settings import DetectorSettings
 from backend.detectors.weights import write_weights
 from backend.project.settings import load_settings, save_settings
-from backend.upkeep import doctor, trials
+from backend.upkeep import doctor
+from backend.upkeep import hardware_checks as trials
 from backend.upkeep.doctor import examine, pinned
 from backend.upkeep.findings import Finding, Level, bad
 from tests.upkeep.conftest import Installation

@@ -21,9 +21,9 @@ from starlette.websockets import WebSocket
 
 from backend.jobs.script import run_script
 from backend.project.settings import Settings, load_settings
-from backend.web.body import read_json
-from backend.web.errors import Conflict, exception_handlers
 from backend.web.gate import protect
+from backend.web.http_errors import Conflict, exception_handlers
+from backend.web.request_body import read_json
 from backend.web.serve import serve
 
 EVERY_ELEMENT = Path(__file__).with_name("every_element.py")
@@ -130,8 +130,8 @@ def tensorboard_routes() -> list[BaseRoute]:
 def annotation_api(settings: Settings) -> Any:
     """Return SegAnnot on a small video of a project of its own."""
     from backend.project.paths import Project
-    from backend.video.library import add_video, list_videos, open_video
-    from backend.video.shown import ShownFrames
+    from backend.video.frame_cache import ShownFrames
+    from backend.video.video_library import add_video, list_videos, open_video
     from segannot.engines.registry import Engines
     from segannot.server import AnnotationApi
     from segannot.session import Session
@@ -167,7 +167,7 @@ OPEN = ExitStack()  # what is open for as long as the server runs
 
 def board_api(settings: Settings, stack: ExitStack) -> Any:
     """Return the board of a small tracked video of a project of its own, open until the stack is left."""
-    from board.opening import opened_board
+    from board.load_board import opened_board
     from board.server import BoardApi
     from tests.board.boards import small_project
 

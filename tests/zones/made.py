@@ -6,7 +6,7 @@ import numpy as np
 
 from backend.tracking.tracks.schemas import State
 from backend.tracking.tracks.tracks import Tracks, lost_rows, sorted_tracks
-from backend.zones.model import Zones, parse_zones
+from backend.zones.zone_file import Zones, parse_zones
 
 SIZE = (200, 100)
 SQUARE = ((0.0, 0.0), (50.0, 0.0), (50.0, 100.0), (0.0, 100.0))

@@ -7,9 +7,9 @@ import pytest
 
 from backend.masks.rle import encode
 from backend.project.errors import InputError
+from backend.zones.bird_sequences import of_tracks
 from backend.zones.geometry import box_shares, distance_to_outlines, joined, mask_shares, pixels_before, points_inside
 from backend.zones.membership import find_membership
-from backend.zones.recording import of_tracks
 from tests.detection_runs import make_run
 from tests.zones.made import left_and_right, rectangle, tracks_of, zones_of
 

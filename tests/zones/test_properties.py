@@ -6,8 +6,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from backend.zones.measures import Measures, VideoFacts
-from backend.zones.recording import of_tracks
+from backend.zones.bird_sequences import of_tracks
+from backend.zones.settings import Measures, VideoFacts
 from backend.zones.tables import measure
 from tests.zones.made import rectangle, tracks_of, zones_of
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from backend.project.errors import InputError
-from backend.zones.measures import Measures, VideoFacts
-from backend.zones.recording import Recording, of_detections, of_tracks
+from backend.zones.bird_sequences import Recording, of_detections, of_tracks
+from backend.zones.settings import Measures, VideoFacts
 from backend.zones.tables import measure
 from tests.detection_runs import make_run
 from tests.zones.made import left_and_right, rectangle, tracks_of, zones_of

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from backend.tracking.tracks.schemas import State
+from backend.zones.bird_sequences import Recording
 from backend.zones.cells import make_bins
 from backend.zones.membership import find_membership
-from backend.zones.recording import Recording
 from backend.zones.uncertainty import autocorrelation, block_bootstrap, block_length, identity_draws, identity_interval
 from tests.zones.made import left_and_right
 

@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 
 from backend.jobs.progress import Progress
+from backend.pipeline.chunk_tables import FramesSeen
 from backend.pipeline.detections import ChunkDetections, DetectionsRun
-from backend.pipeline.tables import FramesSeen
 from backend.project.atomic import atomic_write
 from backend.project.errors import InputError
 from backend.tracking.appearance import colour_embedding as appearance_colour

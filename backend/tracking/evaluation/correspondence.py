@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.optimize import linear_sum_assignment
 
-from backend.lek.detector import LEAST_AREA_PX2
 from backend.lek.recording import SCRIPT, TRUTH
+from backend.lek.simulated_detector import LEAST_AREA_PX2
 from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
 from backend.project.kernels import kernel

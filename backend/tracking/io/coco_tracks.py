@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from backend.pipeline.chunk_tables import Instances
 from backend.pipeline.detections import DetectionsRun
-from backend.pipeline.tables import Instances
-from backend.pipeline.views import FIRST_CLASS, FrameView, frame_views, view_of
+from backend.pipeline.frame_views import FIRST_CLASS, FrameView, frame_views, view_of
 from backend.project.atomic import atomic_file
 from backend.project.errors import InputError
 from backend.tracking.tracks.schemas import STATE_NAMES, State

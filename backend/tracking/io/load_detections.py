@@ -10,9 +10,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from backend.jobs.script import ScriptParser, ScriptSettings
-from backend.lek.settings import parse_size
+from backend.lek.lek_settings import parse_size
 from backend.masks import rle
-from backend.pipeline.tables import Instances
+from backend.pipeline.chunk_tables import Instances
 from backend.project.errors import InputError
 from backend.project.paths import slug
 from backend.tracking.io.mot import LIMIT, read_mot

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.masks import rle
-from backend.pipeline.views import NO_TRACK, FrameView
+from backend.pipeline.frame_views import NO_TRACK, FrameView
 from backend.tracking.tracks.corrections import END
 from backend.tracking.tracks.edits import Act, Draw, Keep, Reviewed, Unsure, active
 from backend.tracking.tracks.tracks import Tracks

@@ -8,7 +8,7 @@ from backend.tracking.linking.linking_input import Gathered
 from backend.tracking.linking.segments import CONTACT
 from backend.tracking.online.track_state import GAP
 from backend.zones.geometry import joined, points_inside
-from backend.zones.model import ZoneKind, Zones
+from backend.zones.zone_file import ZoneKind, Zones
 
 BORDER = 0.01  # of the picture's sides
 AT_ONCE_S = 0.5  # from the video's first frame or to its last

@@ -14,7 +14,7 @@ import pyarrow as pa
 from backend.tracking.linking.linking_input import Gathered
 from backend.tracking.linking.motion_model import spread_at
 from backend.tracking.linking.result import Assigned, track_of, tracklet_of
-from backend.tracking.review.duplicates import Duplicate
+from backend.tracking.review.duplicate_tracks import Duplicate
 from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DoubtKind
 from backend.tracking.tracks.tracks import words
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from backend.tracking.tracks.schemas import DoubtKind
 from backend.tracking.tracks.tracks import Tracks
 from backend.zones.geometry import joined, points_inside
-from backend.zones.model import Zones
+from backend.zones.zone_file import Zones
 
 
 def effects(tracks: Tracks, doubts: pa.Table, place: np.ndarray | None = None) -> np.ndarray:

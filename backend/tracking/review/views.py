@@ -16,7 +16,7 @@ from backend.tracking.review.effects import effects, zone_of_rows
 from backend.tracking.tracks.schemas import STATE_NAMES, SUMMARY, State
 from backend.tracking.tracks.tracks import NONE, Tracks, read_doubts
 from backend.video import VideoReader
-from backend.zones.model import Zones
+from backend.zones.zone_file import Zones
 
 BINS = 600  # of lanes and counts: more cannot be told apart
 MOST = 0.8  # of the expected error, which the first doubts would remove

@@ -1,0 +1,168 @@
+"""Two models on the same pictures, prediction by prediction: what each missed, invented or outlined badly."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from backend.masks import rle
+from backend.training.ap import Result
+from backend.training.read_coco import Picture, PictureSet
+
+SHOWN_SCORE = 0.5
+MATCH_IOU = 0.5
+GOOD_IOU = 0.75
+
+
+class Mistake(StrEnum):
+    """What can be wrong with what a model says about an animal."""
+
+    MISSED = "missed"
+    EXTRA = "extra"
+    POOR_MASK = "poor mask"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One animal, or one thing taken for one, that at least one of two models got wrong.
+
+    ``wrong_a`` and ``wrong_b`` say how wrong each is: 1 - IoU for a poor mask, 1 for a missed animal, the score of
+    something that is none; 0 if it is right. ``box`` is ``x1 y1 x2 y2`` px of the picture.
+    """
+
+    image_id: int
+    file: str
+    class_name: str
+    mistake_a: Mistake | None
+    mistake_b: Mistake | None
+    wrong_a: float
+    wrong_b: float
+    box: tuple[float, float, float, float]
+
+    @property
+    def wrong(self) -> float:
+        """How wrong the worse of the two is."""
+        return max(self.wrong_a, self.wrong_b)
+
+    def record(self) -> dict[str, Any]:
+        """Return it as it stands in ``comparison.json``."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What one model makes of one picture: for each animal a mistake and how wrong it is, and what it invented."""
+
+    mistakes: list[tuple[Mistake | None, float]]
+    extras: list[Result]
+
+
+def compare(found: PictureSet, first: list[Result], second: list[Result]) -> list[Difference]:
+    """Compare the predictions of two models on one set, worst first; where both are right, nothing is listed.
+
+    Predictions below a score of 0.5 are left out: they are not shown anywhere else either.
+    """
+    by_picture = [_by_picture(first), _by_picture(second)]
+    differences: list[Difference] = []
+    for picture in found.pictures:
+        seen = [_look(picture, results[picture.image_id]) for results in by_picture]
+        differences += _about_animals(picture, seen[0], seen[1], found.class_names)
+        differences += _about_extras(picture, seen[0], seen[1], found.class_names)
+    return sorted(differences, key=lambda each: (-each.wrong, each.image_id, each.box))
+
+
+def totals(differences: Sequence[Difference]) -> dict[str, dict[str, int]]:
+    """Return how often each model made each mistake: ``{"a": {"missed": 3, ...}, "b": ...}``."""
+    counts = {name: {mistake.value: 0 for mistake in Mistake} for name in ("a", "b")}
+    for each in differences:
+        for name, mistake in (("a", each.mistake_a), ("b", each.mistake_b)):
+            if mistake is not None:
+                counts[name][mistake.value] += 1
+    return counts
+
+
+def _by_picture(results: list[Result]) -> dict[int, list[Result]]:
+    grouped: dict[int, list[Result]] = defaultdict(list)
+    for result in sorted(results, key=lambda result: -result["score"]):
+        if result["score"] >= SHOWN_SCORE:
+            grouped[result["image_id"]].append(result)
+    return grouped
+
+
+def _look(picture: Picture, results: list[Result]) -> _Seen:
+    """Match predictions, best score first, to the animal of their class that they overlap most."""
+    truth = [picture.counts(instance) for instance in picture.instances]
+    predicted = [result["segmentation"]["counts"].encode() for result in results]
+    overlaps = rle.iou(predicted, truth, picture.height)
+    same = np.array(
+        [[result["category_id"] == each.class_id for each in picture.instances] for result in results], bool
+    ).reshape(overlaps.shape)
+    overlaps = np.where(same, overlaps, 0.0)
+    best: dict[int, float] = {}
+    extras = []
+    for row, result in zip(overlaps, results, strict=True):
+        free = [0.0 if place in best else overlap for place, overlap in enumerate(row.tolist())]
+        if free and max(free) >= MATCH_IOU:
+            best[free.index(max(free))] = max(free)
+        else:
+            extras.append(result)  # something else, or an animal that was found already
+    mistakes = [
+        (None, 0.0) if instance.crowd else _judged(best.get(place)) for place, instance in enumerate(picture.instances)
+    ]
+    return _Seen(mistakes, extras)
+
+
+def _judged(overlap: float | None) -> tuple[Mistake | None, float]:
+    if overlap is None:
+        return Mistake.MISSED, 1.0
+    return (None, 0.0) if overlap >= GOOD_IOU else (Mistake.POOR_MASK, 1.0 - overlap)
+
+
+def _about_animals(picture: Picture, first: _Seen, second: _Seen, names: tuple[str, ...]) -> list[Difference]:
+    differences = []
+    for instance, (mistake_a, wrong_a), (mistake_b, wrong_b) in zip(
+        picture.instances, first.mistakes, second.mistakes, strict=True
+    ):
+        if mistake_a is None and mistake_b is None:
+            continue
+        box = tuple(rle.box(picture.counts(instance), picture.height).tolist())
+        name = names[instance.class_id - 1]
+        differences.append(
+            Difference(picture.image_id, picture.path.name, name, mistake_a, mistake_b, wrong_a, wrong_b, box)
+        )
+    return differences
+
+
+def _about_extras(picture: Picture, first: _Seen, second: _Seen, names: tuple[str, ...]) -> list[Difference]:
+    """List what the models invented; what both invented at the same place is one difference."""
+    counts = [[result["segmentation"]["counts"].encode() for result in seen.extras] for seen in (first, second)]
+    overlaps = rle.iou(*counts, picture.height)
+    partners: dict[int, int] = {}
+    for place, row in enumerate(overlaps):
+        free = [0.0 if other in partners.values() else overlap for other, overlap in enumerate(row.tolist())]
+        if free and max(free) >= MATCH_IOU:
+            partners[place] = free.index(max(free))
+    pairs: list[tuple[Result | None, Result | None]] = [
+        (result, second.extras[partners[place]] if place in partners else None)
+        for place, result in enumerate(first.extras)
+    ]
+    pairs += [(None, result) for place, result in enumerate(second.extras) if place not in partners.values()]
+    return [_invented(picture, a, b, names) for a, b in pairs]
+
+
+def _invented(picture: Picture, a: Result | None, b: Result | None, names: tuple[str, ...]) -> Difference:
+    shown = a or b
+    x, y, width, height = shown["bbox"]
+    return Difference(
+        picture.image_id,
+        picture.path.name,
+        names[shown["category_id"] - 1],
+        Mistake.EXTRA if a else None,
+        Mistake.EXTRA if b else None,
+        a["score"] if a else 0.0,
+        b["score"] if b else 0.0,
+        (x, y, x + width, y + height),
+    )

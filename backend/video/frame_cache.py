@@ -1,0 +1,140 @@
+"""Frames of one video for people: exact ones, as JPEG too, kept in memory up to a number of bytes and no more."""
+
+import contextlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from backend.project.errors import InputError
+from backend.video.frame_errors import DamagedFrameError
+from backend.video.reader import VideoReader
+from backend.video.resize import resize
+
+QUALITY = 90  # of JPEGs: no visible blocks at the border of a bird
+BACK = 12  # frames decoded at once when somebody steps back: they come out of one run from the key frame
+Crop = tuple[int, int, int, int]  # x, y, width, height, px of the frame
+
+
+class ByteCache:
+    """The newest values whose sizes together stay below ``limit`` bytes."""
+
+    def __init__(self, limit: int):
+        self.limit, self.used = limit, 0
+        self._values: OrderedDict[object, tuple[object, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: object) -> object | None:
+        """Return a value, None if it is not kept."""
+        with self._lock:
+            if key not in self._values:
+                return None
+            self._values.move_to_end(key)
+            return self._values[key][0]
+
+    def put(self, key: object, value: object, size: int) -> None:
+        """Keep a value of ``size`` bytes; the least recently used make room."""
+        with self._lock:
+            if key in self._values:
+                self.used -= self._values.pop(key)[1]
+            if size > self.limit:
+                return
+            self._values[key] = (value, size)
+            self.used += size
+            while self.used > self.limit:
+                self.used -= self._values.popitem(last=False)[1][1]
+
+
+class ShownFrames:
+    """Frames of one video. Several threads may ask; one decodes at a time.
+
+    Parameters
+    ----------
+    open_reader
+        Opens the video; whoever needs a reader of their own may call it, too.
+    cache_bytes
+        What decoded frames and JPEGs together may take.
+    """
+
+    def __init__(self, open_reader: Callable[[], VideoReader], cache_bytes: int):
+        self.open_reader = open_reader
+        self._reader = open_reader()
+        self._decoding = threading.Lock()
+        self._frames = ByteCache(cache_bytes * 3 // 4)
+        self._jpegs = ByteCache(cache_bytes // 4)
+        self._last = -1
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self._reader)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in px."""
+        return self._reader.size
+
+    @property
+    def fps(self) -> float:
+        """Mean number of frames a second."""
+        return self._reader.fps
+
+    @property
+    def held_bytes(self) -> int:
+        """What the caches hold now."""
+        return self._frames.used + self._jpegs.used
+
+    def check(self, frame: int) -> int:
+        """Return ``frame`` if the video has it, else raise InputError."""
+        if not 0 <= frame < len(self):
+            raise InputError(f"frame {frame} is not there: the video has frames 0 to {len(self) - 1}")
+        return frame
+
+    def frame(self, frame: int) -> np.ndarray:
+        """Return (H, W, 3) uint8 RGB. Do not write into it."""
+        kept = self._frames.get(self.check(frame))
+        if kept is not None:
+            self._last = frame
+            return kept
+        with self._decoding:
+            kept = self._frames.get(frame)
+            if kept is not None:
+                return kept
+            back = self._last - BACK <= frame < self._last
+            room = max(1, self._frames.limit // (3 * self.size[0] * self.size[1]))
+            first = max(0, frame - min(BACK, room) + 1) if back else frame
+            for number in range(first, frame):  # for the next steps back; a damaged one among them is not asked for yet
+                with contextlib.suppress(DamagedFrameError):
+                    self._keep(number)
+            own = self._keep(frame)
+            self._last = frame
+            return own
+
+    def _keep(self, frame: int) -> np.ndarray:
+        """Decode a frame into the cache and return it."""
+        picture = self._reader.read([frame])[0]
+        self._frames.put(frame, picture, picture.nbytes)
+        return picture
+
+    def jpeg(self, frame: int, width: int, crop: Crop | None = None) -> bytes:
+        """Return a JPEG of a frame or a part of it, at most ``width`` px wide, never enlarged."""
+        key = (frame, width, crop)
+        kept = self._jpegs.get(key)
+        if kept is not None:
+            return kept
+        picture = self.frame(frame)
+        if crop is not None:
+            x, y, w, h = crop
+            picture = np.ascontiguousarray(picture[y : y + h, x : x + w])
+        height, full = picture.shape[:2]
+        wide = min(width, full)
+        bgr = cv2.cvtColor(resize(picture, (wide, max(1, round(height * wide / full)))), cv2.COLOR_RGB2BGR)
+        data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+        self._jpegs.put(key, data, len(data))
+        return data
+
+    def close(self) -> None:
+        """Give the file back."""
+        with self._decoding:
+            self._reader.close()

@@ -1,0 +1,32 @@
+"""The video of the project that a script with nothing but ``--video`` and ``--project`` is asked to work on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from backend.jobs.script import ScriptParser, ScriptSettings
+from backend.project.paths import Project
+from backend.project.settings import load_settings
+from backend.video.video_library import VideoRecord, get_video
+
+
+class VideoSettings(ScriptSettings):
+    """The arguments; the names are the options."""
+
+    video: str
+    project: Path | None
+
+
+def asked_video(module: str, description: str | None, argv: Sequence[str]) -> tuple[Project, VideoRecord]:
+    """Return the project and the record of the video that ``argv`` names.
+
+    Raises
+    ------
+    InputError
+        If the arguments are not those of `VideoSettings`, or the project has no such video.
+    """
+    parser = ScriptParser(module, description)
+    parser.add_argument("--video", required=True, help="slug of the video in the project")
+    parser.add_argument("--project", help="project folder (default: that of the settings)")
+    settings = parser.settings(VideoSettings, argv)
+    project = Project(settings.project or load_settings().project_folder)
+    return project, get_video(project, settings.video)

@@ -1,0 +1,85 @@
+"""What a project has to measure, and the statistics that were made."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from backend.project.errors import InputError
+from backend.project.manifest import Manifest, read_manifest
+from backend.project.paths import Project
+from backend.video.video_library import VideoRecord, list_videos
+from backend.zones.inputs import INFERENCE_OUTPUT, TRACK_OUTPUT
+from backend.zones.table_files import ABOUT
+from backend.zones.zone_file import zones_path
+
+SCRIPTS = {TRACK_OUTPUT: ("track",), INFERENCE_OUTPUT: ("inference", "lek_detector")}
+
+
+@dataclass(frozen=True)
+class Measurable:
+    """A finished run on a video of the project. ``has_zones``: its camera's zones are drawn."""
+
+    record: VideoRecord
+    folder: Path
+    started: datetime
+    has_zones: bool
+
+
+@dataclass(frozen=True)
+class StatisticsRun:
+    """A finished folder of statistics."""
+
+    folder: Path
+    manifest: Manifest
+
+    @cached_property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the tables that are there, in their order."""
+        return tuple(name for name in ABOUT if (self.folder / f"{name}.parquet").is_file())
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Read one table; InputError where it is damaged."""
+        try:
+            return pd.read_parquet(self.folder / f"{name}.parquet")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.folder / name}.parquet cannot be read: {error}") from error
+
+
+def list_measurable(project: Project, kind: str) -> list[Measurable]:
+    """Return the finished runs of ``kind`` (`SCRIPTS`), by video, newest first."""
+    found = []
+    for record in list_videos(project):
+        parent = project.root / kind / record.slug
+        runs = []
+        for folder in parent.iterdir() if parent.is_dir() else ():
+            try:
+                manifest = read_manifest(folder) if folder.is_dir() else None
+            except InputError:
+                continue
+            if manifest is not None and manifest.complete and manifest.script in SCRIPTS[kind]:
+                zones = zones_path(project, record.camera or record.slug)
+                runs.append(Measurable(record, folder, manifest.started, zones.exists()))
+        found += sorted(runs, key=lambda run: run.started, reverse=True)
+    return found
+
+
+def statistics_folder(project: Project) -> Path:
+    """Return where statistics are."""
+    return project.root / "statistics"
+
+
+def list_statistics(project: Project) -> list[StatisticsRun]:
+    """Return the finished statistics, newest first."""
+    folder = statistics_folder(project)
+    found = []
+    for each in folder.iterdir() if folder.is_dir() else ():
+        try:
+            manifest = read_manifest(each) if each.is_dir() else None
+        except InputError:
+            continue
+        if manifest is not None and manifest.complete and manifest.script == "zone_stats":
+            found.append(StatisticsRun(each, manifest))
+    return sorted(found, key=lambda run: run.manifest.started, reverse=True)

@@ -1,0 +1,51 @@
+"""The small copy of a video for fast jumps and play: whether it is there, and the job that makes it."""
+
+import streamlit as st
+
+from backend.jobs import Job, JobSpec
+from backend.project.disk import as_bytes
+from backend.video.proxies import has_proxy, proxy_bytes, proxy_folder
+from backend.video.video_library import VideoRecord
+from gui.widgets.context import active_jobs, project, refusals, submit
+from gui.widgets.job_view import show_job
+from gui.widgets.live import live
+
+KIND = "proxy"
+
+
+def start_proxy(record: VideoRecord) -> Job:
+    """Queue the small copy of a video."""
+    return submit(
+        JobSpec(
+            kind=KIND,
+            title=f"Small copy of {record.name}",
+            command=("-m", "backend.proxy", "--video", record.slug, "--project", str(project().root)),
+            output=proxy_folder(project(), record.slug),
+            project=project().root,
+            videos=(record.slug,),
+            resumable=True,
+        )
+    )
+
+
+def draw_proxy(record: VideoRecord) -> None:
+    """Draw the way to a small copy; nothing where the video cannot be read."""
+    if record.info is None or record.problem:
+        return
+
+    def job() -> bool:
+        jobs = active_jobs(KIND, record.slug)
+        for each in jobs:
+            show_job(each, "proxy", log=False)
+        return bool(jobs)
+
+    live(job, busy=bool(active_jobs(KIND, record.slug)))
+    if has_proxy(project(), record):
+        st.caption(":material/bolt: The board jumps and plays with a small copy of this video.")
+    elif not active_jobs(KIND, record.slug):
+        size = as_bytes(proxy_bytes(record.info.size, record.info.n_frames))
+        words = f"Made once, up to {size}; boards opened afterwards use it. What stands still is the frame itself."
+        if st.button("Make jumps and play faster", icon=":material/bolt:", help=words):
+            with refusals():
+                start_proxy(record)
+                st.rerun()

@@ -1,0 +1,60 @@
+"""The project's own trained Mask R-CNN as a helper: it proposes birds on a frame; people accept, fix or reject them."""
+
+from pathlib import Path
+
+import numpy as np
+
+from backend.masks import rle
+from backend.masks.from_network import encode_masks
+from backend.pipeline.default_model import general_model
+from backend.pipeline.network import ModelChoice, Network, load_network
+from backend.project.errors import InputError
+from backend.training.trained_models import list_models
+from backend.video.resize import resize
+
+SCORE = 0.5
+
+
+class DetectorProposals:
+    """Proposals of the newest trained model of the project, or of the general one that knows birds.
+
+    Raises
+    ------
+    InputError
+        If there is no model that can be used.
+    """
+
+    name = "detector"
+
+    def __init__(self, project_folder: Path, device: str, half_precision: bool):
+        self.model = newest_model(project_folder)
+        self._device, self._amp = device, "auto" if half_precision else "fp32"
+        self._network: Network | None = None
+
+    def propose(self, picture: np.ndarray) -> list[tuple[np.ndarray, str]]:
+        """Return (H, W) bool masks with class names, best first, for an (H, W, 3) uint8 RGB picture."""
+        if self._network is None:
+            self._network = load_network(ModelChoice(self.model, amp=self._amp, score_threshold=SCORE), self._device)
+        settings = self._network.facts.settings
+        height, width = picture.shape[:2]
+        size = settings.input_size((width, height))
+        found = self._network.find(resize(picture, size)[None], 1)
+        scale = np.array([width / size[0], height / size[1]] * 2, np.float32)
+        masks = encode_masks(found.masks, found.boxes * scale, (width, height))
+        proposals = []
+        for k, class_id in enumerate(found.class_id):
+            mask = rle.decode(masks.counts(k), height, width).astype(bool)
+            if mask.any():
+                proposals.append((mask, settings.class_names[class_id - 1]))
+        return proposals
+
+
+def newest_model(project_folder: Path) -> Path:
+    """Return the newest finished model, or the general one; InputError if there is none."""
+    for record in list_models(project_folder / "training"):
+        if not record.problem:
+            return record.path
+    try:
+        return general_model(project_folder)
+    except InputError as error:
+        raise InputError("no model is trained yet; train one, and it proposes outlines here") from error
