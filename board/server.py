@@ -250,7 +250,7 @@ class BoardApi:
     def state(self, who: str) -> dict[str, Any]:
         """Return all that the page shows, but pictures, rows and lanes."""
         board, view = self._board, self._session.view
-        tracks, pictures = view.tracks, board.clips
+        tracks, pictures = view.tracks, board.pictures
         return {
             "server": self._instance, "of": board.work, "version": view.version, "who": who, "back": self._back,
             "video": {"name": board.name, "run": board.run, "frames": len(pictures), "fps": pictures.fps,
