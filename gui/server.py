@@ -23,6 +23,7 @@ from backend.web.hosts import OwnHosts
 from backend.web.links import app_link
 from backend.web.request_body import UPLOAD_BYTES, BodyLimit
 from backend.web.token import read_or_create_token, token_path
+from gui.guide import WithGuide
 
 SCRIPT = REPOSITORY / "gui" / "app.py"
 RECORD, LOCK = "app.json", ".app.lock"
@@ -40,7 +41,7 @@ class AppRecord(BaseModel):
 
 
 def build_app(settings: Settings, port: int, state: Path | None = None, script: Path = SCRIPT) -> Gate:
-    """Return Streamlit with all its routes behind the gate and the body limit.
+    """Return Streamlit and the user guide with all their routes behind the gate and the body limit.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def build_app(settings: Settings, port: int, state: Path | None = None, script: 
     os.chdir(REPOSITORY)  # Streamlit reads .streamlit/config.toml from there
     bootstrap.load_config_options(streamlit_options(settings, port))
     return Gate(
-        BodyLimit(st.App(script), UPLOAD_BYTES),
+        BodyLimit(WithGuide(st.App(script), settings.path_prefix), UPLOAD_BYTES),
         settings=settings,
         port=port,
         state=state,

@@ -1,4 +1,4 @@
-"""The steps of the work, in order: what the sidebar shows and what comes before what."""
+"""The steps of the work, in order: what the sidebar shows."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,42 +8,36 @@ PAGES = Path(__file__).parent / "app_pages"
 
 @dataclass(frozen=True)
 class Step:
-    """One page. ``before`` is the key of the step whose result this one needs; ``purpose`` is one plain sentence."""
+    """One page. ``purpose`` is one plain sentence; the section of the user guide has the page's title."""
 
     key: str
     title: str
     icon: str
     section: str
     purpose: str
-    before: str | None = None
 
     @property
     def file(self) -> Path:
         """The page's script."""
         return PAGES / f"{self.key}.py"
 
-    @property
-    def is_built(self) -> bool:
-        """Whether this version has the page."""
-        return self.file.is_file()
-
 
 LABEL, MEASURE, SYSTEM = "Teach", "Measure", "Lektrack"
 
 STEPS = (
-    Step("home", "Home", ":material/home:", "", "The project at a glance."),
-    Step("videos", "Videos", ":material/video_library:", "", "The videos of the project."),
-    Step("annotation", "Annotation", ":material/brush:", LABEL, "Outline birds in a few frames.", "videos"),
-    Step("export", "Export frames", ":material/photo_library:", LABEL, "Save frames as pictures.", "videos"),
-    Step("coco", "Create COCO JSON", ":material/dataset:", LABEL, "Turn outlines into a training set.", "export"),
-    Step("train", "Train", ":material/model_training:", LABEL, "Teach the network your birds.", "coco"),
-    Step("models", "Models", ":material/deployed_code:", LABEL, "Compare what was trained.", "train"),
-    Step("inference", "Inference", ":material/frame_inspect:", MEASURE, "Find the birds in whole videos.", "models"),
-    Step("track", "Track", ":material/timeline:", MEASURE, "Follow each bird with its identity.", "inference"),
-    Step("correct", "Correct mistakes", ":material/rule:", MEASURE, "Put doubtful moments right.", "track"),
-    Step("zones", "Zones", ":material/pentagon:", MEASURE, "Draw the parts of the lek.", "videos"),
-    Step("statistics", "Statistics", ":material/bar_chart:", MEASURE, "Tables and plots per zone and bird.", "track"),
-    Step("jobs", "Jobs", ":material/list_alt:", SYSTEM, "What runs, waits and ended."),
-    Step("settings", "Settings", ":material/settings:", SYSTEM, "Folders, addresses, slots."),
+    Step("home", "Home", ":material/home:", "", "Your project at a glance."),
+    Step("videos", "Videos", ":material/video_library:", "", "Add and describe the videos of this project."),
+    Step("annotation", "Annotation", ":material/brush:", LABEL, "Outline birds in a few frames."),
+    Step("export", "Export frames", ":material/photo_library:", LABEL, "Save frames of a video as images."),
+    Step("coco", "Create COCO JSON", ":material/dataset:", LABEL, "Turn outlines into a training set."),
+    Step("train", "Train", ":material/model_training:", LABEL, "Teach a network to recognise your birds."),
+    Step("models", "Models", ":material/deployed_code:", LABEL, "Compare trained models."),
+    Step("inference", "Inference", ":material/frame_inspect:", MEASURE, "Detect the birds in whole videos."),
+    Step("track", "Track", ":material/timeline:", MEASURE, "Follow each bird and keep its identity."),
+    Step("correct", "Correct mistakes", ":material/rule:", MEASURE, "Check and correct doubtful identities."),
+    Step("zones", "Zones", ":material/pentagon:", MEASURE, "Draw the areas of the lek."),
+    Step("statistics", "Statistics", ":material/bar_chart:", MEASURE, "Tables and plots by zone and bird."),
+    Step("jobs", "Jobs", ":material/list_alt:", SYSTEM, "Running, queued and finished jobs."),
+    Step("settings", "Settings", ":material/settings:", SYSTEM, "Folders, addresses, resources and notifications."),
 )
 BY_KEY = {step.key: step for step in STEPS}

@@ -7,7 +7,7 @@ from backend.project.settings import state_folder
 from backend.project.state_files import set_aside
 from backend.video.video_library import VideoRecord, list_videos, thumbnail
 from gui.steps import BY_KEY, STEPS
-from gui.widgets.context import active_jobs, job_store, project
+from gui.widgets.context import active_jobs, job_store, project, title
 from gui.widgets.formatting import duration
 from gui.widgets.job_view import escape, show_job
 from gui.widgets.live import live
@@ -21,7 +21,7 @@ LOOKS = {
     StepState.NEXT: ("orange", ":material/arrow_forward:"),
     StepState.OPEN: ("gray", ":material/radio_button_unchecked:"),
 }
-OFFERED = {step.key for step in STEPS if step.is_built}
+OFFERED = {step.key for step in STEPS}
 
 
 def badge(step: VideoStep) -> str:
@@ -65,7 +65,7 @@ def draw_jobs() -> bool:
     return bool(jobs)
 
 
-st.title("Home")
+title("home")
 for broken in set_aside(state_folder()):
     st.warning(f"{broken.name} could not be read and was set aside in {broken.parent}. Tell your admin.")
 records = list_videos(project())

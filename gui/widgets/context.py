@@ -14,6 +14,8 @@ from backend.project.errors import InputError
 from backend.project.paths import Project
 from backend.project.settings import Settings, load_settings
 from backend.web.person import NAME_COOKIE, clean_name
+from gui.guide import GUIDE_PATH, anchor
+from gui.steps import BY_KEY
 
 
 def settings() -> Settings:
@@ -67,9 +69,8 @@ def refusals() -> Iterator[None]:
 
 
 def title(key: str) -> None:
-    """Draw a page's heading and its one-sentence purpose."""
-    from gui.steps import BY_KEY
-
+    """Draw a page's heading, its one-sentence purpose and a link to its section of the user guide."""
     step = BY_KEY[key]
     st.title(step.title)
-    st.caption(step.purpose)
+    section = f"{settings().path_prefix}{GUIDE_PATH}#{anchor(step.title)}"
+    st.caption(f"{step.purpose} &ensp; [:material/help: Help]({section})")

@@ -39,8 +39,5 @@ def show_ready(night: Night) -> None:
     """Draw the videos that wait for a person."""
     step = BY_KEY["correct"]
     for each in night.ready[:MOST_LINES]:
-        if step.is_built:
-            page = st.session_state["pages"][step.key]
-            st.page_link(page, label=each.words, icon=step.icon, query_params={"video": each.video})
-        else:
-            st.markdown(f":material/rule: {escape(each.words)}")
+        page = st.session_state["pages"][step.key]
+        st.page_link(page, label=each.words, icon=step.icon, query_params={"video": each.video})

@@ -74,10 +74,7 @@ def show_worth(run: TrackRun, rows: list[dict]) -> None:
         text.warning(f"A correction does not apply to these tracks: {problem}")
     step = BY_KEY["correct"]
     with button:
-        if step.is_built:
-            st.page_link(st.session_state["pages"]["correct"], label=step.title, icon=step.icon)
-        else:
-            st.button(step.title, icon=step.icon, disabled=True, width="stretch", help="Not part of this version yet.")
+        st.page_link(st.session_state["pages"]["correct"], label=step.title, icon=step.icon)
 
 
 def show_corrections(run: TrackRun) -> None:
