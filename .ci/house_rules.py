@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,18 +27,12 @@ MAX_LINES = {"py": 700, "js": 400}
 MAX_PAGE_LINES = 150
 MAX_FUNCTION_LINES = 80
 AGPL = {"ultralytics", "boxmot"}
+MAX_LINE = 200  # of a document
 
 
 def main() -> int:
     """Check every tracked file and return the exit code."""
-    names = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split("\n")
-    files = [ROOT / name for name in names if name and (ROOT / name).is_file()]
+    files = [ROOT / name for name in tracked()]
     breaches = [breach for file in files for breach in check(file)]
     print("\n".join(breaches) or f"house rules: {len(files)} files keep them")
     return 1 if breaches else 0
@@ -56,6 +51,10 @@ def check(path: Path) -> Iterator[str]:
         yield from check_python(name, ast.parse(path.read_text(), name))
     if kind in ("js", "html") and not name.startswith("tests/"):
         yield from check_browser_code(name, path.read_text())
+    if kind == "md":
+        yield from check_document(name, path.read_text())
+    if kind in ("py", "js", "sh", "md") and not name.startswith(".ci/"):
+        yield from check_citations(name, path.read_text())
 
 
 def check_python(name: str, tree: ast.Module) -> Iterator[str]:
@@ -135,6 +134,40 @@ def check_browser_code(name: str, text: str) -> Iterator[str]:
             yield f"{name}:{number}: use textContent and elements, not HTML strings"
         if re.search(r"<[^>]*\son[a-z]+\s*=", line):
             yield f"{name}:{number}: inline event handler"
+
+
+def check_document(name: str, text: str) -> Iterator[str]:
+    """Yield lines that are too long, and files that a document names although the repository does not have them."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > MAX_LINE and name != "docs/user-guide.md":
+            yield f"{name}:{number}: {len(line)} characters, at most {MAX_LINE}"
+        for cited in re.findall(r"`([\w./-]+\.(?:py|js|sh|css|def))(?:::\w+)?`", line):
+            if "NAME" not in cited and not has_file(cited):
+                yield f"{name}:{number}: names {cited}, which the repository does not have"
+
+
+def check_citations(name: str, text: str) -> Iterator[str]:
+    """Yield documents that are cited although the repository does not have them."""
+    for number, line in enumerate(text.split("\n"), 1):
+        for cited in re.findall(r"\bdocs/[\w/-]+\.md\b", line):
+            if not has_file(cited):
+                yield f"{name}:{number}: cites {cited}, which the repository does not have"
+        if cited_rule := re.search(r"\b(RELIABILITY|DESIGN|PERFORMANCE|THESIS) \d", line):
+            yield f"{name}:{number}: cites {cited_rule[0]}, which the repository does not have"
+
+
+def has_file(cited: str) -> bool:
+    """Tell whether a tracked file has this path, or ends with it."""
+    return any(f"/{known}".endswith("/" + cited.removeprefix("./").removeprefix("../")) for known in tracked())
+
+
+@cache
+def tracked() -> tuple[str, ...]:
+    """Return the paths of the repository's files."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+    )
+    return tuple(name for name in listed.stdout.split("\n") if name and (ROOT / name).is_file())
 
 
 if __name__ == "__main__":

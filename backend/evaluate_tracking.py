@@ -4,7 +4,7 @@
     python -m backend.evaluate_tracking --truth gt/gt.txt --tracks ours.txt --fps 25 --out /tmp/figures
 
 The truth is a folder of backend.simulate, its truth.parquet, or MOT text; tracks are a folder of backend.track or MOT
-text. With --detections, the run that was tracked, masks are measured, too. docs/architecture.md says what each
+text. With --detections, the run that was tracked, masks are measured, too. docs/rooms/tracking.md says what each
 figure means.
 """
 

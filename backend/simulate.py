@@ -5,7 +5,7 @@
     python -m backend.simulate --sample --out data
 
 The same settings give the same truth on every machine. Without video an hour of 20 birds takes about a minute, and
-descriptors of appearance are written as a camera would yield them. docs/architecture.md describes the files.
+descriptors of appearance are written as a camera would yield them. docs/rooms/lek.md describes the files.
 """
 
 from datetime import datetime

@@ -20,7 +20,7 @@ from tests.videos import write_video
 __all__ = ["birds_project", "birds_video"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 TIMES, WARM_UP = 200, 20
-MOST_MORE = 2  # descriptors or threads, RELIABILITY 20
+MOST_MORE = 2  # descriptors or threads
 MOST_MORE_BYTES = 16 * 2**20  # one reader that stays open takes 5 MB
 
 

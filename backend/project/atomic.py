@@ -1,4 +1,4 @@
-"""Files that are either whole or not there (RELIABILITY 3). Nothing in Lektrack writes a result any other way."""
+"""Files that are either whole or not there. Nothing in Lektrack writes a result any other way."""
 
 import contextlib
 import errno

@@ -76,7 +76,7 @@ def begin_manifest(
     ------
     InputError
         If the folder holds a run of another script or with other inputs or settings; the message names the keys that
-        differ (RELIABILITY 5). Nothing has been written then.
+        differ. Nothing has been written then.
     """
     found = read_manifest(folder)
     if found is None:

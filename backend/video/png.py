@@ -1,6 +1,6 @@
 """Lossless PNG, written fast: each byte less the mean of its left and upper neighbours, then Huffman codes.
 
-About five times faster than OpenCV's default, at its size (docs/architecture.md, Frames). The files are plain PNG:
+About five times faster than OpenCV's default, at its size (docs/decisions.md, PNG encoder). The files are plain PNG:
 8 bit RGB, one IDAT chunk.
 """
 

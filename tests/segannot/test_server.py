@@ -159,7 +159,7 @@ def test_its_end_is_orderly_and_quick(server):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_fifty_kills_lose_no_acknowledged_edit(birds_project):
-    """RELIABILITY 6: every stroke that was acknowledged is on the disk and can be undone."""
+    """Every stroke that was acknowledged is on the disk and can be undone."""
     rng, server, folder = random.Random(6), annotator(birds_project), birds_project.segannot("birds")
     acknowledged: list[tuple[int, int]] = []  # frame, version
     server.start()

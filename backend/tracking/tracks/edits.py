@@ -2,7 +2,7 @@
 
 Acts are absolute ("these detections are bird 03"), never relative ("exchange"), so that replaying them on tracks that
 are right already changes nothing. They are anchored to detections, not to tracks, so that they hold for any re-tracking
-of the same detections. `docs/architecture.md` has the table of acts.
+of the same detections. `docs/rooms/board.md` shows a line.
 """
 
 import json
