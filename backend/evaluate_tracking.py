@@ -26,7 +26,7 @@ from backend.tracking.evaluation.metrics import calibration, measures
 from backend.tracking.evaluation.report import table_text, write_report
 from backend.tracking.evaluation.simulated_reviewer import lasting_matches, review, review_doubts
 from backend.tracking.tracks.schemas import DOUBTS, TRACKS
-from backend.tracking.tracks.tracks import read_doubts
+from backend.tracking.tracks.track_folder import read_doubts
 
 DEFAULT_FPS = 25.0
 

@@ -22,7 +22,7 @@ from backend.project.manifest import Manifest, begin_manifest, finished_file, ma
 from backend.project.paths import Project
 from backend.tracking.io.export import FORMATS, Exported
 from backend.tracking.tracks.schemas import TRACKS
-from backend.tracking.tracks.tracks import corrections_log, open_tracks, track_manifest
+from backend.tracking.tracks.track_folder import corrections_log, open_tracks, track_manifest
 from backend.video.video_library import get_video
 
 

@@ -41,7 +41,8 @@ from backend.tracking.review.duplicate_tracks import find_duplicates
 from backend.tracking.tracks.corrections import replay
 from backend.tracking.tracks.edits import Act, read_log
 from backend.tracking.tracks.schemas import BIRDS, CAMERA, DOUBTS, FRAMES, SUMMARY, TRACKLETS, TRACKS
-from backend.tracking.tracks.tracks import NONE, Tracks, corrections_path, write_table, write_tracks
+from backend.tracking.tracks.track_folder import corrections_path, write_table, write_tracks
+from backend.tracking.tracks.tracks import NONE, Tracks
 from backend.tracking.tracks.video_of_run import open_video_of
 from backend.zones.zone_file import read_zones
 

@@ -25,7 +25,7 @@ from backend.project.atomic import remove_temporary
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import Manifest, begin_manifest, finished_file, now, read_manifest
-from backend.tracking.tracks.tracks import open_tracks
+from backend.tracking.tracks.track_folder import open_tracks
 from backend.tracking.tracks.video_of_run import open_video_of
 
 

@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from backend.project.paths import Project
 from backend.tracking.tracks.schemas import DOUBT_COLUMNS, TRACKLET_COLUMNS, State
-from backend.tracking.tracks.tracks import Tracks, open_tracks
+from backend.tracking.tracks.track_folder import open_tracks
+from backend.tracking.tracks.tracks import Tracks
 from backend.video import VideoReader
 from backend.video.proxies import PROXY, inputs_of, make_proxy, proxy_folder
 from backend.video.video_library import add_video, get_video, open_video

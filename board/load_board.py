@@ -12,14 +12,14 @@ from backend.project.locks import file_lock
 from backend.project.paths import Project
 from backend.tracking.review.effects import effects, zone_of_rows
 from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DOUBTS, TRACKLET_COLUMNS, TRACKLETS
-from backend.tracking.tracks.tracks import (
-    Tracks,
+from backend.tracking.tracks.track_folder import (
     corrections_log,
     open_tracks,
     read_doubts,
     read_tracklets,
     track_manifest,
 )
+from backend.tracking.tracks.tracks import Tracks
 from backend.video.frame_cache import ShownFrames
 from backend.video.proxies import open_proxy
 from backend.video.video_library import VideoRecord, get_video, open_video

@@ -8,7 +8,7 @@ from backend.project.errors import InputError
 from backend.project.paths import Project
 from backend.tracking.tracks.corrections import Replaying
 from backend.tracking.tracks.edits import active, read_log
-from backend.tracking.tracks.tracks import corrections_log, open_tracks, track_manifest
+from backend.tracking.tracks.track_folder import corrections_log, open_tracks, track_manifest
 from board.load_board import read_doubts_of, zones_of
 from board.session import View, agreement, audit, reviewed_share
 

@@ -35,7 +35,8 @@ from backend.tracking.io.training_frames import (
 )
 from backend.tracking.tracks.corrections import replay
 from backend.tracking.tracks.edits import read_log
-from backend.tracking.tracks.tracks import Tracks, corrections_log, open_tracks, track_manifest
+from backend.tracking.tracks.track_folder import corrections_log, open_tracks, track_manifest
+from backend.tracking.tracks.tracks import Tracks
 from segannot.annotated_objects import AnnotatedObject, new_object
 from segannot.store import AnnotationStore
 

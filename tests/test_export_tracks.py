@@ -17,7 +17,8 @@ from backend.project.manifest import verify
 from backend.tracking.io.export import FORMATS
 from backend.tracking.tracks.edits import act_line, parse_act
 from backend.tracking.tracks.schemas import TRACK_COLUMNS, State
-from backend.tracking.tracks.tracks import Tracks, open_tracks
+from backend.tracking.tracks.track_folder import open_tracks
+from backend.tracking.tracks.tracks import Tracks
 from tests.board.boards import DETECTIONS_RUN, small_project
 from tests.tracking.track_samples import two_birds, write_run
 

@@ -15,7 +15,8 @@ from backend.project.manifest import verify
 from backend.tracking.io.export import FORMATS
 from backend.tracking.io.sleap import FRAME, INSTANCE, POINT, PREDICTED_POINT
 from backend.tracking.tracks.schemas import State
-from backend.tracking.tracks.tracks import NONE, Tracks, open_tracks, read_doubts
+from backend.tracking.tracks.track_folder import open_tracks, read_doubts
+from backend.tracking.tracks.tracks import NONE, Tracks
 from board.load_board import opened_board
 from board.requests import ActRequest
 from tests.board.boards import N_FRAMES, small_project

@@ -14,7 +14,8 @@ from backend.match_identities import main
 from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
 from backend.tracking.appearance.cross_video_reid import NEW_NATS, match_probabilities
-from backend.tracking.tracks.tracks import NONE, open_tracks
+from backend.tracking.tracks.track_folder import open_tracks
+from backend.tracking.tracks.tracks import NONE
 from tests.tracking.track_samples import two_birds, write_run
 
 

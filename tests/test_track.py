@@ -24,7 +24,8 @@ from backend.tracking.evaluation.correspondence import compare, read_tracks, rea
 from backend.tracking.evaluation.metrics import measures
 from backend.tracking.tracks.edits import Anchor, Name, Swap, Unlink, act_line
 from backend.tracking.tracks.schemas import State
-from backend.tracking.tracks.tracks import NONE, open_tracks, read_doubts, read_tracklets
+from backend.tracking.tracks.track_folder import open_tracks, read_doubts, read_tracklets
+from backend.tracking.tracks.tracks import NONE
 
 ROOT = Path(__file__).resolve().parents[1]
 BIRDS, SECONDS = 6, 60.0

@@ -14,7 +14,7 @@ from backend.pipeline.frame_views import frame_views
 from backend.project.errors import InputError
 from backend.project.manifest import verify
 from backend.project.paths import Project
-from backend.tracking.tracks.tracks import write_tracks
+from backend.tracking.tracks.track_folder import write_tracks
 from backend.video import VideoReader, load_index
 from backend.video.encode import VideoWriter
 from backend.video.video_library import add_video, relink_video

@@ -23,7 +23,7 @@ from backend.project.manifest import verify
 from backend.project.paths import Project
 from backend.project.settings import Settings, save_settings
 from backend.tracking.tracks.schemas import State
-from backend.tracking.tracks.tracks import corrections_log, track_manifest
+from backend.tracking.tracks.track_folder import corrections_log, track_manifest
 from backend.zone_stats import main
 from backend.zones.columns import COLUMNS
 from backend.zones.geometry import joined, points_inside

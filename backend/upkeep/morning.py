@@ -27,7 +27,7 @@ from backend.project.manifest import read_manifest
 from backend.project.settings import Settings, load_settings
 from backend.project.state_files import read_state
 from backend.tracking.tracks.schemas import DOUBTS
-from backend.tracking.tracks.tracks import corrections_log
+from backend.tracking.tracks.track_folder import corrections_log
 from backend.upkeep.notify import notify
 
 NIGHT, LOCK = "night.json", ".night.lock"

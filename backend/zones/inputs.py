@@ -12,7 +12,7 @@ from backend.project.paths import Project
 from backend.tracking.tracks.corrections import replay
 from backend.tracking.tracks.edits import active, read_log
 from backend.tracking.tracks.schemas import TRACKS
-from backend.tracking.tracks.tracks import corrections_log, open_tracks, track_manifest
+from backend.tracking.tracks.track_folder import corrections_log, open_tracks, track_manifest
 from backend.video.video_library import VideoRecord, get_video
 from backend.zones.bird_sequences import Recording, of_detections, of_tracks
 from backend.zones.settings import Measures, VideoFacts

@@ -10,7 +10,7 @@ import pytest
 from backend.masks import rle
 from backend.masks.strokes import stroke_mask
 from backend.project.errors import InputError
-from backend.tracking.tracks.tracks import open_tracks
+from backend.tracking.tracks.track_folder import open_tracks
 from board.load_board import Board, opened_board
 from board.mask_brush import drawn_frames, label_map, row_labels, with_mask
 from board.requests import ActRequest, Turn

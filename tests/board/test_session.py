@@ -9,7 +9,7 @@ from backend.project.errors import InputError
 from backend.project.paths import Project
 from backend.tracking.tracks.edits import Anchor
 from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DOUBTS
-from backend.tracking.tracks.tracks import open_tracks, read_doubts, write_table
+from backend.tracking.tracks.track_folder import open_tracks, read_doubts, write_table
 from backend.web.http_errors import Conflict
 from backend.zones.zone_file import Zone, Zones, save_zones, zones_path
 from board.anchored_doubts import rows_of

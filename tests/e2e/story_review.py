@@ -10,7 +10,8 @@ from playwright.sync_api import Page, expect
 from backend.jobs import JobState
 from backend.masks.indexed import read_labels
 from backend.tracking.tracks.schemas import State
-from backend.tracking.tracks.tracks import Tracks, open_tracks, read_doubts
+from backend.tracking.tracks.track_folder import open_tracks, read_doubts
+from backend.tracking.tracks.tracks import Tracks
 from tests.e2e.story import PATIENT_MS, PATIENT_S, Story
 from tests.e2e.test_first_hour import until
 

@@ -10,7 +10,9 @@ from playwright.sync_api import Page, Route, expect
 from backend.masks import rle
 from backend.project.paths import Project
 from backend.tracking.tracks.edits import read_log
-from backend.tracking.tracks.tracks import TRACKS, Tracks, open_tracks, read_doubts, write_tracks
+from backend.tracking.tracks.schemas import TRACKS
+from backend.tracking.tracks.track_folder import open_tracks, read_doubts, write_tracks
+from backend.tracking.tracks.tracks import Tracks
 from tests.board.boards import MEETINGS, board_server, identity_errors, small_project
 from tests.board.leks import rendered_project, true_tracks, wrong_meetings, wrong_rows
 from tests.tracking.track_samples import same

@@ -31,7 +31,7 @@ from backend.pipeline.detections import open_detections
 from backend.project.manifest import verify
 from backend.project.paths import Project
 from backend.tracking.tracks.edits import read_log
-from backend.tracking.tracks.tracks import open_tracks
+from backend.tracking.tracks.track_folder import open_tracks
 from tests.e2e import story as acts
 from tests.e2e.story import PATIENT_MS, Story
 from tests.e2e.story_review import review

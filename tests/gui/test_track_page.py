@@ -11,7 +11,7 @@ from backend.project.manifest import read_manifest
 from backend.project.paths import Project
 from backend.tracking.review.views import doubt_rows
 from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DOUBTS, SUMMARY
-from backend.tracking.tracks.tracks import open_tracks, write_table, write_tracks
+from backend.tracking.tracks.track_folder import open_tracks, write_table, write_tracks
 from backend.zones.zone_file import parse_zones
 from board.load_board import opened_board
 from board.requests import ActRequest

@@ -12,7 +12,7 @@ from backend.lek.truth_tracks import write_truth_tracks
 from backend.project.errors import InputError
 from backend.project.manifest import verify
 from backend.tracking.tracks.schemas import State
-from backend.tracking.tracks.tracks import open_tracks, read_doubts, read_tracklets
+from backend.tracking.tracks.track_folder import open_tracks, read_doubts, read_tracklets
 
 
 def test_every_bird_is_a_track_lost_where_it_is_not_seen(tmp_path):

@@ -6,7 +6,8 @@ import numpy as np
 
 from backend.project.manifest import begin_manifest
 from backend.tracking.tracks.schemas import State
-from backend.tracking.tracks.tracks import Tracks, lost_rows, sorted_tracks, write_tracks
+from backend.tracking.tracks.track_folder import write_tracks
+from backend.tracking.tracks.tracks import Tracks, lost_rows, sorted_tracks
 
 
 def two_birds(n_frames: int = 10, lost: tuple[int, ...] = ()) -> Tracks:

@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from backend.project.errors import InputError
 from backend.project.kernels import kernel
 from backend.tracking.tracks.schemas import BIRDS
-from backend.tracking.tracks.tracks import track_manifest
+from backend.tracking.tracks.track_folder import track_manifest
 
 SESSION_SHARE = 0.1  # of the variance between birds: what changes from video to video
 NEW_NATS = -3.0  # for a bird that the other video does not show

@@ -18,7 +18,8 @@ from backend.tracking.io.mot import MotRows, check_tracks, read_mot
 from backend.tracking.online.overlap import column_runs, common_pixels
 from backend.tracking.online.run import rle_buffers
 from backend.tracking.tracks.schemas import State
-from backend.tracking.tracks.tracks import NONE, open_tracks
+from backend.tracking.tracks.track_folder import open_tracks
+from backend.tracking.tracks.tracks import NONE
 
 MATCH = 0.5  # IoU from which a track is taken for showing a bird
 MOST_RUNS = 1 << 14

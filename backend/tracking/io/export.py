@@ -30,7 +30,8 @@ from backend.project.atomic import atomic_file
 from backend.tracking.io.coco_tracks import write_coco_tracks
 from backend.tracking.io.sleap import SleapVideo, write_analysis, write_slp
 from backend.tracking.tracks.schemas import State
-from backend.tracking.tracks.tracks import NONE, Tracks, tracks_table
+from backend.tracking.tracks.track_folder import tracks_table
+from backend.tracking.tracks.tracks import NONE, Tracks
 
 
 @dataclass(frozen=True, eq=False)

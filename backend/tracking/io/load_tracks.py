@@ -11,7 +11,8 @@ from backend.project.errors import InputError
 from backend.project.manifest import Manifest, finished_file, now
 from backend.tracking.io.mot import check_tracks, read_mot
 from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DOUBTS, FRAMES, TRACKLET_COLUMNS, TRACKLETS, TRACKS, State
-from backend.tracking.tracks.tracks import NONE, Tracks, lost_rows, sorted_tracks, write_table, write_tracks
+from backend.tracking.tracks.track_folder import write_table, write_tracks
+from backend.tracking.tracks.tracks import NONE, Tracks, lost_rows, sorted_tracks
 
 SUMMARY = "summary.json"
 LONGEST_NAME = 80  # of an identity in the corrections log

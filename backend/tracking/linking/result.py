@@ -11,7 +11,8 @@ from backend.tracking.linking.gibbs_moves import NOBODY
 from backend.tracking.linking.link import Linked
 from backend.tracking.linking.linking_input import Gathered, free_rows
 from backend.tracking.tracks.schemas import TRACKLET_COLUMNS, State
-from backend.tracking.tracks.tracks import NONE, Tracks, lost_rows, sorted_tracks, words
+from backend.tracking.tracks.track_folder import name_column
+from backend.tracking.tracks.tracks import NONE, Tracks, lost_rows, sorted_tracks
 
 INTERPOLATE_S = 1.0  # longer gaps stay open
 FILL_S, TURNS = 6.0, 5  # gaps in which detections that nobody has are looked for, and how often
@@ -227,7 +228,7 @@ def tracklet_table(gathered: Gathered, who: Assigned, begins: np.ndarray, ends: 
     columns = {
         "tracklet": pa.array(np.arange(1, count + 1, dtype=np.int32)),
         "track_id": pa.array(track_of(gathered, who)[first].astype(np.int32)),
-        "identity": words(bird, who.names),
+        "identity": name_column(bird, who.names),
         "p_identity": pa.array(least.astype(np.float32), mask=~told),
         "first_frame": pa.array(gathered.frames[gathered.parts.first[first]].astype(np.int32)),
         "last_frame": pa.array(gathered.frames[gathered.parts.last[last]].astype(np.int32)),
@@ -235,7 +236,7 @@ def tracklet_table(gathered: Gathered, who: Assigned, begins: np.ndarray, ends: 
         "mean_score": pa.array((score / np.maximum(seen, 1)).astype(np.float32)),
         "begins": pa.array(begins[first].astype(object), pa.string()).dictionary_encode().cast(WORD),
         "ends": pa.array(ends[last].astype(object), pa.string()).dictionary_encode().cast(WORD),
-        "second_identity": words(second, who.names),
+        "second_identity": name_column(second, who.names),
         "p_second": pa.array(who.p_second[doubtful].astype(np.float32), mask=second < 0),
     }
     return pa.Table.from_arrays([columns[name] for name in TRACKLET_COLUMNS.names], schema=TRACKLET_COLUMNS)

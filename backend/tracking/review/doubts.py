@@ -16,7 +16,7 @@ from backend.tracking.linking.motion_model import spread_at
 from backend.tracking.linking.result import Assigned, track_of, tracklet_of
 from backend.tracking.review.duplicate_tracks import Duplicate
 from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DoubtKind
-from backend.tracking.tracks.tracks import words
+from backend.tracking.tracks.track_folder import name_column
 
 SURE = 0.98  # from this probability on nobody needs to look
 JUMP_SPREADS, JUMP_SIZES, JUMP_S = 12.0, 3.0, 5.0  # a jump: so far within so short a time
@@ -73,7 +73,7 @@ def doubt_table(gathered: Gathered, who: Assigned, doubts: list[Doubt]) -> pa.Ta
 
     columns = {
         "doubt": pa.array(np.arange(1, len(doubts) + 1, dtype=np.int32)),
-        "kind": words(np.array([kinds.index(d.kind.value) for d in doubts], np.int64), kinds),
+        "kind": name_column(np.array([kinds.index(d.kind.value) for d in doubts], np.int64), kinds),
         "from_frame": pa.array([int(frames[d.from_at]) for d in doubts], pa.int32()),
         "to_frame": pa.array([int(frames[d.to_at]) for d in doubts], pa.int32()),
         "tracks": lists([[*d.tracks] for d in doubts]),

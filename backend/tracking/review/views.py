@@ -14,7 +14,8 @@ from backend.project.manifest import read_manifest
 from backend.project.paths import Project
 from backend.tracking.review.effects import effects, zone_of_rows
 from backend.tracking.tracks.schemas import STATE_NAMES, SUMMARY, State
-from backend.tracking.tracks.tracks import NONE, Tracks, read_doubts
+from backend.tracking.tracks.track_folder import read_doubts
+from backend.tracking.tracks.tracks import NONE, Tracks
 from backend.video import VideoReader
 from backend.zones.zone_file import Zones
 

@@ -1,4 +1,4 @@
-"""How far people agree, and what a sample says of the whole."""
+"""Inter-rater agreement, and confidence intervals of an audit's error rate."""
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
@@ -8,10 +8,10 @@ Z95 = 1.959963984540054  # two-sided 95 % of the normal distribution
 
 
 def wilson(wrong: int, n: int, z: float = Z95) -> tuple[float, float]:
-    """Return the Wilson score interval of a share, ``wrong`` of ``n``; (0, 1) where nothing was looked at.
+    """Return the Wilson score interval of the proportion ``wrong / n``; (0, 1) for an empty sample.
 
-    Wilson (1927), doi 10.1080/01621459.1927.10502953. Unlike the normal approximation it holds its level for few
-    or no errors, which is the usual case in an audit.
+    Wilson (1927), doi 10.1080/01621459.1927.10502953. Unlike the normal approximation it keeps its coverage for
+    few or no errors, the usual case in an audit.
     """
     if n == 0:
         return 0.0, 1.0
@@ -22,7 +22,7 @@ def wilson(wrong: int, n: int, z: float = Z95) -> tuple[float, float]:
 
 
 def kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float | None:
-    """Return Cohen's kappa of two people's answers to the same questions; None where chance alone agrees always.
+    """Return Cohen's kappa of two raters; None without answers or where both always give the same one.
 
     Cohen (1960), doi 10.1177/001316446002000104.
     """

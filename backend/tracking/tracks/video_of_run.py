@@ -1,4 +1,4 @@
-"""The video that a detections run is of."""
+"""Find and open the video of a detections run."""
 
 from pathlib import Path
 
@@ -10,12 +10,14 @@ from backend.video.video_library import list_videos
 
 
 def open_video_of(run: DetectionsRun, moved_to: Path | None = None) -> VideoReader:
-    """Open the video that the detections are of: ``moved_to``, or where the project has it now, or where it was.
+    """Open the video of a detections run, checked by its content identity, size and length.
+
+    It is ``moved_to`` if given, else where the project has it now, else the path at the time of inference.
 
     Raises
     ------
     InputError
-        If it is not there, or another one is.
+        If there is no such file, or it is another video.
     """
     expected = run.manifest.inputs.get("video_identity")
     path = moved_to or _in_project(run, expected) or Path(run.manifest.inputs.get("video_path", ""))
@@ -25,16 +27,16 @@ def open_video_of(run: DetectionsRun, moved_to: Path | None = None) -> VideoRead
         raise InputError(f"the video {path} is not there; say where it is with --video-path")
     index = load_index(path)
     if expected is not None and index.identity != expected:
-        raise InputError(f"{path} is not the video that was looked at (its content differs)")
+        raise InputError(f"{path} is not the video of these detections (its content differs)")
     reader = VideoReader(path, index=index)
     if reader.size != (run.facts.width, run.facts.height) or len(reader) < run.facts.frame_end:
         reader.close()
-        raise InputError(f"{path} is not the video that was looked at (its size or length differs)")
+        raise InputError(f"{path} is not the video of these detections (its size or length differs)")
     return reader
 
 
 def _in_project(run: DetectionsRun, expected: dict[str, object] | None) -> Path | None:
-    """Return where the project of a run, if it lies in one, has the video: by its content, or else by its slug."""
+    """Return the video's path in the project of a run: by content identity, else by slug; None outside of projects."""
     video = run.folder.parent
     if video.parent.name != "inference_output":
         return None

@@ -20,7 +20,8 @@ from backend.tracking.evaluation.metrics import calibration, measures
 from backend.tracking.evaluation.simulated_reviewer import needed_acts, review, review_doubts
 from backend.tracking.io.mot import read_mot
 from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DOUBTS
-from backend.tracking.tracks.tracks import sorted_tracks, write_table, write_tracks
+from backend.tracking.tracks.track_folder import write_table, write_tracks
+from backend.tracking.tracks.tracks import sorted_tracks
 
 FRAMES, BIRDS = 100, 3
 

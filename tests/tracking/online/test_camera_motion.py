@@ -19,7 +19,7 @@ from backend.track import main
 from backend.tracking.online.camera_motion import STILL, camera_motion
 from backend.tracking.online.run import Follower, chunk_of, rle_buffers, usual_rules
 from backend.tracking.online.track_state import Chunk
-from backend.tracking.tracks.tracks import open_tracks
+from backend.tracking.tracks.track_folder import open_tracks
 from backend.video import VideoReader
 
 SHAKEN = replace(difficulty("normal"), shake_px=25.0)

@@ -8,7 +8,8 @@ from backend.project.errors import InputError
 from backend.tracking.tracks.corrections import replay
 from backend.tracking.tracks.edits import act_line, parse_act, read_log
 from backend.tracking.tracks.schemas import State
-from backend.tracking.tracks.tracks import Tracks, corrections_log, open_tracks, track_manifest
+from backend.tracking.tracks.track_folder import corrections_log, open_tracks, track_manifest
+from backend.tracking.tracks.tracks import Tracks
 from tests.tracking.track_samples import same, two_birds, write_run
 
 BIRD_1, BIRD_2 = {"frame": 4, "detection": 0}, {"frame": 4, "detection": 1}

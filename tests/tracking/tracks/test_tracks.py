@@ -9,7 +9,8 @@ from backend.project.errors import InputError
 from backend.project.manifest import read_manifest
 from backend.tracking.tracks.edits import Anchor, Name, act_line
 from backend.tracking.tracks.schemas import State
-from backend.tracking.tracks.tracks import corrections_log, open_tracks, sorted_tracks, track_manifest
+from backend.tracking.tracks.track_folder import corrections_log, open_tracks, track_manifest
+from backend.tracking.tracks.tracks import sorted_tracks
 from tests.tracking.track_samples import same, two_birds, write_run
 
 
