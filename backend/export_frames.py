@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from backend.jobs.progress import Progress
-from backend.jobs.script import ScriptParser, ScriptSettings, run_script
+from backend.jobs.script import Option, ScriptParser, ScriptSettings, run_script
 from backend.project.atomic import atomic_file, atomic_json, fsync_folder, remove_temporary
 from backend.project.disk import check_space
 from backend.project.errors import InputError
@@ -53,14 +54,20 @@ STAGE_LIMIT_S = 300.0  # one GOP of the largest frames on a busy machine
 class ExportSettings(ScriptSettings):
     """What to export. Frames are numbered from 0 in display order; ``[from_frame, to_frame)``."""
 
-    src: str
-    dest: Path | None = None
-    from_frame: int = Field(default=0, ge=0)
-    to_frame: int | None = Field(default=None, ge=1)
-    every: int = Field(default=1, ge=1)
-    frames: str = ""
-    diverse: int | None = Field(default=None, ge=1)
-    workers: int = Field(default=0, ge=0, le=256)
+    src: str = Field(description="video file, or the short name of a video of the project")
+    dest: Path | None = Field(default=None, description="folder for the frames (a video of the project has its own)")
+    from_frame: Annotated[int, Option(also_called="--frame-start")] = Field(
+        default=0, ge=0, description="first frame, counted from 0"
+    )
+    to_frame: Annotated[int | None, Option(also_called="--frame-end")] = Field(
+        default=None, ge=1, description="frame after the last one; by default to the end of the video"
+    )
+    every: int = Field(default=1, ge=1, description="take every Nth frame of the range")
+    frames: str = Field(default="", description="a list instead of a range: 1,5,9-20 (both ends included)")
+    diverse: Annotated[int | None, Option(metavar="K")] = Field(
+        default=None, ge=1, description="of these, take the K frames that differ most"
+    )
+    workers: int = Field(default=0, ge=0, le=256, description="number of processes; 0: one per CPU core")
 
     @model_validator(mode="after")
     def _one_way_to_choose(self) -> "ExportSettings":
@@ -116,7 +123,7 @@ def estimate(reader: VideoReader, frames: Sequence[int] | np.ndarray) -> int:
 
 def main(argv: list[str]) -> None:
     """Run one export; see the module's text."""
-    settings = _parse(argv)
+    settings = ScriptParser("backend.export_frames", __doc__).settings(ExportSettings, argv)
     source, dest, cache = _places(settings)
     with Progress() as progress:
         progress.stage("reading the video's index", limit_s=STAGE_LIMIT_S)
@@ -266,20 +273,6 @@ def describer(source: Path, index: PacketIndex) -> Iterator[Callable[[Sequence[i
 
     with VideoReader(source, index=index, threads=1) as reader:
         yield describe_stretch
-
-
-def _parse(argv: list[str]) -> ExportSettings:
-    parser = ScriptParser("backend.export_frames", __doc__)
-    parser.add_argument("--src", required=True, help="video file, or a video's short name in the project")
-    parser.add_argument("--dest", help="folder for the frames (a video of the project has its own)")
-    parser.add_argument("--from-frame", type=int, default=0, help="first frame, from 0 (default 0)")
-    parser.add_argument("--to-frame", type=int, help="frame after the last one (default: the end)")
-    parser.add_argument("--every", type=int, default=1, help="take every N-th frame of the range (default 1)")
-    parser.add_argument("--frames", default="", help="a list instead of a range: 1,5,9-20 (both ends included)")
-    parser.add_argument("--diverse", type=int, metavar="K", help="of these, take the K frames that differ most")
-    parser.add_argument("--workers", type=int, default=0, help="processes (default: one a core)")
-    parser.also_called(frame_start="from_frame", frame_end="to_frame")
-    return parser.settings(ExportSettings, argv)
 
 
 def _places(settings: ExportSettings) -> tuple[Path, Path, Path | None]:

@@ -52,7 +52,7 @@ class ZoneStatsSettings(ScriptSettings):
             raise ValueError("give --tracks or --detections")
         for name, allowed in (("zones", (0, 1, n)), ("camera", (0, n)), ("start_time", (0, n))):
             if len(getattr(self, name)) not in allowed:
-                raise ValueError(f"{name}: {len(getattr(self, name))} given for {n} runs")
+                raise ValueError(f"--{name.replace('_', '-')}: {len(getattr(self, name))} given for {n} runs")
         return self
 
 

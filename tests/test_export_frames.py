@@ -174,7 +174,7 @@ BAD = {
     "a backward range": (["--from-frame", "9", "--to-frame", "5"], "holds no frame"),
     "a negative frame": (["--from-frame", "-1"], "--from-frame"),
     "every zero": (["--every", "0"], "--every.*greater than or equal to 1 .given: 0"),
-    "a word for a number": (["--to-frame", "ten"], "--to-frame: invalid int value: 'ten'"),
+    "a word for a number": (["--to-frame", "ten"], "^--to-frame: .*valid integer.*given: 'ten'"),
     "a list beyond the video": (["--frames", "1,90"], "frame 90 is outside the video: it has 90 frames, 0 to 89"),
     "a list with a word": (["--frames", "1,b"], "'b' is not a frame or a range"),
     "a list with a hole": (["--frames", "1,,2"], "'' is not a frame or a range"),

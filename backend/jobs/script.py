@@ -1,4 +1,13 @@
-"""What every backend script shares: one-line refusals, exit codes, and an orderly end on SIGTERM.
+"""What every script shares: options built from the settings class, one-line refusals, exit codes, an orderly stop.
+
+A script declares its options once, as the fields of a settings class, and `ScriptParser` builds the command line:
+
+    class ExportSettings(ScriptSettings):
+        tracks: Path = Field(description="folder of a track run")                            # --tracks DIR, required
+        to: tuple[Literal["csv", "mot"], ...] = Field(default=(), description="formats")     # --to csv mot
+        start: Annotated[int, Option(also_called="--begin")] = Field(default=0, ge=0, description="first frame")
+
+    settings = ScriptParser("backend.export_tracks", __doc__).settings(ExportSettings, argv)
 
 Exit codes: 0 done, 1 failed (the last line of stderr says why), 2 bad input, 130 stopped on request.
 """
@@ -9,11 +18,14 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from backend.project.errors import InputError
 from backend.project.settings import first_problem
@@ -22,12 +34,25 @@ DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 130
 
 
 class ScriptSettings(BaseModel):
-    """Base of the one frozen settings object a script has; unknown keys are refused."""
+    """Base of a script's settings: each field is an option. Frozen; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-AnySettings = TypeVar("AnySettings", bound=ScriptSettings)
+AnySettings = TypeVar("AnySettings", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Option:
+    """How a settings field is written on the command line, where that is not just ``--field-name FIELD_NAME``.
+
+    ``name`` replaces the option's name (without dashes it is a positional argument), ``also_called`` is a second name,
+    ``metavar`` stands for the value in the help text. Used as ``Annotated[int, Option(also_called="--frame-start")]``.
+    """
+
+    name: str = ""
+    also_called: str = ""
+    metavar: str | None = None
 
 
 class StopRequested(BaseException):  # noqa: N818 - like KeyboardInterrupt, not an error
@@ -44,10 +69,45 @@ class ScriptParser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        self._field_of: dict[str, str] = {}
 
     def error(self, message: str) -> NoReturn:
         """Raise InputError with ``message``, which `run_script` prints."""
         raise InputError(f"{message} (--help lists what is allowed)")
+
+    def add_options(self, model: type[BaseModel], exclude: Collection[str] = ()) -> None:
+        """Add an option for each field of ``model`` that is not in ``exclude``.
+
+        The field's description is the help text. A bool becomes a flag (``--no-NAME`` where True is the default), a
+        tuple or a dict takes several values. Defaults and checks stay with the model: `parse_args` returns only what
+        was given.
+        """
+        for field_name, field in model.model_fields.items():
+            if field_name in exclude:
+                continue
+            option = next((note for note in field.metadata if isinstance(note, Option)), Option())
+            name = option.name or _option_name(field_name, negated=field.default is True)
+            how: dict[str, Any] = {"default": argparse.SUPPRESS}
+            if field.annotation is bool:
+                how["action"] = "store_false" if field.default is True else "store_true"
+            else:
+                how["metavar"] = option.metavar
+                how["nargs"] = "+" if get_origin(field.annotation) in (tuple, dict) else None
+                how["type"] = _converter(field.annotation)
+            if not name.startswith("-"):
+                self.add_argument(field_name, help=_help_text(field), metavar=name)
+                continue
+            self.add_argument(name, dest=field_name, required=field.is_required(), help=_help_text(field), **how)
+            self._field_of[name] = field_name
+            if option.also_called:
+                self.add_argument(option.also_called, dest=field_name, help=f"the same as {name}", **how)
+                self._field_of[option.also_called] = field_name
+
+    def settings(self, model: type[AnySettings], argv: Sequence[str]) -> AnySettings:
+        """Parse ``argv`` with the options of ``model`` and return the checked model; InputError where it is refused."""
+        if len(self._actions) == 1:  # nothing but --help
+            self.add_options(model)
+        return checked(model, vars(self.parse_args(argv)), self.names_in(argv))
 
     def also_called(self, **options: str) -> None:
         """Give options of whole numbers a second name, ``frame_start="from_frame"``: refusals name what was given."""
@@ -56,9 +116,10 @@ class ScriptParser(argparse.ArgumentParser):
             same = f"the same as --{known.replace('_', '-')}"
             self.add_argument(option, dest=known, type=int, default=argparse.SUPPRESS, help=same)
 
-    def settings(self, model: type[AnySettings], argv: Sequence[str]) -> AnySettings:
-        """Parse ``argv`` into ``model``, whose field names are the options' names with ``_`` for ``-``."""
-        return checked(model, vars(self.parse_args(argv)))
+    def names_in(self, argv: Sequence[str]) -> dict[str, str]:
+        """Return the name that ``argv`` uses for each settings field, such as ``{"from_frame": "--frame-start"}``."""
+        words = (word.partition("=")[0] for word in argv)
+        return {self._field_of[word]: word for word in words if word in self._field_of}
 
 
 class SubParser(ScriptParser):
@@ -68,16 +129,55 @@ class SubParser(ScriptParser):
         super().__init__(prog.removeprefix("python -m "), None)
 
 
-def checked(model: type[AnySettings], given: dict[str, Any]) -> AnySettings:
-    """Return ``model(**given)``; what is not allowed becomes an InputError that names the option."""
+def checked(model: type[AnySettings], given: Mapping[str, Any], names: Mapping[str, str] | None = None) -> AnySettings:
+    """Return ``model(**given)``; InputError names the option of a refused value (``names``: field to option)."""
     try:
         return model(**given)
     except ValidationError as error:
-        problem = first_problem(error)
-        field = problem.split(":", 1)[0]
-        raise InputError(
-            f"--{field.replace('_', '-')}{problem[len(field) :]}" if field in given else problem
-        ) from error
+        problem, where = first_problem(error), error.errors()[0]["loc"]
+        field = str(where[0]) if where else ""
+        if field not in given:
+            raise InputError(problem) from error
+        option = (names or {}).get(field) or _option_name(field)
+        raise InputError(f"{option}{problem[len('.'.join(map(str, where))) :]}") from error
+
+
+def _option_name(field_name: str, negated: bool = False) -> str:
+    return f"--{'no-' if negated else ''}{field_name.replace('_', '-')}"
+
+
+def _converter(annotation: Any) -> Callable[[str], Any]:
+    """Return what turns an argument into a number where one is wanted; the model refuses what is none."""
+    kinds = {annotation, *get_args(annotation)}
+    number = next((kind for kind in (int, float) if kind in kinds), None)
+
+    def convert(text: str) -> Any:
+        try:
+            return text if number is None else number(text)
+        except ValueError:
+            return text
+
+    return convert
+
+
+def _help_text(field: FieldInfo) -> str:
+    """Return the description with the allowed values and the default behind it."""
+    text, default = field.description or "", field.default
+    choices = _choices(field.annotation)
+    if choices:
+        text += f": {', '.join(choices)}"
+    if not (field.is_required() or isinstance(default, bool) or default in (None, "", (), {})):
+        text += f" (default: {default.value if isinstance(default, Enum) else default})"
+    return text.replace("%", "%%")  # argparse formats help texts
+
+
+def _choices(annotation: Any) -> list[str]:
+    """Return the values of a Literal or an Enum, also inside ``tuple[...]`` and ``... | None``; [] for other types."""
+    if get_origin(annotation) is Literal:
+        return [str(value) for value in get_args(annotation)]
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return [str(member.value) for member in annotation]
+    return [value for argument in get_args(annotation) for value in _choices(argument)]
 
 
 def run_script(name: str, main: Callable[[list[str]], None]) -> NoReturn:
@@ -106,8 +206,8 @@ def run_script(name: str, main: Callable[[list[str]], None]) -> NoReturn:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, signal.SIG_IGN)  # once is enough; a second one must not cut the clean-up short
+    for stop_signal in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop_signal, signal.SIG_IGN)  # once is enough; a second one must not cut the clean-up short
     raise StopRequested
 
 

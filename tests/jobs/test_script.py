@@ -6,10 +6,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import Field
 
-from backend.jobs.script import ScriptParser, ScriptSettings
+from backend.jobs.script import Option, ScriptParser, ScriptSettings
 from backend.project.errors import InputError
 
 HEAD = "from backend.jobs.script import *\nfrom backend.project.errors import InputError\n"
@@ -85,15 +87,17 @@ def wait_for_file(path: Path) -> None:
 
 class TestParser:
     class Settings(ScriptSettings):
-        src: Path
-        to_frame: int = 5
+        src: Path = Field(description="100 % of the video")
+        to_frame: Annotated[int, Option(also_called="--frame-end")] = Field(default=5, ge=1, description="last frame")
+        kinds: tuple[Literal["csv", "mot"], ...] = Field(default=(), description="formats")
+        source: Annotated[Path | None, Option(name="--from", metavar="FILE")] = None
+        tile: tuple[int, int] | None = None
+        quick: bool = False
+        masks: bool = Field(default=True, description="without masks")
 
     @pytest.fixture
     def parser(self) -> ScriptParser:
-        parser = ScriptParser("backend.name", "text")
-        parser.add_argument("--src", required=True)
-        parser.add_argument("--to-frame", default="5")
-        return parser
+        return ScriptParser("backend.name", "text")
 
     def test_arguments_become_settings(self, parser):
         assert parser.settings(self.Settings, ["--src", "/a", "--to-frame", "7"]) == self.Settings(src="/a", to_frame=7)
@@ -105,6 +109,11 @@ class TestParser:
             (["--src", "/a", "--to-frame", "x"], r"--to-frame: .*\(given: 'x'\)"),
             (["--src", "/a", "--sr", "b"], "unrecognized arguments: --sr b"),
             (["--src", "/a", "extra"], "unrecognized arguments: extra"),
+            (["--src", "/a", "--frame-end", "0"], r"^--frame-end: .*greater than or equal to 1 \(given: 0\)"),
+            (["--src", "/a", "--to-frame=0"], r"^--to-frame: "),
+            (["--src", "/a", "--from"], "argument --from: expected one argument"),
+            (["--src", "/a", "--kinds", "mot", "mp4"], r"^--kinds: .*'csv' or 'mot' \(given: 'mp4'\)"),
+            (["--src", "/a", "--tile", "7"], r"^--tile: .*\(given: '7'\)"),
         ],
     )
     def test_a_refusal_names_option_and_value(self, parser, argv, words):
@@ -113,3 +122,29 @@ class TestParser:
 
     def test_a_value_that_looks_like_an_option_can_be_given(self, parser):
         assert parser.settings(self.Settings, ["--src=-rf"]).src == Path("-rf")
+
+    def test_what_is_not_given_has_the_default_of_its_field(self, parser):
+        assert parser.settings(self.Settings, ["--src", "/a"]) == self.Settings(src="/a")
+
+    def test_names_lists_and_flags(self, parser):
+        argv = ["--src", "/a", "--from", "/b", "--kinds", "mot", "csv", "--quick", "--no-masks", "--frame-end", "9"]
+        assert parser.settings(self.Settings, argv) == self.Settings(
+            src="/a", source="/b", kinds=("mot", "csv"), quick=True, masks=False, to_frame=9
+        )
+
+    def test_help_says_what_the_fields_say(self, parser):
+        parser.add_options(self.Settings)
+        words = " ".join(parser.format_help().split())
+        for expected in (
+            "--src SRC 100 % of the video --to-frame TO_FRAME last frame (default: 5)",
+            "--frame-end TO_FRAME the same as --to-frame",
+            "formats: csv, mot --from FILE --tile TILE --quick --no-masks without masks",
+        ):
+            assert expected in words
+
+    def test_a_name_without_dashes_is_a_position(self, parser):
+        class Pair(ScriptSettings):
+            model: Annotated[Path, Option(name="model")]
+            n: int = Field(default=0)
+
+        assert parser.settings(Pair, ["--n", "3", "/m"]) == Pair(model="/m", n=3)
