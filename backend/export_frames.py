@@ -39,9 +39,9 @@ from backend.project.settings import load_settings
 from backend.video.frame_errors import DamagedFrameError
 from backend.video.frame_sampling import FEATURE_SIZE, describe, farthest_points, thin
 from backend.video.index import PacketIndex, load_index
+from backend.video.library import get_video, index_cache
 from backend.video.png import PngEncoder, is_whole_png
 from backend.video.reader import VideoReader
-from backend.video.video_library import get_video, index_cache
 from backend.video.workers import Crew, cut_stretches
 
 REQUEST = "request.json"

@@ -23,7 +23,7 @@ from backend.project.paths import Project
 from backend.tracking.io.export import FORMATS, Exported
 from backend.tracking.tracks.schemas import TRACKS
 from backend.tracking.tracks.track_folder import corrections_log, open_tracks, track_manifest
-from backend.video.video_library import get_video
+from backend.video.library import get_video
 
 
 class ExportSettings(ScriptSettings):

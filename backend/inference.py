@@ -33,7 +33,7 @@ from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.paths import Project, check_name, slug
 from backend.video import load_index
-from backend.video.video_library import index_cache
+from backend.video.library import index_cache
 from backend.visualize import main as visualize
 
 OUTPUT = "inference_output"  # in a project

@@ -11,9 +11,9 @@ from backend.jobs.progress import Progress
 from backend.jobs.script import run_script
 from backend.project.disk import as_bytes
 from backend.project.locks import output_lock
+from backend.video.library import open_video
 from backend.video.proxies import has_proxy, inputs_of, make_proxy, proxy_folder
 from backend.video.video_argument import asked_video
-from backend.video.video_library import open_video
 
 
 def main(argv: list[str]) -> None:

@@ -13,9 +13,9 @@ from backend.jobs.script import run_script
 from backend.project.disk import check_space
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
+from backend.video.library import add_video
 from backend.video.remux import remux
 from backend.video.video_argument import asked_video
-from backend.video.video_library import add_video
 
 
 def main(argv: list[str]) -> None:

@@ -26,8 +26,8 @@ from backend.tracking.tracks.schemas import DOUBT_COLUMNS, TRACKLET_COLUMNS, Sta
 from backend.tracking.tracks.track_folder import open_tracks
 from backend.tracking.tracks.tracks import Tracks
 from backend.video import VideoReader
+from backend.video.library import add_video, get_video, open_video
 from backend.video.proxies import PROXY, inputs_of, make_proxy, proxy_folder
-from backend.video.video_library import add_video, get_video, open_video
 from board.corrections_log import CorrectionsLog
 from board.load_board import read_doubts_of
 from board.requests import ActRequest

@@ -231,7 +231,7 @@ def latency(folder: Path) -> None:
     """Print the time from a scribble's request to its saved outline, through the server, as the page sees it."""
     from backend.project.paths import Project
     from backend.project.settings import Settings, save_settings
-    from backend.video.video_library import add_video
+    from backend.video.library import add_video
     from tests.web.servers import Server, running, unused_port
 
     truth = {int(path.stem): read_labels(path) for path in sorted((folder / "masks").glob("[0-9]*.png"))[::10]}
@@ -293,7 +293,7 @@ def memory(path: Path, birds: int = 4, stretch: int = 40) -> None:
     """Carry birds over stretches at the start, middle and end of a video with the real session; print the memory."""
     from backend.project.paths import Project
     from backend.video.frame_cache import ShownFrames
-    from backend.video.video_library import add_video, open_video
+    from backend.video.library import add_video, open_video
     from segannot.engines.registry import Engines
     from segannot.requests import Draw, ObjectAct, Propagate
     from segannot.session import Session

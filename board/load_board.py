@@ -21,8 +21,8 @@ from backend.tracking.tracks.track_folder import (
 )
 from backend.tracking.tracks.tracks import Tracks
 from backend.video.frame_cache import ShownFrames
+from backend.video.library import VideoRecord, get_video, open_video
 from backend.video.proxies import open_proxy
-from backend.video.video_library import VideoRecord, get_video, open_video
 from backend.web.page_identity import work_id
 from backend.zones.zone_file import Zones, read_zones, zones_path
 from board import anchored_doubts as doubts

@@ -6,8 +6,8 @@ from typing import Any
 
 from backend.project.paths import Project
 from backend.video.frame_cache import ShownFrames
+from backend.video.library import VideoRecord, get_video, list_videos, open_video
 from backend.video.proxies import has_proxy, open_proxy
-from backend.video.video_library import VideoRecord, get_video, list_videos, open_video
 
 MOST_OPEN = 6  # as many as there are places beside the board's own picture, each with a small copy
 

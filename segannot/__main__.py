@@ -20,7 +20,7 @@ from backend.project.locks import output_lock
 from backend.project.paths import SLUG, Project
 from backend.project.settings import Address, Port, load_settings
 from backend.video.frame_cache import ShownFrames
-from backend.video.video_library import add_video, get_video, list_videos, open_video
+from backend.video.library import add_video, get_video, list_videos, open_video
 from backend.web.links import app_link, service_link
 from backend.web.page_identity import work_id
 from backend.web.serve import serve

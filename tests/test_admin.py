@@ -8,7 +8,7 @@ import pytest
 
 from backend.project.paths import Project
 from backend.project.settings import Settings, load_settings, save_settings
-from backend.video.video_library import add_video
+from backend.video.library import add_video
 from tests.videos import write_video
 
 

@@ -23,7 +23,7 @@ from backend.project.manifest import read_manifest, verify
 from backend.project.paths import Project
 from backend.project.settings import Settings, save_settings
 from backend.video import VideoReader
-from backend.video.video_library import add_video
+from backend.video.library import add_video
 from tests.videos import barcode, numbers_of, write_video
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -8,8 +8,8 @@ import psutil
 import pytest
 
 from backend.project.paths import Project
+from backend.video.library import add_video, get_video, open_video
 from backend.video.proxies import inputs_of, make_proxy, proxy_folder
-from backend.video.video_library import add_video, get_video, open_video
 from board.load_board import opened_board
 from board.requests import ActRequest, Turn
 from segannot.requests import Draw, ObjectAct

@@ -10,8 +10,8 @@ from backend.project.manifest import read_manifest, verify
 from backend.project.paths import Project
 from backend.project.settings import Settings, save_settings
 from backend.upkeep.clean import rubbish
+from backend.video.library import add_video, check_video, get_video, open_video
 from backend.video.proxies import PROXY, has_proxy, inputs_of, make_proxy, open_proxy, proxy_folder, proxy_size
-from backend.video.video_library import add_video, check_video, get_video, open_video
 from tests.videos import numbers_of, write_video
 
 N_FRAMES = 70

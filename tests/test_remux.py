@@ -8,7 +8,7 @@ import pytest
 
 from backend.project.paths import Project
 from backend.project.settings import REPOSITORY
-from backend.video.video_library import add_video, get_video, open_video
+from backend.video.library import add_video, get_video, open_video
 from tests.videos import numbers_of, write_video
 
 

@@ -17,7 +17,7 @@ from backend.project.paths import Project
 from backend.tracking.tracks.track_folder import write_tracks
 from backend.video import VideoReader, load_index
 from backend.video.encode import VideoWriter
-from backend.video.video_library import add_video, relink_video
+from backend.video.library import add_video, relink_video
 from backend.visualize import main
 from tests.detection_runs import make_run
 from tests.pipeline.test_frame_views import tracks

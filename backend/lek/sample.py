@@ -12,7 +12,7 @@ from backend.project.atomic import atomic_json, atomic_write
 from backend.project.disk import check_space
 from backend.project.locks import output_lock
 from backend.project.paths import Project
-from backend.video.video_library import add_video, list_videos
+from backend.video.library import add_video, list_videos
 
 SECONDS, FPS, SIZE = 20, 25, "960x544"
 MASK_EVERY = 20  # frames: 25 masks a clip

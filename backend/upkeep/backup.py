@@ -29,7 +29,7 @@ from backend.project.locks import LOCK, file_lock
 from backend.project.manifest import MANIFEST, sha256, versions
 from backend.project.paths import Project
 from backend.project.settings import first_problem, load_settings, state_folder
-from backend.video.video_library import list_videos
+from backend.video.library import list_videos
 
 INDEX = "backup.json"
 PREFIX, PARTIAL = "lektrack-", ".partial"

@@ -14,7 +14,7 @@ from backend.project.errors import InputError
 from backend.project.paths import Project
 from backend.project.settings import check_beside, load_settings, save_settings
 from backend.upkeep.backup import BLOCK, Report, SavedFile, read_backup
-from backend.video.video_library import VideoRecord, list_videos, move_records, relink_video
+from backend.video.library import VideoRecord, list_videos, move_records, relink_video
 
 VIDEOS = "restored_videos"
 REASON = "it was waiting or at work when the backup was made; retry goes on with it"

@@ -16,8 +16,8 @@ from backend.project.manifest import Manifest, begin_manifest, finished_file, ma
 from backend.project.paths import Project, check_name
 from backend.video.encode import VideoWriter
 from backend.video.frame_errors import DamagedFrameError
+from backend.video.library import VideoRecord, index_cache
 from backend.video.reader import VideoReader
-from backend.video.video_library import VideoRecord, index_cache
 
 PROXY = "proxy.mp4"
 WIDTH = 960  # px; a 2688x1520 picture on half a screen

@@ -6,7 +6,7 @@ from pathlib import Path
 from backend.jobs.script import ScriptParser, ScriptSettings
 from backend.project.paths import Project
 from backend.project.settings import load_settings
-from backend.video.video_library import VideoRecord, get_video
+from backend.video.library import VideoRecord, get_video
 
 
 class VideoSettings(ScriptSettings):

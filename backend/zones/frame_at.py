@@ -13,7 +13,7 @@ from backend.project.paths import Project
 from backend.tracking.tracks.schemas import STATE_NAMES, State
 from backend.tracking.tracks.track_folder import open_tracks
 from backend.tracking.tracks.tracks import NONE, Tracks
-from backend.video.video_library import open_video
+from backend.video.library import open_video
 from backend.zones.zone_file import Zones, read_version, read_zones, versions_of
 
 JPEG_QUALITY = 85

@@ -13,7 +13,7 @@ from backend.tracking.tracks.corrections import replay
 from backend.tracking.tracks.edits import active, read_log
 from backend.tracking.tracks.schemas import TRACKS
 from backend.tracking.tracks.track_folder import corrections_log, open_tracks, track_manifest
-from backend.video.video_library import VideoRecord, get_video
+from backend.video.library import VideoRecord, get_video
 from backend.zones.bird_sequences import Recording, of_detections, of_tracks
 from backend.zones.settings import Measures, VideoFacts
 from backend.zones.zone_file import Zones, read_zones, zones_path

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from backend.project.errors import InputError
-from backend.video.video_library import open_video
+from backend.video.library import open_video
 from backend.zones.cells import Bins
 from backend.zones.inputs import Opened, Source
 from backend.zones.zone_file import Zones

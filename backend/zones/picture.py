@@ -5,7 +5,7 @@ import numpy as np
 
 from backend.project.atomic import atomic_write
 from backend.project.paths import Project
-from backend.video.video_library import get_video, open_video
+from backend.video.library import get_video, open_video
 
 MEDIAN_FRAMES = 9
 JPEG_QUALITY = 82

@@ -10,7 +10,7 @@ import pandas as pd
 from backend.project.errors import InputError
 from backend.project.manifest import Manifest, read_manifest
 from backend.project.paths import Project
-from backend.video.video_library import VideoRecord, list_videos
+from backend.video.library import VideoRecord, list_videos
 from backend.zones.inputs import INFERENCE_OUTPUT, TRACK_OUTPUT
 from backend.zones.table_files import ABOUT
 from backend.zones.zone_file import zones_path

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from backend.jobs import Job, JobState
-from backend.video.video_library import VideoRecord, list_videos
+from backend.video.library import VideoRecord, list_videos
 from backend.web.links import service_link
 from gui.widgets.annotation_jobs import KIND, make_training_set, start_annotation
 from gui.widgets.context import active_jobs, job_store, project, refusals, settings, title
@@ -27,8 +27,8 @@ def choose_videos() -> list[VideoRecord]:
     """Let the user choose one or several sound videos; say what to do where there is none."""
     records = {record.slug: record for record in list_videos(project()) if not record.problem}
     if not records:
-        st.info("Add a video first.", icon=":material/video_library:")
-        st.page_link(st.session_state["pages"]["videos"], label="Go to Videos", icon=":material/video_library:")
+        st.info("Add a video first.", icon=":material/library:")
+        st.page_link(st.session_state["pages"]["videos"], label="Go to Videos", icon=":material/library:")
         return []
     asked = st.query_params.get("video")
     chosen = st.multiselect(

@@ -9,7 +9,7 @@ from backend.jobs import JobSpec
 from backend.project.disk import as_bytes, check_space
 from backend.project.errors import InputError
 from backend.video import load_index
-from backend.video.video_library import VideoRecord, index_cache, open_video, thumbnail
+from backend.video.library import VideoRecord, index_cache, open_video, thumbnail
 from gui.widgets.context import active_jobs, job_store, project, refusals, settings, submit, title
 from gui.widgets.gallery import show_gallery
 from gui.widgets.job_view import show_job

@@ -5,7 +5,7 @@ import streamlit as st
 from backend.jobs.overview import StepState, VideoStep, video_steps
 from backend.project.settings import state_folder
 from backend.project.state_files import set_aside
-from backend.video.video_library import VideoRecord, list_videos, thumbnail
+from backend.video.library import VideoRecord, list_videos, thumbnail
 from gui.steps import BY_KEY, STEPS
 from gui.widgets.context import active_jobs, job_store, project, title
 from gui.widgets.formatting import duration
@@ -81,7 +81,7 @@ show_morning()
 
 st.subheader("Videos")
 if not records:
-    st.info("No videos yet. Add your first one.", icon=":material/video_library:")
+    st.info("No videos yet. Add your first one.", icon=":material/library:")
     st.page_link(st.session_state["pages"]["videos"], label="Add videos", icon=":material/add:")
 for record in records:
     show_video(record)

@@ -6,7 +6,7 @@ from backend.jobs import JobState
 from backend.pipeline.detections import open_detections
 from backend.pipeline.run_folder import BIRDS_A_FRAME, estimate_bytes
 from backend.project.disk import as_bytes, check_space
-from backend.video.video_library import VideoRecord
+from backend.video.library import VideoRecord
 from gui.widgets.context import active_jobs, job_store, project, refusals, title
 from gui.widgets.detections_view import show_results
 from gui.widgets.formatting import duration

@@ -4,7 +4,7 @@ import streamlit as st
 
 from backend.project.disk import as_bytes
 from backend.project.errors import InputError
-from backend.video.video_library import VideoRecord, add_video, list_videos, thumbnail
+from backend.video.library import VideoRecord, add_video, list_videos, thumbnail
 from gui.widgets.context import project, settings, title
 from gui.widgets.file_picker import pick_files
 from gui.widgets.formatting import duration, moment

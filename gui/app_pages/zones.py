@@ -3,7 +3,7 @@
 import streamlit as st
 
 from backend.project.errors import InputError
-from backend.video.video_library import VideoRecord
+from backend.video.library import VideoRecord
 from backend.zones.picture import frame_jpeg, median_jpeg
 from backend.zones.zone_file import Zones, overlaps, path_to_save, read_zones, save_zones, zones_path
 from gui.widgets.context import project, refusals, title
@@ -20,8 +20,8 @@ def choose_picture() -> tuple[str, VideoRecord, bytes, str] | None:
     """
     cameras = cameras_of(project())
     if not cameras:
-        st.info("Add a video first: zones are drawn on one of its frames.", icon=":material/video_library:")
-        st.page_link(st.session_state["pages"]["videos"], label="Go to Videos", icon=":material/video_library:")
+        st.info("Add a video first: zones are drawn on one of its frames.", icon=":material/library:")
+        st.page_link(st.session_state["pages"]["videos"], label="Go to Videos", icon=":material/library:")
         return None
     columns = st.columns([0.2, 0.2, 0.43, 0.17])
     names, asked = list(cameras), st.query_params.get("video")

@@ -6,7 +6,7 @@ from backend.dataset.outputs import Outputs
 from backend.jobs import Job, JobSpec
 from backend.jobs.job_states import Slot
 from backend.project.errors import InputError
-from backend.video.video_library import VideoRecord, get_video
+from backend.video.library import VideoRecord, get_video
 from gui.widgets.coco_sets import free_name
 from gui.widgets.context import active_jobs, project, submit
 from segannot.projects import AnnotationProgress

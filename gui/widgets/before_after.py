@@ -10,7 +10,7 @@ from backend.project.errors import InputError
 from backend.project.manifest import read_manifest
 from backend.tracking.review.views import TrackRun, list_track_runs
 from backend.tracking.tracks.track_folder import track_manifest
-from backend.video.video_library import list_videos
+from backend.video.library import list_videos
 from gui.widgets.context import active_jobs, fresh_folder, job_store, project, refusals, submit
 from gui.widgets.job_view import show_job
 

@@ -8,7 +8,7 @@ from backend.project.errors import InputError
 from backend.project.manifest import Manifest
 from backend.project.paths import slug
 from backend.tracking.tracks.track_folder import track_manifest
-from backend.video.video_library import VideoRecord, get_video
+from backend.video.library import VideoRecord, get_video
 from backend.zones.zone_file import zones_path
 from gui.widgets.context import active_jobs, project, submit
 

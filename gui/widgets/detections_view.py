@@ -7,7 +7,7 @@ import streamlit as st
 
 from backend.pipeline.detections import open_detections
 from backend.pipeline.inference_runs import RunRecord, counts_over_time, list_runs, unusual_frames
-from backend.video.video_library import VideoRecord
+from backend.video.library import VideoRecord
 from gui.widgets.context import project, refusals
 from gui.widgets.inference_progress import picture
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from backend.video.video_library import VideoRecord
+from backend.video.library import VideoRecord
 from gui.widgets.context import refusals
 from gui.widgets.correct_jobs import import_tracks
 from gui.widgets.file_picker import pick_files

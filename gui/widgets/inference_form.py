@@ -14,7 +14,7 @@ from backend.pipeline.gpus import list_gpus
 from backend.project.disk import as_bytes
 from backend.project.paths import slug
 from backend.training.trained_models import list_models
-from backend.video.video_library import VideoRecord, list_videos, thumbnail
+from backend.video.library import VideoRecord, list_videos, thumbnail
 from gui.widgets.context import active_jobs, project, settings, submit
 from gui.widgets.job_view import escape
 
@@ -47,8 +47,8 @@ def choose_videos() -> list[VideoRecord]:
     """Let the user choose one or more sound videos; they are worked off in the order in which they were chosen."""
     records = {record.slug: record for record in list_videos(project()) if not record.problem and record.info}
     if not records:
-        st.info("Add a video first.", icon=":material/video_library:")
-        st.page_link(st.session_state["pages"]["videos"], label="Go to Videos", icon=":material/video_library:")
+        st.info("Add a video first.", icon=":material/library:")
+        st.page_link(st.session_state["pages"]["videos"], label="Go to Videos", icon=":material/library:")
         return []
     cameras = sorted({record.camera for record in records.values() if record.camera})
     camera = st.selectbox("Camera", ["all", *cameras]) if cameras else "all"

@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from backend.jobs import Job, JobSpec
-from backend.video.video_library import VideoRecord
+from backend.video.library import VideoRecord
 from backend.zones.zone_file import zones_path
 from gui.widgets.context import project, submit
 from gui.widgets.track_form import choose_description, submit_track_jobs

@@ -9,7 +9,7 @@ from backend.jobs import Job, JobState
 from backend.pipeline.detections import open_detections
 from backend.pipeline.inference_runs import frame_jpeg, latest_frame, list_runs
 from backend.project.errors import InputError
-from backend.video.video_library import get_video, index_cache
+from backend.video.library import get_video, index_cache
 from gui.widgets.context import active_jobs, job_store, project
 from gui.widgets.job_view import escape, show_job
 

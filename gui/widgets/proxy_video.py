@@ -4,8 +4,8 @@ import streamlit as st
 
 from backend.jobs import Job, JobSpec
 from backend.project.disk import as_bytes
+from backend.video.library import VideoRecord
 from backend.video.proxies import has_proxy, proxy_bytes, proxy_folder
-from backend.video.video_library import VideoRecord
 from gui.widgets.context import active_jobs, project, refusals, submit
 from gui.widgets.job_view import show_job
 from gui.widgets.live import live

@@ -8,7 +8,7 @@ import streamlit as st
 
 from backend.tracking.tracks.track_folder import open_tracks
 from backend.tracking.tracks.tracks import Tracks
-from backend.video.video_library import get_video
+from backend.video.library import get_video
 from backend.zones.frame_at import birds_at, birds_of_tracks, draw_behind, zones_used
 from backend.zones.statistics_library import StatisticsRun
 from gui.widgets.context import project, refusals

@@ -9,7 +9,7 @@ from backend.pipeline.inference_runs import RunRecord, list_runs
 from backend.project.errors import InputError
 from backend.project.manifest import read_manifest
 from backend.tracking.appearance.store import DESCRIPTION
-from backend.video.video_library import list_videos
+from backend.video.library import list_videos
 from backend.zones.zone_file import zones_path
 from gui.widgets.context import active_jobs, project, submit
 

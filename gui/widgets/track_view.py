@@ -18,7 +18,7 @@ from backend.tracking.review.views import (
 )
 from backend.tracking.tracks.edits import active, read_log
 from backend.tracking.tracks.track_folder import open_tracks
-from backend.video.video_library import VideoRecord, index_cache
+from backend.video.library import VideoRecord, index_cache
 from backend.zones.zone_file import Zones
 from board.load_board import zones_of
 from board.summary import log_of

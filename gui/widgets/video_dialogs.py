@@ -7,7 +7,7 @@ import streamlit as st
 
 from backend.jobs import JobSpec
 from backend.project.errors import InputError
-from backend.video.video_library import VideoRecord, check_video, relink_video, remove_video, update_video
+from backend.video.library import VideoRecord, check_video, relink_video, remove_video, update_video
 from gui.widgets.context import active_jobs, project, refusals, settings, submit
 from gui.widgets.file_picker import pick_files
 from gui.widgets.job_view import escape

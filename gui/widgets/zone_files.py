@@ -3,7 +3,7 @@
 import streamlit as st
 
 from backend.project.paths import Project, slug
-from backend.video.video_library import VideoRecord, list_videos
+from backend.video.library import VideoRecord, list_videos
 from backend.zones.geojson import copied, from_geojson, to_geojson
 from backend.zones.zone_file import (
     Zones,

@@ -17,7 +17,7 @@ from backend.project.settings import Settings, save_settings
 from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DOUBTS, TRACKLET_COLUMNS, TRACKLETS, State
 from backend.tracking.tracks.track_folder import write_table, write_tracks
 from backend.tracking.tracks.tracks import Tracks, lost_rows, sorted_tracks
-from backend.video.video_library import add_video, list_videos
+from backend.video.library import add_video, list_videos
 from tests.videos import write_video
 from tests.web.servers import Server, unused_port
 

@@ -15,7 +15,7 @@ from backend.tracking.tracks.edits import Anchor
 from backend.tracking.tracks.schemas import DOUBT_COLUMNS, TRACKLET_COLUMNS, State
 from backend.tracking.tracks.track_folder import open_tracks
 from backend.tracking.tracks.tracks import NONE, Tracks, lost_rows, sorted_tracks
-from backend.video.video_library import add_video
+from backend.video.library import add_video
 from board.anchored_doubts import rows_of
 from board.load_board import read_doubts_of
 from tests.board.boards import plain_table, write_tracked

@@ -20,8 +20,8 @@ import pytest
 from backend.project.paths import Project
 from backend.tracking.tracks.edits import read_log
 from backend.video import VideoReader
+from backend.video.library import add_video, get_video, open_video, update_video
 from backend.video.proxies import PROXY, inputs_of, make_proxy, proxy_folder
-from backend.video.video_library import add_video, get_video, open_video, update_video
 from board.server import lanes, packed_rows
 from tests.board.boards import N_FRAMES, SIZE, board_server, box_of, post, state_of, tracked
 from tests.videos import barcode, number_of, write_video

@@ -13,8 +13,8 @@ from playwright.sync_api import Page, expect
 
 from backend.project.paths import Project
 from backend.video import VideoReader
+from backend.video.library import add_video, get_video, update_video
 from backend.video.proxies import inputs_of, make_proxy, proxy_folder
-from backend.video.video_library import add_video, get_video, update_video
 from tests.board.boards import N_FRAMES, SIZE, board_server, small_project
 from tests.e2e.test_board import begin
 from tests.videos import barcode, number_of, write_video

@@ -16,7 +16,7 @@ from backend.jobs import JobState, JobStore
 from backend.pipeline.detections import open_detections
 from backend.project.manifest import verify
 from backend.project.paths import Project
-from backend.video.video_library import add_video
+from backend.video.library import add_video
 from tests.e2e.test_first_hour import SLOW_MS, go, until
 from tests.videos import write_video
 from tests.web.servers import Server

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from backend.masks.objects import read_frames, read_objects
 from backend.project.paths import Project
-from backend.video.video_library import add_video
+from backend.video.library import add_video
 from tests.e2e.test_segannot import colour_at, enter, until
 from tests.segannot.conftest import SIZE, birds_project, birds_video
 from tests.segannot.test_server import annotator

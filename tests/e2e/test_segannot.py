@@ -12,7 +12,7 @@ from backend.jobs import JobState, JobStore
 from backend.masks.indexed import read_labels
 from backend.masks.objects import MaskOrigin, read_frames, read_objects
 from backend.project.paths import Project
-from backend.video.video_library import add_video
+from backend.video.library import add_video
 from tests.e2e.test_first_hour import go
 from tests.e2e.test_first_hour import until as until_true
 from tests.segannot.conftest import SIZE, birds_project, birds_video, iou, picture, truth

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from backend.jobs import JobState, JobStore
 from backend.project.manifest import verify
 from backend.project.paths import Project
-from backend.video.video_library import add_video
+from backend.video.library import add_video
 from backend.zones.zone_file import read_zones, zones_path
 from tests.e2e.test_first_hour import SLOW_MS, go, until
 from tests.tracking.track_samples import write_run

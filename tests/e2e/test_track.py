@@ -11,7 +11,7 @@ from backend.lek.recording import record
 from backend.lek.simulated_run import detect
 from backend.project.paths import Project
 from backend.tracking.tracks.track_folder import open_tracks
-from backend.video.video_library import add_video
+from backend.video.library import add_video
 from tests.e2e.test_first_hour import SLOW_MS, go, until
 from tests.web.servers import Server
 

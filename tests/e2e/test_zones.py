@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from backend.project.paths import Project
-from backend.video.video_library import add_video
+from backend.video.library import add_video
 from backend.zones.zone_file import parse_zones, read_zones, save_zones, zones_path
 from tests.e2e.test_first_hour import SLOW_MS, go, until
 from tests.videos import write_video

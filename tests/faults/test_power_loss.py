@@ -13,7 +13,7 @@ from backend.jobs import ACTIVE, JobSpec, JobState, JobStore
 from backend.jobs.job_states import WITH_PROCESS
 from backend.project.paths import Project
 from backend.project.settings import Settings, save_settings
-from backend.video.video_library import add_video
+from backend.video.library import add_video
 from tests.fake_inference import write_model
 from tests.jobs.tools import kill_all, wait_until
 from tests.web.servers import app_server, running

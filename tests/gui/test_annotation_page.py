@@ -11,7 +11,7 @@ from backend.jobs.job_states import Slot
 from backend.masks.indexed import write_labels
 from backend.masks.objects import LabelledObject, MaskOrigin, write_frames, write_objects
 from backend.project.paths import Project
-from backend.video.video_library import add_video
+from backend.video.library import add_video
 from gui.widgets.annotation_jobs import frame_list
 from tests.gui.pages import button, opened
 from tests.videos import write_video

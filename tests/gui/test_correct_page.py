@@ -6,7 +6,7 @@ import pytest
 
 from backend.jobs import JobStore
 from backend.project.paths import Project
-from backend.video.video_library import get_video
+from backend.video.library import get_video
 from board.load_board import opened_board
 from board.requests import ActRequest
 from board.summary import review_of

@@ -1,6 +1,6 @@
 """The page of the frame export: what it says of a range is what is in the file."""
 
-from backend.video.video_library import add_video
+from backend.video.library import add_video
 from tests.gui.pages import opened
 from tests.videos import write_video
 

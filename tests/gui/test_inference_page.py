@@ -14,7 +14,7 @@ from backend.jobs import JobStore, Slot
 from backend.project.paths import Project
 from backend.track import parse as parse_track
 from backend.video import load_index
-from backend.video.video_library import add_video
+from backend.video.library import add_video
 from backend.zone_stats import parse as parse_statistics
 from backend.zones.zone_file import Zones, save_zones, zones_path
 from tests.detection_runs import make_run

@@ -10,7 +10,7 @@ import pytest
 from backend.jobs import JobSpec, JobStore, scheduling_pass
 from backend.project.paths import Project
 from backend.project.settings import REPOSITORY, Notify, Settings, load_settings
-from backend.video.video_library import add_video
+from backend.video.library import add_video
 from gui.steps import STEPS
 from tests.gui.pages import button, opened
 from tests.videos import write_video

@@ -6,7 +6,7 @@ from backend.lek import sample as module
 from backend.lek.sample import CLIPS, sample
 from backend.masks.objects import MaskOrigin, read_frames, read_objects
 from backend.project.paths import Project
-from backend.video.video_library import get_video, list_videos
+from backend.video.library import get_video, list_videos
 
 
 def everything(folder):

@@ -10,7 +10,7 @@ import pytest
 
 from backend.project.paths import Project
 from backend.video.frame_cache import ShownFrames
-from backend.video.video_library import add_video, open_video
+from backend.video.library import add_video, open_video
 from segannot.engines.registry import Engines
 from segannot.session import Session
 from segannot.store import AnnotationStore

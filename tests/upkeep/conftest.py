@@ -11,7 +11,7 @@ from backend.project.atomic import atomic_json
 from backend.project.manifest import begin_manifest, finished_file, now
 from backend.project.paths import Project
 from backend.project.settings import Settings, save_settings
-from backend.video.video_library import add_video
+from backend.video.library import add_video
 from backend.web.token import read_or_create_token
 from tests.jobs.tools import kill_all
 

@@ -18,7 +18,7 @@ from backend.project.paths import Project
 from backend.project.settings import load_settings
 from backend.upkeep.backup import INDEX, back_up, backups, read_backup, verify_backup
 from backend.upkeep.restore import restore
-from backend.video.video_library import add_video, get_video
+from backend.video.library import add_video, get_video
 from tests.upkeep.conftest import Installation
 
 

@@ -131,7 +131,7 @@ def annotation_api(settings: Settings) -> Any:
     """Return SegAnnot on a small video of a project of its own."""
     from backend.project.paths import Project
     from backend.video.frame_cache import ShownFrames
-    from backend.video.video_library import add_video, list_videos, open_video
+    from backend.video.library import add_video, list_videos, open_video
     from segannot.engines.registry import Engines
     from segannot.server import AnnotationApi
     from segannot.session import Session

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from backend.project.paths import Project
-from backend.video.video_library import add_video
+from backend.video.library import add_video
 from backend.zones.frame_at import birds_at, birds_of_tracks, draw_behind, zones_used
 from backend.zones.zone_file import save_zones, zones_path
 from tests.detection_runs import make_run

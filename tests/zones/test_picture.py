@@ -5,7 +5,7 @@ import numpy as np
 
 from backend.project.paths import Project
 from backend.video import VideoReader
-from backend.video.video_library import add_video
+from backend.video.library import add_video
 from backend.zones.picture import frame_jpeg, median_jpeg
 
 

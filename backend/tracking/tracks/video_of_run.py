@@ -6,7 +6,7 @@ from backend.pipeline.detections import DetectionsRun
 from backend.project.errors import InputError
 from backend.project.paths import Project
 from backend.video import VideoReader, load_index
-from backend.video.video_library import list_videos
+from backend.video.library import list_videos
 
 
 def open_video_of(run: DetectionsRun, moved_to: Path | None = None) -> VideoReader:

@@ -12,7 +12,7 @@ import pytest
 from backend.project.errors import InputError
 from backend.project.paths import Project
 from backend.project.state_files import set_aside
-from backend.video.video_library import (
+from backend.video.library import (
     add_video,
     check_video,
     get_video,
