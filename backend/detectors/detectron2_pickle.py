@@ -1,52 +1,24 @@
-"""Reading the arrays out of a model zoo's pickle file without executing anything in it.
+"""Reading the arrays of a Detectron2 model-zoo pickle (.pkl) without running anything that the file asks for.
 
-A pickle is a program for a stack machine that can call any function it names. Here its instructions are walked
-through one by one (``pickletools`` only takes them apart): the harmless ones build lists, dictionaries and texts, and
-the few calls that make a NumPy array are recognised by name and done by hand. Anything else ends the reading.
+A pickle may name any function and have it called. Here only the few names that NumPy's arrays consist of are known, and
+each stands for a function of this file; any other name ends the reading.
 """
 
-import pickletools
-from collections.abc import Callable
+import io
+import pickle  # noqa: S403 - names outside of STAND_INS are refused
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from backend.project.errors import InputError
 
-MOST_BYTES = 4 * 1024**3
-KINDS = set("fiub")  # floats, integers and truth values: nothing with objects in it
-
-
-class _Name(NamedTuple):
-    """A function or class that the file names; it is never looked up."""
-
-    module: str
-    name: str
-
-
-class _Array:
-    """An array whose content has not come yet."""
-
-    value: np.ndarray | None = None
-
-
-class _Mark:
-    """Where a list on the stack begins."""
-
-
-MARK = _Mark()
-RECONSTRUCT = {_Name(module, "_reconstruct") for module in ("numpy.core.multiarray", "numpy._core.multiarray")}
-SCALAR = {_Name(module, "scalar") for module in ("numpy.core.multiarray", "numpy._core.multiarray")}
-DTYPE, NDARRAY, ORDERED = _Name("numpy", "dtype"), _Name("numpy", "ndarray"), _Name("collections", "OrderedDict")
-ENCODE = _Name("_codecs", "encode")
-FROM_BUFFER = {_Name(module, "_frombuffer") for module in ("numpy.core.numeric", "numpy._core.numeric")}
-BYTES = {_Name(module, "bytes") for module in ("__builtin__", "builtins")}  # no bytes, as old protocols write them
-ALLOWED = RECONSTRUCT | SCALAR | FROM_BUFFER | BYTES | {DTYPE, NDARRAY, ORDERED, ENCODE}
+MAX_BYTES = 4 * 1024**3
+DTYPE_KINDS = "fiub"  # floats, integers and truth values: nothing with objects in it
 
 
 def read_zoo_file(path: Path) -> dict[str, Any]:
-    """Return the dictionary a ``.pkl`` of Detectron's or Detectron2's model zoo holds.
+    """Return the dictionary a ``.pkl`` of Detectron's or Detectron2's model zoo holds, weights as NumPy arrays.
 
     Raises
     ------
@@ -55,175 +27,101 @@ def read_zoo_file(path: Path) -> dict[str, Any]:
     """
     try:
         size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise InputError(f"{path} is larger than any model of the zoo ({size} bytes)")
-        found = _Reader().read(path.read_bytes())
+        if size > MAX_BYTES:
+            raise ValueError(f"{size} bytes are more than any model has")
+        content = ArrayUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+        if isinstance(content, dict):
+            return _with_arrays(content)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
+    except Exception as error:  # a damaged pickle raises nearly anything
         raise InputError(f"{path} is no file of a model zoo: {error}") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path} holds no dictionary of weights but a {type(found).__name__}")
-    return _plain(found)
+    raise InputError(f"{path} holds no dictionary of weights but a {type(content).__name__}")
 
 
-class _Reader:
-    """The stack machine: a method a group of instructions, a table from instruction to method."""
+class ArrayUnpickler(pickle._Unpickler):
+    """Builds plain values and arrays, refuses the rest.
 
-    def __init__(self) -> None:
-        self._stack: list[Any] = []
-        self._memo: dict[int, Any] = {}
+    It is the unpickler written in Python: the one in C reserves 64 GB of memory where five bytes of a file say so.
+    """
 
-    def read(self, data: bytes) -> Any:
-        """Walk through a pickle and return what is left on the stack."""
-        for opcode, argument, _ in pickletools.genops(data):
-            if opcode.name == "STOP":
-                return self._stack.pop()
-            action = ACTIONS.get(opcode.name)
-            if action is None:
-                raise ValueError(f"instruction {opcode.name} is not allowed")
-            action(self, argument)
-        raise ValueError("it ends too early")
+    def find_class(self, module: str, name: str) -> Any:
+        """Return what stands for the function or class that the file names."""
+        known = STAND_INS.get((module.replace("numpy.core", "numpy._core").replace("__builtin__", "builtins"), name))
+        if known is None:
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which is not part of an array")
+        return known
 
-    def push(self, value: Any) -> None:
-        """Put a value on the stack."""
-        self._stack.append(value)
+    def load_build(self) -> None:
+        """Set the state of an array or number format, of nothing else."""
+        if not isinstance(self.stack[-2], _Array | _Dtype):
+            raise pickle.UnpicklingError("it wants an object filled that is no array")
+        super().load_build()
 
-    def pop_to_mark(self) -> list[Any]:
-        """Take everything from the last mark on."""
-        place = max(place for place, value in enumerate(self._stack) if value is MARK)
-        values = self._stack[place + 1 :]
-        del self._stack[place:]
-        return values
-
-    def pop(self, count: int) -> list[Any]:
-        """Take ``count`` values."""
-        if count > len(self._stack):
-            raise ValueError("values are missing")
-        values = self._stack[len(self._stack) - count :]
-        del self._stack[len(self._stack) - count :]
-        return values
-
-    def remember(self, key: int | None) -> None:
-        """Keep the topmost value for later."""
-        self._memo[len(self._memo) if key is None else key] = self._stack[-1]
-
-    def recall(self, key: int) -> None:
-        """Put a kept value on the stack."""
-        self.push(self._memo[key])
-
-    def extend(self, values: list[Any]) -> None:
-        """Append to the list below."""
-        self._stack[-1].extend(values)
-
-    def set_all(self, values: list[Any]) -> None:
-        """Put keys and values into the dictionary below."""
-        self._stack[-1].update(zip(values[::2], values[1::2], strict=True))
-
-    def name(self, module: str, name: str) -> None:
-        """Note that the file names a function; only those that belong to arrays."""
-        found = _Name(module, name)
-        if found not in ALLOWED:
-            raise ValueError(f"it names {module}.{name}, which is not part of an array")
-        self.push(found)
-
-    def call(self) -> None:
-        """Do by hand what one of the allowed functions would do."""
-        function, arguments = self.pop(2)
-        if function in RECONSTRUCT and arguments[0] == NDARRAY:
-            self.push(_Array())
-        elif function == DTYPE:
-            self.push(_dtype(arguments[0]))
-        elif function == ORDERED:
-            self.push(dict(*arguments))
-        elif function == ENCODE:
-            self.push(arguments[0].encode(arguments[1]))
-        elif function in BYTES and arguments == ():
-            self.push(b"")
-        elif function in FROM_BUFFER:
-            content, dtype, shape, order = arguments
-            self.push(np.frombuffer(content, dtype).reshape(shape, order=order).copy())
-        elif function in SCALAR:
-            self.push(np.frombuffer(arguments[1], arguments[0])[0])
-        else:
-            raise ValueError(f"it wants {function} called")
-
-    def build(self) -> None:
-        """Give an array its shape and content, or a number format its byte order."""
-        target, state = self.pop(2)
-        if isinstance(target, _Array):
-            _, shape, dtype, fortran, content = state
-            if isinstance(content, str):
-                content = content.encode("latin-1")  # written by Python 2
-            target.value = np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C").copy()
-        elif isinstance(target, np.dtype):
-            target = target.newbyteorder(state[1]) if state[1] in "<>" else target
-        else:
-            raise ValueError("it wants an object filled that is no array")
-        self.push(target)
+    dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
 
 
-Action = Callable[[_Reader, Any], Any]
+class _Dtype:
+    """Stands for ``numpy.dtype``."""
+
+    def __init__(self, name: str, *_: Any):
+        self.dtype = np.dtype(str(name))
+        if self.dtype.kind not in DTYPE_KINDS:
+            raise ValueError(f"an array of {name!r} is not allowed")
+
+    def __setstate__(self, state: tuple) -> None:
+        if state[1] in ("<", ">"):
+            self.dtype = self.dtype.newbyteorder(state[1])
 
 
-def _dtype(name: str) -> np.dtype:
-    found = np.dtype(name)
-    if found.kind not in KINDS:
-        raise ValueError(f"an array of {name!r} is not allowed")
-    return found
+class _Array:
+    """Stands for an array while its content has not come yet."""
+
+    value: np.ndarray | None = None
+
+    def __init__(self, *_: Any):
+        pass
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, dtype, fortran_order, content = state
+        self.value = _from_buffer(content, dtype, shape, "F" if fortran_order else "C")
 
 
-def _plain(value: Any) -> Any:
+def _from_buffer(content: bytes | str, dtype: _Dtype, shape: tuple[int, ...], order: str) -> np.ndarray:
+    content = content.encode("latin-1") if isinstance(content, str) else content  # Python 2 wrote text
+    return np.frombuffer(content, dtype.dtype).reshape(shape, order=order).copy()
+
+
+def _scalar(dtype: _Dtype, content: bytes | str) -> np.generic:
+    return _from_buffer(content, dtype, (), "C")[()]
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise ValueError(f"bytes in the encoding {encoding!r} are not allowed")
+    return text.encode("latin-1")
+
+
+def _no_bytes() -> bytes:
+    return b""
+
+
+STAND_INS = {
+    ("numpy._core.multiarray", "_reconstruct"): _Array,
+    ("numpy._core.multiarray", "scalar"): _scalar,
+    ("numpy._core.numeric", "_frombuffer"): _from_buffer,
+    ("numpy", "ndarray"): "numpy.ndarray",  # only ever an argument: nothing that could be called
+    ("numpy", "dtype"): _Dtype,
+    ("collections", "OrderedDict"): dict,
+    ("_codecs", "encode"): _encode,  # bytes as protocols 0 to 2 write them
+    ("builtins", "bytes"): _no_bytes,
+}
+
+
+def _with_arrays(value: Any) -> Any:
     """Return ``value`` with the arrays in place of what stood for them."""
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _with_arrays(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [_with_arrays(inner) for inner in value]
     return value.value if isinstance(value, _Array) else value
-
-
-def _tuple_of(count: int) -> Action:
-    return lambda reader, _: reader.push(tuple(reader.pop(count)))
-
-
-def _constant(make: Callable[[], Any]) -> Action:
-    return lambda reader, _: reader.push(make())
-
-
-def _global(reader: _Reader, text: str) -> None:
-    reader.name(*text.split(" ", 1))
-
-
-ACTIONS: dict[str, Action] = {
-    **dict.fromkeys(("PROTO", "FRAME"), lambda reader, argument: None),
-    **dict.fromkeys(
-        (
-            *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
-            *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
-            *("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
-        ),
-        _Reader.push,
-    ),
-    "MARK": _constant(lambda: MARK),
-    "NONE": _constant(lambda: None),
-    "NEWTRUE": _constant(lambda: True),
-    "NEWFALSE": _constant(lambda: False),
-    "EMPTY_DICT": _constant(dict),
-    "EMPTY_LIST": _constant(list),
-    "EMPTY_TUPLE": _constant(tuple),
-    "TUPLE1": _tuple_of(1),
-    "TUPLE2": _tuple_of(2),
-    "TUPLE3": _tuple_of(3),
-    "TUPLE": lambda reader, _: reader.push(tuple(reader.pop_to_mark())),
-    "LIST": lambda reader, _: reader.push(reader.pop_to_mark()),
-    "APPEND": lambda reader, _: reader.extend(reader.pop(1)),
-    "APPENDS": lambda reader, _: reader.extend(reader.pop_to_mark()),
-    "SETITEM": lambda reader, _: reader.set_all(reader.pop(2)),
-    "SETITEMS": lambda reader, _: reader.set_all(reader.pop_to_mark()),
-    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), _Reader.remember),
-    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _Reader.recall),
-    "GLOBAL": _global,
-    "STACK_GLOBAL": lambda reader, _: reader.name(*reader.pop(2)),
-    "REDUCE": lambda reader, _: reader.call(),
-    "BUILD": lambda reader, _: reader.build(),
-}

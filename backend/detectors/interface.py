@@ -12,7 +12,6 @@ from backend.detectors.detector_settings import MASK_SIDE, DetectorSettings
 from backend.detectors.precision import FORMATS
 from backend.project.errors import InputError
 
-LOSSES = ("loss_class", "loss_box", "loss_mask", "loss_objectness", "loss_proposal_box")
 COLUMNS = 7  # of a packed detection, before its mask: image, class id, score, x1, y1, x2, y2
 
 

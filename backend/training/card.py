@@ -7,9 +7,9 @@ from backend.detectors.detector_settings import DetectorSettings
 from backend.project.atomic import atomic_file, atomic_write
 from backend.project.manifest import Manifest, sha256
 from backend.training.advice import advice
-from backend.training.checkpoints import TrainingState
 from backend.training.folder import CURVES, ModelFolder
 from backend.training.settings import TrainSettings
+from backend.training.train_step import TrainingState
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

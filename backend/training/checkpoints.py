@@ -1,12 +1,12 @@
-"""Checkpoints: everything a training needs to go on as if nothing had happened.
+"""Checkpoints: everything that a resumed training needs to end with the same bits as one without a break.
 
-Learning rate and random numbers are functions of the step (`optimise`, `randomness`), so the step and the seed stand
-for their state.
+Learning rate and random numbers are functions of the step (`optimiser`, `seeding`), so the step and the seed stand for
+their state.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -14,31 +14,13 @@ from backend.detectors.weights import load_exactly
 from backend.project.atomic import atomic_file
 from backend.project.errors import InputError
 from backend.training.settings import TrainSettings
-
-if TYPE_CHECKING:
-    from backend.training.train_step import Stepper
+from backend.training.train_step import Stepper, TrainingState
 
 FORMAT = 1
 
 
-@dataclass
-class TrainingState:
-    """How far a training is. ``step`` counts finished steps; AP are mask AP, 0 to 1.
-
-    ``evaluated`` and ``drawn`` are the steps after which that was last done; ``stale`` counts evaluations since the
-    best one.
-    """
-
-    step: int = 0
-    best_ap: float | None = None
-    best_step: int = 0
-    stale: int = 0
-    evaluated: int = 0
-    drawn: int = 0
-
-
 def save_checkpoint(
-    path: Path, stepper: "Stepper", state: TrainingState, settings: TrainSettings, steps_per_epoch: int
+    path: Path, stepper: Stepper, state: TrainingState, settings: TrainSettings, steps_per_epoch: int
 ) -> None:
     """Replace the checkpoint at ``path`` in one step."""
     detector, optimiser, scaler = stepper.detector, stepper.optimiser, stepper.scaler
@@ -60,7 +42,7 @@ def save_checkpoint(
         torch.save(content, file)
 
 
-def load_checkpoint(path: Path, stepper: "Stepper") -> TrainingState:
+def load_checkpoint(path: Path, stepper: Stepper) -> TrainingState:
     """Put a checkpoint's content into detector, optimiser and scaler, and return how far it was.
 
     Raises

@@ -17,14 +17,14 @@ import torch
 
 from backend.jobs.progress import Progress
 from backend.jobs.script import StopRequested
-from backend.training.checkpoints import TrainingState, save_checkpoint
+from backend.training.checkpoints import save_checkpoint
 from backend.training.data_loading import Batch, TrainingOrder
 from backend.training.distributed import Ranks
 from backend.training.evaluate import Interrupted, evaluate
 from backend.training.read_coco import PictureSet
 from backend.training.record import Record
 from backend.training.settings import TrainSettings
-from backend.training.train_step import Phases, Stepper
+from backend.training.train_step import Phases, Stepper, TrainingState
 
 SAVE_EVERY_S = 600.0  # an epoch on a CPU may take a night: no kill costs more than this
 STEP_LIMIT_S = 900.0  # longest silence that is normal: a step on a slow CPU, or reading the first batches

@@ -11,7 +11,6 @@ from torch.utils.tensorboard import SummaryWriter
 from backend.detectors.interface import Detector
 from backend.detectors.weights import write_weights
 from backend.project.atomic import atomic_json, atomic_write
-from backend.training.checkpoints import TrainingState
 from backend.training.data_loading import Batch
 from backend.training.draw_predictions import as_jpeg
 from backend.training.evaluate import Evaluation, predict
@@ -19,6 +18,7 @@ from backend.training.folder import ModelFolder
 from backend.training.history import FORMAT, read_history
 from backend.training.preview_pictures import chosen_places, draw_batch, draw_predictions
 from backend.training.read_coco import PictureSet
+from backend.training.train_step import TrainingState
 
 WRITE_EVERY_S = 2.0
 PICTURES = {"train": "training/what_the_network_sees", "val": "validation/truth_above_predictions_below"}

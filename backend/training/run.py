@@ -10,7 +10,7 @@ from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import Manifest, begin_manifest, finished_file, now
 from backend.training.card import write_card
-from backend.training.checkpoints import TrainingState, load_checkpoint
+from backend.training.checkpoints import load_checkpoint
 from backend.training.data_loading import Pictures, TrainingOrder, loader
 from backend.training.distributed import Ranks
 from backend.training.folder import ModelFolder
@@ -19,7 +19,7 @@ from backend.training.loop import Loop
 from backend.training.plan import Plan
 from backend.training.record import Record
 from backend.training.settings import TrainSettings
-from backend.training.train_step import Stepper
+from backend.training.train_step import Stepper, TrainingState
 
 SCRIPT = "train"
 BYTES_A_WEIGHT = 4 * (1 + 1 + 1 + 2 + 2)  # best, its replacement, and two checkpoints with up to two moments

@@ -10,7 +10,6 @@ from torch.nn.parallel import DistributedDataParallel
 from backend.detectors.interface import Detector
 from backend.project.atomic import atomic_json
 from backend.project.errors import InputError
-from backend.training.checkpoints import TrainingState
 from backend.training.data_loading import Batch
 from backend.training.distributed import Ranks
 from backend.training.folder import ModelFolder
@@ -21,6 +20,22 @@ from backend.training.settings import TrainSettings
 
 class NotFiniteError(RuntimeError):
     """A loss or gradient became infinite or not a number. The text names step, values, pictures and a remedy."""
+
+
+@dataclass
+class TrainingState:
+    """How far a training is. ``step`` counts finished steps; AP are mask AP, 0 to 1.
+
+    ``evaluated`` and ``drawn`` are the steps after which that was last done; ``stale`` counts evaluations since the
+    best one.
+    """
+
+    step: int = 0
+    best_ap: float | None = None
+    best_step: int = 0
+    stale: int = 0
+    evaluated: int = 0
+    drawn: int = 0
 
 
 @dataclass

@@ -80,11 +80,6 @@ class ShownFrames:
         """Mean number of frames a second."""
         return self._reader.fps
 
-    @property
-    def held_bytes(self) -> int:
-        """What the caches hold now."""
-        return self._frames.used + self._jpegs.used
-
     def check(self, frame: int) -> int:
         """Return ``frame`` if the video has it, else raise InputError."""
         if not 0 <= frame < len(self):

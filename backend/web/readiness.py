@@ -3,14 +3,12 @@
 import http.client
 import json
 import secrets
-import time
 from urllib.parse import urlsplit
 
 from backend.web.token import derive, same
 
 READY_PATH = "/-/ready"
 SCHEME = "Lektrack-Probe"
-POLL_S = 0.1
 PROBE_TIMEOUT_S = 2.0
 MAX_ANSWER = 4096  # bytes of a probe's answer
 
@@ -35,16 +33,6 @@ def probe(url: str, token: str, timeout_s: float = PROBE_TIMEOUT_S) -> bool:
         return False
     finally:
         connection.close()
-
-
-def wait_ready(url: str, token: str, timeout_s: float) -> bool:
-    """Probe until the server is ready (True) or ``timeout_s`` are over (False)."""
-    end = time.monotonic() + timeout_s
-    while not probe(url, token):
-        if time.monotonic() >= end:
-            return False
-        time.sleep(POLL_S)
-    return True
 
 
 def is_probe(headers: dict[str, list[str]], token: str, port: int) -> bool:

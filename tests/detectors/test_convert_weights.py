@@ -112,6 +112,48 @@ def test_arrays_of_objects_and_damaged_files_are_refused(tmp_path):
             read_zoo_file(path)
 
 
+LOAD = b"cnumpy.core.multiarray\n_reconstruct\n"
+DTYPE = b"cnumpy\ndtype\n(S'f4'\ntR"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"cnumpy\nndarray\n(I1000000000000\ntR.",  # memory that no file backs
+        b"c__builtin__\nbytes\n(I1000000000000\ntR.",
+        b"cbuiltins\nbytearray\n(I9\ntR.",
+        DTYPE + b"(I3\nS'|'\nNNNI-1\nI-1\nI63\n(dtb.",  # a dtype told to hold objects
+        LOAD + b"}S'value'\nI1\nsb.",  # changes what stands for an array
+        b"c_codecs\nencode\n(V!\nVidna\ntR.",
+        b"ccollections\nOrderedDict\n}S'x'\nI1\nsb.",
+        b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.",
+        b"\x80\x02\x82\x01.",
+        b"Pname\n.",
+        b"}q\x00S'self'\nh\x00s.",  # holds itself
+        b"}S'deep'\n" + b"]" * 5000 + b"a" * 4999 + b"s.",
+    ],
+    ids=[
+        *("an array of 8 TB", "bytes of 1 TB", "a bytearray", "a dtype of objects", "a stand-in changed"),
+        *("another codec", "a class filled", "a text of 8 EB", "an extension code"),
+        *("a persistent id", "a dictionary in itself", "lists 5000 deep"),
+    ],
+)
+def test_programs_that_want_memory_or_change_the_reader_are_refused(tmp_path, program):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(program)
+    with pytest.raises(InputError):
+        read_zoo_file(path)
+    weights = {"a": np.arange(3, dtype=np.float32)}
+    path.write_bytes(pickle.dumps(weights))
+    assert np.array_equal(read_zoo_file(path)["a"], weights["a"])
+
+
+def test_a_far_memory_slot_takes_no_memory(tmp_path):
+    """The unpickler written in C would reserve 64 GB for these ten bytes."""
+    (tmp_path / "a.pkl").write_bytes(b"\x80\x02}r\xff\xff\xff\xff.")
+    assert read_zoo_file(tmp_path / "a.pkl") == {}
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_whatever_do_anything_but_be_refused_or_read(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "fuzz.pkl"

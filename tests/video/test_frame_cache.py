@@ -43,7 +43,7 @@ def test_no_more_is_held_than_allowed(shown):
     for frame in range(60):
         shown.frame(frame)
         shown.jpeg(frame, 80)
-        assert shown.held_bytes <= 10 * FRAME_BYTES * 4 // 3
+        assert shown._frames.used + shown._jpegs.used <= 10 * FRAME_BYTES * 4 // 3
 
 
 def test_a_picture_is_a_part_never_enlarged(shown):

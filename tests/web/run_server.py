@@ -108,20 +108,20 @@ def app_routes() -> list[BaseRoute]:
 
 def protected_tensorboard(settings: Settings, port: int) -> ASGIApp:
     """Return TensorBoard behind the gate, with nothing to show yet."""
-    from backend.training.tensorboard import protected_board
+    from backend.training.tensorboard import protected, tensorboard_application
 
     logs = settings.project_folder / "tensorboard"
     logs.mkdir(exist_ok=True)
-    return protected_board(logs, settings, port)
+    return protected(tensorboard_application(logs), settings, port)
 
 
 def tensorboard_routes() -> list[BaseRoute]:
     """Return all routes of TensorBoard with its plugins."""
     from tensorboard.backend.application import TensorBoardWSGI
 
-    from backend.training.tensorboard import tensorboard_program
+    from backend.training.tensorboard import tensorboard_application
 
-    program = tensorboard_program(Path.cwd())
+    program = tensorboard_application(Path.cwd())
     while not isinstance(program, TensorBoardWSGI):
         program = program._application  # the middlewares around it
     return [Route(path, home) for path in (*program.exact_routes, *(f"{each}x" for each in program.prefix_routes))]

@@ -8,13 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from backend.project.settings import REPOSITORY, Settings, save_settings
-from backend.web.readiness import wait_ready
+from backend.web.readiness import probe
 from backend.web.sign_in import SignIn
 from backend.web.token import read_or_create_token, token_source
 
@@ -27,6 +28,16 @@ HANDSHAKE = (
     ("Sec-WebSocket-Version", "13"),
     ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
 )
+
+
+def wait_ready(url: str, token: str, timeout_s: float) -> bool:
+    """Probe until the server is ready (True) or ``timeout_s`` are over (False)."""
+    end = time.monotonic() + timeout_s
+    while not probe(url, token):
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 @dataclass(frozen=True)
