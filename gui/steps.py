@@ -26,7 +26,7 @@ LABEL, MEASURE, SYSTEM = "Teach", "Measure", "Lektrack"
 
 STEPS = (
     Step("home", "Home", ":material/home:", "", "Your project at a glance."),
-    Step("videos", "Videos", ":material/library:", "", "Add and describe the videos of this project."),
+    Step("videos", "Videos", ":material/video_library:", "", "Add and describe the videos of this project."),
     Step("annotation", "Annotation", ":material/brush:", LABEL, "Outline birds in a few frames."),
     Step("export", "Export frames", ":material/photo_library:", LABEL, "Save frames of a video as images."),
     Step("coco", "Create COCO JSON", ":material/dataset:", LABEL, "Turn outlines into a training set."),

@@ -27,8 +27,8 @@ def choose_videos() -> list[VideoRecord]:
     """Let the user choose one or several sound videos; say what to do where there is none."""
     records = {record.slug: record for record in list_videos(project()) if not record.problem}
     if not records:
-        st.info("Add a video first.", icon=":material/library:")
-        st.page_link(st.session_state["pages"]["videos"], label="Go to Videos", icon=":material/library:")
+        st.info("Add a video first.", icon=":material/video_library:")
+        st.page_link(st.session_state["pages"]["videos"], label="Go to Videos", icon=":material/video_library:")
         return []
     asked = st.query_params.get("video")
     chosen = st.multiselect(

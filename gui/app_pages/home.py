@@ -81,7 +81,7 @@ show_morning()
 
 st.subheader("Videos")
 if not records:
-    st.info("No videos yet. Add your first one.", icon=":material/library:")
+    st.info("No videos yet. Add your first one.", icon=":material/video_library:")
     st.page_link(st.session_state["pages"]["videos"], label="Add videos", icon=":material/add:")
 for record in records:
     show_video(record)

@@ -20,8 +20,8 @@ def choose_picture() -> tuple[str, VideoRecord, bytes, str] | None:
     """
     cameras = cameras_of(project())
     if not cameras:
-        st.info("Add a video first: zones are drawn on one of its frames.", icon=":material/library:")
-        st.page_link(st.session_state["pages"]["videos"], label="Go to Videos", icon=":material/library:")
+        st.info("Add a video first: zones are drawn on one of its frames.", icon=":material/video_library:")
+        st.page_link(st.session_state["pages"]["videos"], label="Go to Videos", icon=":material/video_library:")
         return None
     columns = st.columns([0.2, 0.2, 0.43, 0.17])
     names, asked = list(cameras), st.query_params.get("video")

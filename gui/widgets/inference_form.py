@@ -47,8 +47,8 @@ def choose_videos() -> list[VideoRecord]:
     """Let the user choose one or more sound videos; they are worked off in the order in which they were chosen."""
     records = {record.slug: record for record in list_videos(project()) if not record.problem and record.info}
     if not records:
-        st.info("Add a video first.", icon=":material/library:")
-        st.page_link(st.session_state["pages"]["videos"], label="Go to Videos", icon=":material/library:")
+        st.info("Add a video first.", icon=":material/video_library:")
+        st.page_link(st.session_state["pages"]["videos"], label="Go to Videos", icon=":material/video_library:")
         return []
     cameras = sorted({record.camera for record in records.values() if record.camera})
     camera = st.selectbox("Camera", ["all", *cameras]) if cameras else "all"

@@ -13,8 +13,8 @@ def choose_video() -> VideoRecord | None:
     """
     records = [record for record in list_videos(project()) if not record.problem]
     if not records:
-        st.info("Add a video first.", icon=":material/library:")
-        st.page_link(st.session_state["pages"]["videos"], label="Go to Videos", icon=":material/library:")
+        st.info("Add a video first.", icon=":material/video_library:")
+        st.page_link(st.session_state["pages"]["videos"], label="Go to Videos", icon=":material/video_library:")
         return None
     asked = next((index for index, record in enumerate(records) if record.slug == st.query_params.get("video")), 0)
     shown = st.selectbox(

@@ -18,6 +18,7 @@ from websockets.sync.client import connect
 
 from backend.project.settings import load_settings
 from backend.web.ports import free_port
+from tests.ports import unused_port
 from tests.web.conftest import server_of
 from tests.web.servers import Server, installation, running
 
@@ -40,11 +41,6 @@ class Proxied:
             sent = {"Host": HOST, "Accept": "text/html", **headers}
             url = f"https://127.0.0.1:{self.port}{path}"
             return client.request(method, url, headers=sent, extensions={"sni_hostname": HOST})
-
-
-def unused_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
 
 
 def nginx(folder: Path, port: int, app: int) -> list[str]:

@@ -18,8 +18,9 @@ from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DOUBTS, TRACKLET_COLU
 from backend.tracking.tracks.track_folder import write_table, write_tracks
 from backend.tracking.tracks.tracks import Tracks, lost_rows, sorted_tracks
 from backend.video.library import add_video, list_videos
+from tests.ports import unused_port
 from tests.videos import write_video
-from tests.web.servers import Server, unused_port
+from tests.web.servers import Server
 
 SIZE = (160, 96)
 N_FRAMES, BIRDS = 60, 3

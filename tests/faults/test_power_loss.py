@@ -16,6 +16,7 @@ from backend.project.settings import Settings, save_settings
 from backend.video.library import add_video
 from tests.fake_inference import write_model
 from tests.jobs.tools import kill_all, wait_until
+from tests.ports import own_ports
 from tests.web.servers import app_server, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -45,7 +46,7 @@ def installation(folder: Path, leks: Path) -> Path:
     state, project = folder / "state", folder / "project"
     state.mkdir(parents=True, mode=0o700)
     (project / "zones").mkdir(parents=True)
-    save_settings(Settings(project_folder=project, allowed_roots=(leks,), cpu_slots=2), state)
+    save_settings(Settings(project_folder=project, allowed_roots=(leks,), cpu_slots=2, **own_ports()), state)
     for video in VIDEOS:
         named = leks / f"{video}.mp4"
         if not named.exists():

@@ -9,6 +9,7 @@ import pytest
 from backend.project.paths import Project
 from backend.project.settings import Settings, save_settings
 from gui.widgets.context import job_store
+from tests.ports import own_ports
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +28,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proje
     videos.mkdir()
     monkeypatch.setenv("LEKTRACK_STATE", str(state))
     monkeypatch.setattr("backend.jobs.slots._gpus", lambda: ())
-    save_settings(Settings(project_folder=tmp_path / "project", allowed_roots=(videos,)), state)
+    save_settings(Settings(project_folder=tmp_path / "project", allowed_roots=(videos,), **own_ports()), state)
     job_store.clear()
     yield Project(tmp_path / "project")
     job_store.clear()

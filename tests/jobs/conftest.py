@@ -10,6 +10,7 @@ from backend.jobs import schedule
 from backend.jobs.store import JobStore
 from backend.project.settings import Settings, save_settings
 from tests.jobs.tools import kill_all, scheduling
+from tests.ports import own_ports
 
 
 @contextlib.contextmanager
@@ -17,7 +18,7 @@ def installation(parent: Path, cpu_slots: int = 4) -> Iterator[Path]:
     """A new state folder with a few CPU slots; what runs there is killed afterwards."""
     folder = parent / "state"
     folder.mkdir(mode=0o700)
-    save_settings(Settings(cpu_slots=cpu_slots, project_folder=parent / "project"), folder)
+    save_settings(Settings(cpu_slots=cpu_slots, project_folder=parent / "project", **own_ports()), folder)
     with pytest.MonkeyPatch.context() as changed:
         changed.setenv("LEKTRACK_STATE", str(folder))
         for name in ("LEKTRACK_JOB_ID", "LEKTRACK_JOB_ATTEMPT", "LEKTRACK_JOB_FOLDER"):

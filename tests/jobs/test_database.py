@@ -47,7 +47,7 @@ def ended(folder: Path, attempt: int, state: JobState, reason: str = "") -> None
     write_record(folder, EXIT_FILE, record)
 
 
-def claimed(folder: Path, attempt: int, pid: int = 2**22 - 1) -> None:
+def claimed(folder: Path, attempt: int, pid: int = 2**22 + 1) -> None:
     """Write the record of a wrapper that is not there."""
     record = ClaimRecord(attempt=attempt, pid=pid, start_time=1, boot_id=boot_id(), port=8890, gpu_ids=(1,))
     write_record(folder, CLAIM_FILE, record)

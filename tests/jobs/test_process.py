@@ -156,7 +156,8 @@ class TestSend:
         assert process.poll() is None
 
     def test_a_process_that_is_gone_is_no_error(self):
-        assert not send(ProcessIdentity(2**22 - 1, 1, boot_id()), signal.SIGKILL)
+        nobody = 2**22 + 1  # above what Linux gives (PID_MAX_LIMIT)
+        assert not send(ProcessIdentity(nobody, 1, boot_id()), signal.SIGKILL)
 
     def test_without_pidfd_the_start_time_still_protects(self, start, monkeypatch):
         def missing(pid: int) -> int:

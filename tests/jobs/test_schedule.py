@@ -22,6 +22,7 @@ from backend.jobs.slots import GpuError
 from backend.jobs.store import JobStore
 from backend.project.settings import Settings, load_settings, save_settings
 from tests.jobs.tools import python
+from tests.ports import unused_ports
 
 QUEUED, STARTING, RUNNING, STOPPING = JobState.QUEUED, JobState.STARTING, JobState.RUNNING, JobState.STOPPING
 FAILED, STOPPED, LOST, SUCCEEDED = JobState.FAILED, JobState.STOPPED, JobState.LOST, JobState.SUCCEEDED
@@ -215,18 +216,16 @@ class TestGpuSlots:
 
 class TestPorts:
     def test_each_service_gets_one_that_nobody_listens_on(self, store, shelf):
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            taken.listen()
-            first = taken.getsockname()[1]
-            settings(store, port_range=(first, min(first + 3, 65535)))
+        first, *_, last = unused_ports(4)
+        settings(store, port_range=(first, last))
+        with socket.create_server(("127.0.0.1", first)):
             for _ in range(2):
                 store.submit(python("", service=True))
             scheduling_pass(store, shelf)
         ports = [job.port for job in store.list()]
         assert len(set(ports)) == 2
         assert first not in ports
-        assert all(first < port <= first + 3 for port in ports)
+        assert all(first < port <= last for port in ports)
 
     def test_when_all_are_taken_the_service_waits_and_says_so(self, store, shelf):
         with socket.socket() as taken:

@@ -17,6 +17,7 @@ from backend.jobs.job_states import JobState
 from backend.jobs.process import Sight, identity_of, look, observe
 from backend.jobs.store import JobStore
 from backend.project.manifest import verify
+from backend.project.settings import load_settings
 from tests.jobs.conftest import installation
 from tests.jobs.tools import kill_all, processes_of, python, said, scheduling, spec, stays, wait_for, wait_until
 
@@ -290,7 +291,8 @@ class TestService:
         wait_until(lambda: scheduled.get(job.id).pid is not None)
         assert scheduled.get(job.id).state is JobState.STARTING
         job = wait_for(scheduled, job, RUNNING)
-        assert 8880 <= job.port <= 8900
+        first, last = load_settings(scheduled.state).port_range
+        assert first <= job.port <= last
         scheduled.stop(job.id)
         job = wait_for(scheduled, job, timeout_s=15)
         assert (job.state, job.reason) == (STOPPED, "stopped on request")

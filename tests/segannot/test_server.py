@@ -23,8 +23,9 @@ from backend.masks.indexed import read_labels
 from backend.masks.objects import read_frames
 from backend.project.paths import Project
 from backend.project.settings import Settings, save_settings
+from tests.ports import unused_port
 from tests.segannot.conftest import SIZE, iou, truth
-from tests.web.servers import Server, running, unused_port
+from tests.web.servers import Server, running
 
 DOT = {"version": 0, "frame": 0, "object": 1, "kind": "brush", "points": [[1, 1]]}
 

@@ -11,7 +11,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from backend.project.settings import Settings
 from backend.training.tensorboard import MAX_BODY_BYTES, protected
-from tests.web.servers import Server, installation, running, unused_port
+from tests.ports import unused_port
+from tests.web.servers import Server, installation, running
 
 
 @pytest.fixture(scope="module")

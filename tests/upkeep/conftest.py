@@ -14,6 +14,7 @@ from backend.project.settings import Settings, save_settings
 from backend.video.library import add_video
 from backend.web.token import read_or_create_token
 from tests.jobs.tools import kill_all
+from tests.ports import own_ports
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def installation(tmp_path: Path, make_video: Callable[..., Path]) -> Iterator[In
     state, project = tmp_path / "state", tmp_path / "project"
     state.mkdir(mode=0o700)
     project.mkdir()
-    save_settings(Settings(project_folder=project, allowed_roots=(tmp_path,)), state)
+    save_settings(Settings(project_folder=project, allowed_roots=(tmp_path,), **own_ports()), state)
     video = make_video("lek.mp4", 10)
     add_video(Project(project), video, [tmp_path])
     finish_run(project / "track_output" / "lek" / "run-1", "track")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import unused_port
 from tests.web.run_server import KINDS
-from tests.web.servers import Server, installation, running, unused_port
+from tests.web.servers import Server, installation, running
 
 
 def server_of(kind: str, state: Path, base: str = "") -> Server:

@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from backend.project.settings import REPOSITORY, Settings, save_settings
 from backend.web.readiness import probe
 from backend.web.sign_in import SignIn
 from backend.web.token import read_or_create_token, token_source
+from tests.ports import own_ports, unused_port
 
 START_S = 60.0  # Streamlit takes three seconds on an idle machine
 END_S = 60.0  # a server is gone within ten on a machine that is not busy; what tests let it do lasts far longer
@@ -162,19 +162,12 @@ class Server:
         return self.ask(method, path, [("Authorization", f"Bearer {self.token}")], **rest)
 
 
-def unused_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def installation(folder: Path, **settings: Any) -> Path:
     """Make a state folder with settings for a project of its own, and return it."""
     state, project = folder / "state", folder / "project"
     state.mkdir(mode=0o700)
     project.mkdir()
-    save_settings(Settings(project_folder=project, **settings), state)
+    save_settings(Settings(**{"project_folder": project, **own_ports(), **settings}), state)
     return state
 
 

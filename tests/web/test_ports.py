@@ -8,20 +8,20 @@ import pytest
 from backend.project.errors import InputError
 from backend.project.settings import Settings
 from backend.web.ports import free_port, listen
-from tests.web.servers import unused_port
+from tests.ports import unused_port, unused_ports
 
 
 def test_the_first_free_port_of_the_range_is_taken() -> None:
-    first = unused_port()
-    settings = Settings(port_range=(first, min(first + 3, 65535)))
+    first, *_, last = unused_ports(4)
+    settings = Settings(port_range=(first, last))
     assert free_port(settings) == first
     with listen("127.0.0.1", first):
         assert free_port(settings) > first
 
 
 def test_ports_that_are_promised_already_are_left_out() -> None:
-    first = unused_port()
-    assert free_port(Settings(port_range=(first, first + 5)), taken=[first]) > first
+    first, *_, last = unused_ports(6)
+    assert free_port(Settings(port_range=(first, last)), taken=[first]) > first
 
 
 def test_an_exhausted_range_is_said_so() -> None:

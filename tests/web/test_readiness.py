@@ -14,8 +14,9 @@ from backend.project.settings import Settings
 from backend.web.gate import protect
 from backend.web.readiness import SCHEME, probe
 from backend.web.token import derive, read_or_create_token
+from tests.ports import unused_port
 from tests.web.run_server import service as make_service
-from tests.web.servers import Server, unused_port, wait_ready
+from tests.web.servers import Server, wait_ready
 
 
 def test_a_ready_server_proves_that_it_is_ours(server: Server) -> None:
