@@ -39,9 +39,9 @@ from backend.pipeline.detections import DetectionsRun, open_detections
 from backend.tracking.evaluation.correspondence import Shown, compare, matches, read_tracks, read_truth
 from backend.tracking.evaluation.metrics import calibration, measures
 from backend.tracking.evaluation.simulated_reviewer import lasting_matches, review
-from backend.tracking.online.run import Follower, chunk_of, usual_rules
+from backend.tracking.online.association import OnlineTracker, chunk_arrays, default_settings
 from backend.tracking.online.track_state import FRAGMENT
-from backend.tracking.online.tracklets import LEAST_DETECTIONS
+from backend.tracking.online.tracklets import MIN_DETECTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 BIRDS, NAMES = 20, ("SORT", "ByteTrack", "OC-SORT", "BoT-SORT")
@@ -196,17 +196,17 @@ def peer(name: str, run: DetectionsRun) -> tuple[Shown, float]:
 def ours_stage_1(run: DetectionsRun) -> tuple[Shown, float]:
     """Follow with stage 1 alone, each tracklet a track; return the tracks and the CPU seconds it took."""
     boxes = next(iter(run.without_masks())).found.boxes
-    rules = usual_rules(run.facts.height, 1 / run.facts.fps, boxes[:, 2] - boxes[:, 0])
-    Follower(rules).follow(chunk_of(run.load(run.chunks[0])))  # compile
-    follower, parts, seconds = Follower(rules), [], 0.0
+    settings = default_settings(run.facts.height, 1 / run.facts.fps, boxes[:, 2] - boxes[:, 0])
+    OnlineTracker(settings).update(chunk_arrays(run.load(run.chunks[0])))  # compile
+    tracker, parts, seconds = OnlineTracker(settings), [], 0.0
     for part in run:
         begin = time.thread_time()
-        told = follower.follow(chunk_of(part))
+        tracked = tracker.update(chunk_arrays(part))
         seconds += time.thread_time() - begin
-        kept = (told.tracklet > 0) & (told.kind != FRAGMENT)
-        parts.append((part.found.frame[kept], told.tracklet[kept], part.found.boxes[kept]))
+        kept = (tracked.tracklet > 0) & (tracked.kind != FRAGMENT)
+        parts.append((part.found.frame[kept], tracked.tracklet[kept], part.found.boxes[kept]))
     frame, tracklet, boxes = map(np.concatenate, zip(*parts, strict=True))
-    long = np.bincount(tracklet)[tracklet] >= LEAST_DETECTIONS
+    long = np.bincount(tracklet)[tracklet] >= MIN_DETECTIONS
     return shown_of(frame[long], tracklet[long], boxes[long]), seconds
 
 

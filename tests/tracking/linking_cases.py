@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from backend.tracking.linking.linking_input import Detections, Gathered, make_parts
-from backend.tracking.online.tracklets import gather
+from backend.tracking.online.tracklets import build_tracklets
 
 FRAME_S = 0.04
 SIZE = (640, 480)
@@ -48,7 +48,7 @@ def sightings_of(
     kind, score = np.zeros(n, np.int8), np.full(n, 0.9, np.float32)
     found = Detections(at, at, detection, boxes, score, tracklet.astype(np.int64), kind, np.zeros(n, np.float32), x)
     times = np.arange(n_frames) * FRAME_S
-    sightings, tracklets = gather(
+    sightings, tracklets = build_tracklets(
         at, at, detection, boxes, score, tracklet.astype(np.int64), kind, np.zeros((0, 4), np.int64), times
     )
     frames = np.arange(n_frames, dtype=np.int32)

@@ -14,8 +14,8 @@ from backend.project.errors import InputError
 from backend.tracking.appearance import colour_embedding as appearance_colour
 from backend.tracking.appearance.crops import cutouts
 from backend.tracking.appearance.store import NETWORK
-from backend.tracking.online.motion import SINGLE
-from backend.tracking.online.run import Follower, chunk_of, usual_rules
+from backend.tracking.online.association import OnlineTracker, chunk_arrays, default_settings
+from backend.tracking.online.track_state import SINGLE
 from backend.video import VideoReader
 
 MOMENTS = 600  # of a video, to learn from
@@ -149,12 +149,12 @@ def lessons(
 def _tracklets(run: DetectionsRun, progress: Progress) -> list[np.ndarray]:
     """Return for each chunk the tracklet of each detection; 0: none, a short one, or perhaps of several birds."""
     progress.stage("following birds", len(run.chunks))
-    follower, found, n = None, [], np.zeros(1, np.int64)
+    tracker, found, n = None, [], np.zeros(1, np.int64)
     for k, part in enumerate(run):
-        if follower is None:
+        if tracker is None:
             boxes = part.found.boxes
-            follower = Follower(usual_rules(run.facts.height, 1 / run.facts.fps, boxes[:, 2] - boxes[:, 0]))
-        told = follower.follow(chunk_of(part))
+            tracker = OnlineTracker(default_settings(run.facts.height, 1 / run.facts.fps, boxes[:, 2] - boxes[:, 0]))
+        told = tracker.update(chunk_arrays(part))
         own = np.where(told.kind == SINGLE, told.tracklet, 0).astype(np.int32)
         found.append(own)
         counts = np.bincount(own)

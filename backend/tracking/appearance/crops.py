@@ -8,8 +8,7 @@ import numpy as np
 
 from backend.pipeline.detections import ChunkDetections
 from backend.project.kernels import kernel
-from backend.tracking.online.overlap import column_runs
-from backend.tracking.online.run import rle_buffers
+from backend.tracking.online.overlap import column_runs, rle_buffers
 from backend.video import VideoReader
 
 LEAST_SIDE = 4  # px; smaller birds are not described

@@ -15,8 +15,7 @@ from backend.project.errors import InputError
 from backend.project.kernels import kernel
 from backend.project.manifest import read_manifest
 from backend.tracking.io.mot import MotRows, check_tracks, read_mot
-from backend.tracking.online.overlap import column_runs, common_pixels
-from backend.tracking.online.run import rle_buffers
+from backend.tracking.online.overlap import column_runs, common_pixels, rle_buffers
 from backend.tracking.tracks.schemas import State
 from backend.tracking.tracks.track_folder import open_tracks
 from backend.tracking.tracks.tracks import NONE

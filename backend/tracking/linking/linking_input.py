@@ -13,9 +13,9 @@ from backend.tracking.linking.appearance_model import Look
 from backend.tracking.linking.learn_motion import learn_ways
 from backend.tracking.linking.motion_model import Ends
 from backend.tracking.linking.segments import CONTACT, cut, hidden_shares
-from backend.tracking.online.run import Follower, chunk_of, usual_rules
-from backend.tracking.online.track_state import FRAGMENT, Rules
-from backend.tracking.online.tracklets import Sightings, Tracklets, gather, summary
+from backend.tracking.online.association import OnlineTracker, chunk_arrays, default_settings
+from backend.tracking.online.track_state import FRAGMENT, AssociationSettings
+from backend.tracking.online.tracklets import Sightings, Tracklets, build_tracklets, summarise
 
 MOST_NUMBERS = 24  # a longer descriptor is reduced to its main directions
 ALONE_MARGIN, ALONE_NEAR = 1.0, 0.0  # of stage 1 without descriptors: what it leaves in doubt, motion alone decides
@@ -75,22 +75,24 @@ def gather_run(
     if not len(frames):
         raise InputError(f"{run.folder} has no frames yet; wait until inference has finished a chunk")
     frame_s = float(np.median(np.diff(frames.time_s))) if len(frames) > 1 else 1 / run.facts.fps
-    follower, columns, endings, done = None, [], [], 0
+    tracker, columns, endings, done = None, [], [], 0
     for part in run:
-        if follower is None:
+        if tracker is None:
             widths = part.found.boxes[:, 2] - part.found.boxes[:, 0]
-            rules = usual_rules(run.facts.height, frame_s, widths)
+            settings = default_settings(run.facts.height, frame_s, widths)
             described = appearance is not None and (appearance / appearance_file(part.chunk)).exists()
             if motion is None:  # what moves with the camera does not tell how birds do
-                rules = rules._replace(damping_s=_damping_of(part, rules))
-            follower = Follower(rules if described else rules._replace(margin=ALONE_MARGIN, least_near=ALONE_NEAR))
-        followed = follower.follow(chunk_of(part, None if motion is None else motion[done : done + len(part.seen)]))
+                settings = settings._replace(damping_s=_damping_of(part, settings))
+            tracker = OnlineTracker(
+                settings if described else settings._replace(min_margin=ALONE_MARGIN, min_affinity_near=ALONE_NEAR)
+            )
+        followed = tracker.update(chunk_arrays(part, None if motion is None else motion[done : done + len(part.seen)]))
         columns.append(_columns(part, followed, done, appearance))
         endings.append(followed.endings)
         done += len(part.seen)
         report(done)
     found = _joined(columns)
-    sightings, tracklets = gather(
+    sightings, tracklets = build_tracklets(
         found.at, found.frame, found.detection, found.boxes, found.score, found.tracklet, found.kind,
         np.concatenate(endings), frames.time_s,
     )  # fmt: skip
@@ -98,11 +100,11 @@ def gather_run(
     return make_parts(found, sightings, tracklets, frames.frame, frames.time_s, frame_s, room)
 
 
-def _damping_of(part: ChunkDetections, rules: Rules) -> float:
-    """Return in which time velocities die away, from the tracklets of the first chunk, followed with usual rules."""
-    followed, times = Follower(rules).follow(chunk_of(part)), part.seen.time_s.astype(np.float64)
+def _damping_of(part: ChunkDetections, settings: AssociationSettings) -> float:
+    """Return in which time velocities die away, from the tracklets of the first chunk, followed with usual settings."""
+    followed, times = OnlineTracker(settings).update(chunk_arrays(part)), part.seen.time_s.astype(np.float64)
     found = _columns(part, followed, 0, None)
-    sightings, _ = gather(
+    sightings, _ = build_tracklets(
         found.at, found.frame, found.detection, found.boxes, found.score, found.tracklet, found.kind,
         followed.endings, times,
     )  # fmt: skip
@@ -191,7 +193,7 @@ def make_parts(
         sightings.score[picked],
         np.concatenate([[0], np.cumsum(n)]).astype(np.int64),
     )
-    parts = summary(cuts, times, tracklets.reason[parent], tracklets.crowd[parent])
+    parts = summarise(cuts, times, tracklets.reason[parent], tracklets.crowd[parent])
     first = parts.first.astype(np.int64)
     ends = Ends(
         first=first,

@@ -1,35 +1,52 @@
-"""How much two masks overlap, from run lengths alone, with one of them moved. Compiled; nothing is ever pasted."""
+"""Overlap of masks and boxes. Masks are compared as runs of pixels, never as pictures. Compiled."""
 
 import numpy as np
+import pyarrow as pa
 
 from backend.project.kernels import kernel
 
-LONGEST = 1024  # runs kept of a mask; one with more is compared by its box
+MAX_RUNS = 1024  # runs kept of a mask; one with more is compared by its box
+
+
+def rle_buffers(rle: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Return the buffers of a column of compressed COCO counts: (N + 1,) int64 offsets into (bytes,) uint8.
+
+    Null is empty.
+    """
+    if rle.null_count == len(rle):
+        return np.zeros(len(rle) + 1, np.int64), np.zeros(1, np.uint8)
+    if rle.null_count:
+        rle = rle.fill_null(b"")
+    _, buffer, data = rle.buffers()
+    dtype = np.int64 if pa.types.is_large_binary(rle.type) else np.int32
+    offsets = np.frombuffer(buffer, dtype)[rle.offset : rle.offset + len(rle) + 1].astype(np.int64)
+    codes = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8)
+    return offsets, codes
 
 
 @kernel(nogil=True)
 def column_runs(codes, first, last, height, step, out):
-    """Read the compressed counts ``codes[first:last]`` (uint8) into vertical runs.
+    """Decode the compressed counts ``codes[first:last]`` (uint8) into vertical runs.
 
     Parameters
     ----------
     codes, first, last, height
-        COCO counts, where they lie in the buffer, and the height of the picture they belong to.
+        Buffer of COCO counts, the range in it, and the height of the frame, px.
     step
-        Only every ``step``-th column is read: large birds need no more.
+        Only every ``step``-th column is decoded: large birds need no more.
     out
-        (most, 3) int32 to fill with column, first row, row behind the last; sorted by column, then row.
+        (most, 3) int32 to fill with column, first row, last row + 1; sorted by column, then row.
 
     Returns
     -------
     int, int
-        Runs in ``out`` (0 if there are more than fit) and pixels in them.
+        Number of runs in ``out`` (0 if they do not fit) and pixels in them.
     """
     before, last_value = 0, 0
     at, position, number, n, area = first, 0, 0, 0, 0
     column, top = 0, 0  # of the last run, and the position of its column's first pixel
     while at < last:
-        symbol = np.int64(codes[np.uint64(at)]) - 48  # unsigned: numba looks for negative places otherwise
+        symbol = np.int64(codes[np.uint64(at)]) - 48  # unsigned: numba checks for negative indices otherwise
         at += 1
         value = (symbol & 0x1F) - ((symbol & 0x10) << 1)
         if symbol & 0x20:  # most counts have one symbol
@@ -62,7 +79,7 @@ def column_runs(codes, first, last, height, step, out):
 
 @kernel(nogil=True)
 def _long_count(codes, at, last, value):
-    """Return a count whose first five bits are ``value`` and whose other symbols start ``at``, and where it ends."""
+    """Return a count whose first five bits are ``value``, the others from ``codes[at]`` on, and the index behind it."""
     shift, more = 5, True
     while more and at < last:
         symbol = np.int64(codes[at]) - 48
@@ -77,9 +94,9 @@ def _long_count(codes, at, last, value):
 
 @kernel(nogil=True)
 def common_pixels(a, n_a, dx, dy, b, n_b):
-    """Return how many pixels two masks share, the first of them moved by ``dx`` columns and ``dy`` rows.
+    """Return how many pixels two masks share, the first one moved by ``dx`` columns and ``dy`` rows.
 
-    ``a`` and ``b`` are runs as `column_runs` gives them; ``dx`` must be a multiple of their step.
+    ``a`` and ``b`` are runs of `column_runs`, ``n_a`` and ``n_b`` their numbers; ``dx`` is a multiple of their step.
     """
     i = j = common = 0
     while i < n_a and j < n_b:
@@ -105,8 +122,8 @@ def common_pixels(a, n_a, dx, dy, b, n_b):
 
 @kernel(nogil=True)
 def join_runs(a, n_a, b, n_b, out):
-    """Write the runs of two masks, sorted, into ``out`` and return how many; 0 if one is empty or they do not fit."""
-    if n_a == 0 or n_b == 0 or n_a + n_b > LONGEST:
+    """Merge the sorted runs of two masks into ``out``; return their number, 0 if a mask is empty or they do not fit."""
+    if n_a == 0 or n_b == 0 or n_a + n_b > MAX_RUNS:
         return 0
     i = j = 0
     for k in range(n_a + n_b):
@@ -122,7 +139,7 @@ def join_runs(a, n_a, b, n_b, out):
 
 @kernel(nogil=True)
 def box_iou(ax1, ay1, ax2, ay2, bx1, by1, bx2, by2):
-    """Return the intersection over union of two boxes ``x1 y1 x2 y2``."""
+    """Return the intersection over union (IoU) of two boxes ``x1 y1 x2 y2``."""
     width = min(ax2, bx2) - max(ax1, bx1)
     height = min(ay2, by2) - max(ay1, by1)
     if width <= 0 or height <= 0:

@@ -3,46 +3,63 @@
 import math
 
 from backend.project.kernels import kernel
-from backend.tracking.online.affinity import spread_after
-from backend.tracking.online.assignment import NOBODY
-from backend.tracking.online.matching import extent, overlaps
-from backend.tracking.online.motion import SINGLE, copy_state, move_camera, moved, observe, size_of, start
+from backend.tracking.online.affinity import displacement_scale
+from backend.tracking.online.assignment import UNASSIGNED
+from backend.tracking.online.matching import meets_predicted_box, visible_area
+from backend.tracking.online.motion import (
+    body_size,
+    copy_filter,
+    initialise,
+    move_with_camera,
+    observe,
+    transform_point,
+)
 from backend.tracking.online.overlap import join_runs
-from backend.tracking.online.track_state import CONFIRMED, CROSSING, DOUBTFUL, FRAGMENT, GAP, MERGE, MERGED, NORMAL
+from backend.tracking.online.track_state import (
+    AMBIGUOUS,
+    CROSSING,
+    FRAGMENT,
+    GAP,
+    MERGE,
+    MERGED,
+    MIN_HITS,
+    NORMAL,
+    SINGLE,
+)
 
-JUMP_UP, JUMP_DOWN = math.exp(0.002), math.exp(-0.002)
-GROWS, SHRINKS = 0.1, 0.01  # how fast the usual area of a bird follows what is seen: mostly it is seen too small
-
-
-@kernel(nogil=True)
-def steady(bird, kept, motion):
-    """Move a bird and what is remembered of it with the picture; the mask, and the box of ``kept``, stay in place."""
-    move_camera(bird, motion)
-    move_camera(kept, motion)
-    bird.x1, bird.y1 = moved(motion, bird.x1, bird.y1)
-    bird.x2, bird.y2 = moved(motion, bird.x2, bird.y2)
-
-
-@kernel(nogil=True)
-def patience(bird, rules):
-    """Return how long, s, a bird may go without a detection of its own."""
-    if max(bird.doubt_time, bird.shared_time) > bird.seen_time:
-        return rules.share_s if bird.shared_time > bird.doubt_time else rules.doubt_s
-    return rules.coast_s
+MEDIAN_STEP_UP, MEDIAN_STEP_DOWN = math.exp(0.002), math.exp(-0.002)  # of the running median of displacements
+AREA_GAIN_UP, AREA_GAIN_DOWN = 0.1, 0.01  # of the running full area of a bird: mostly part of it is hidden
 
 
 @kernel(nogil=True)
-def find_endings(slots, match, flock, rules, time, ended):
-    """End what was not seen for too long. Where a doubt is about two birds, the end of one is the end of both."""
+def compensate_camera(track, observed, motion):
+    """Move a track by the motion of the camera; its mask, and the box of ``observed``, keep their coordinates."""
+    move_with_camera(track, motion)
+    move_with_camera(observed, motion)
+    track.x1, track.y1 = transform_point(motion, track.x1, track.y1)
+    track.x2, track.y2 = transform_point(motion, track.x2, track.y2)
+
+
+@kernel(nogil=True)
+def max_unobserved_s(track, settings):
+    """Return how long, s, a track may go without a detection of its own."""
+    if max(track.ambiguous_time, track.merged_time) > track.observed_time:
+        return settings.max_merged_s if track.merged_time > track.ambiguous_time else settings.max_ambiguous_s
+    return settings.max_gap_s
+
+
+@kernel(nogil=True)
+def find_endings(detections, states, slots, match, settings, ended):
+    """Write into ``ended`` (M,) why tracks end now; partners in an ambiguous or merged detection end together."""
     for i in range(len(slots)):
-        bird = flock.birds[slots[i]]
-        if ended[i] != NOBODY or match[i] != NOBODY:
+        track = states.current[slots[i]]
+        if ended[i] != UNASSIGNED or match[i] != UNASSIGNED:
             continue
-        if bird.hits < CONFIRMED or time - bird.seen_time > patience(bird, rules):
+        if track.hits < MIN_HITS or detections.time - track.observed_time > max_unobserved_s(track, settings):
             ended[i] = GAP
-            if bird.doubt_time > bird.seen_time:
+            if track.ambiguous_time > track.observed_time:
                 ended[i] = CROSSING
-            if bird.shared_time > max(bird.seen_time, bird.doubt_time):
+            if track.merged_time > max(track.observed_time, track.ambiguous_time):
                 ended[i] = MERGE
     again = True
     while again:
@@ -50,105 +67,103 @@ def find_endings(slots, match, flock, rules, time, ended):
         for i in range(len(slots)):
             if ended[i] != CROSSING and ended[i] != MERGE:
                 continue
-            bird = flock.birds[slots[i]]
+            track = states.current[slots[i]]
             for k in range(len(slots)):
-                other = flock.birds[slots[k]]
-                waits = max(other.doubt_time, other.shared_time) > other.seen_time
-                if ended[k] == NOBODY and waits and (other.partner == bird.tracklet or bird.partner == other.tracklet):
+                other = states.current[slots[k]]
+                waits = max(other.ambiguous_time, other.merged_time) > other.observed_time
+                partners = other.partner == track.tracklet or track.partner == other.tracklet
+                if ended[k] == UNASSIGNED and waits and partners:
                     ended[k] = ended[i]
                     again = True
 
 
 @kernel(nogil=True)
-def release(slots, ended, flock, boxes, time, kinds):
-    """Let detections that were held back begin tracklets once nobody waits for them."""
-    for d in range(len(boxes)):
-        if kinds[d] != MERGED and kinds[d] != DOUBTFUL:
+def release_withheld(detections, states, slots, ended):
+    """Let merged and ambiguous detections begin tracklets once no track waits for them any more."""
+    for d in range(len(detections.boxes)):
+        if detections.kinds[d] != MERGED and detections.kinds[d] != AMBIGUOUS:
             continue
-        waited_for = False
+        withheld = False
         for i in range(len(slots)):
-            bird = flock.birds[slots[i]]
-            in_doubt = ended[i] == NOBODY and max(bird.doubt_time, bird.shared_time) == time
-            waited_for = waited_for or (in_doubt and overlaps(boxes[d], bird))
-        if not waited_for:
-            kinds[d] = NORMAL
+            track = states.current[slots[i]]
+            waits = ended[i] == UNASSIGNED and max(track.ambiguous_time, track.merged_time) == detections.time
+            withheld = withheld or (waits and meets_predicted_box(detections.boxes[d], track))
+        if not withheld:
+            detections.kinds[d] = NORMAL
 
 
 @kernel(nogil=True)
-def end(found, n_endings, bird, reason):
-    """Write down why a tracklet ended, and free its slot."""
-    row = found.endings[n_endings]
-    row[0], row[1], row[2], row[3] = bird.tracklet, reason, bird.partner, bird.last
-    bird.tracklet = 0
+def end_tracklet(result, n_endings, track, reason):
+    """Record why a tracklet ended, free its slot and return the number of endings."""
+    row = result.endings[n_endings]
+    row[0], row[1], row[2], row[3] = track.tracklet, reason, track.partner, track.last_index
+    track.tracklet = 0
     return n_endings + 1
 
 
 @kernel(nogil=True)
-def take_in(chunk, first, d, piece, flock, slot, rules, scratch, runs, areas, index, time):
-    """Let a bird take in its detection, and its second piece if it has one."""
-    bird = flock.birds[slot]
-    row = first + d
-    if piece == NOBODY and bird.hits >= CONFIRMED:
-        learn_jump(flock, bird, chunk.boxes[row], time)
-    if piece == NOBODY:
-        observe(bird, flock.kept[slot], index, time, chunk.boxes[row], rules.damping_s)
-        bird.whole_time = time
-        remember(flock, slot, scratch[d], runs[d], areas[d])
+def update_track(detections, d, fragment, states, slot, settings):
+    """Update a track with its detection, and with the second fragment unless that is `UNASSIGNED`."""
+    track, time = states.current[slot], detections.time
+    boxes, runs, n_runs, areas = detections.boxes, detections.runs, detections.n_runs, detections.areas
+    if fragment == UNASSIGNED and track.hits >= MIN_HITS:
+        update_displacement(states, track, boxes[d], time)
+    if fragment == UNASSIGNED:
+        observe(track, states.observed[slot], detections.index, time, boxes[d], settings.damping_s)
+        track.intact_time = time
+        store_observation(states, slot, runs[d], n_runs[d], areas[d])
     else:
-        box, other = chunk.boxes[row].copy(), chunk.boxes[first + piece]
+        box, other = boxes[d].copy(), boxes[fragment]
         box[0], box[1] = min(box[0], other[0]), min(box[1], other[1])
         box[2], box[3] = max(box[2], other[2]), max(box[3], other[3])
-        observe(bird, flock.kept[slot], index, time, box, rules.damping_s)
-        bird.pieces += 1
-        joined = join_runs(scratch[d], runs[d], scratch[piece], runs[piece], scratch[-1])
-        remember(flock, slot, scratch[-1], joined, areas[d] + areas[piece])
+        observe(track, states.observed[slot], detections.index, time, box, settings.damping_s)
+        track.n_fragmented += 1
+        joined = join_runs(runs[d], n_runs[d], runs[fragment], n_runs[fragment], runs[-1])
+        store_observation(states, slot, runs[-1], joined, areas[d] + areas[fragment])
 
 
 @kernel(nogil=True)
-def learn_jump(flock, bird, box, time):
-    """Move the running median of distances a little towards what was just seen."""
-    off_x, off_y = 0.5 * (box[0] + box[2]) - bird.x, 0.5 * (box[1] + box[3]) - bird.y
-    distance = math.sqrt(off_x * off_x + off_y * off_y) / size_of(bird) / spread_after(time - bird.seen_time, 1.0)
-    flock.jump[0] *= JUMP_UP if distance > flock.jump[0] else JUMP_DOWN
+def update_displacement(states, track, box, time):
+    """Move the running median of displacements by one step towards the displacement just observed."""
+    off_x, off_y = 0.5 * (box[0] + box[2]) - track.x, 0.5 * (box[1] + box[3]) - track.y
+    unit = displacement_scale(time - track.observed_time, 1.0)
+    distance = math.sqrt(off_x * off_x + off_y * off_y) / body_size(track) / unit
+    states.displacement[0] *= MEDIAN_STEP_UP if distance > states.displacement[0] else MEDIAN_STEP_DOWN
 
 
 @kernel(nogil=True)
-def remember(flock, slot, runs, n_runs, area):
-    """Keep the state and the mask of a detection."""
-    bird, kept = flock.birds[slot], flock.kept[slot]
-    copy_state(bird, kept)
-    kept.x1, kept.y1, kept.x2, kept.y2 = bird.x1, bird.y1, bird.x2, bird.y2
-    bird.runs, bird.area = n_runs, area
-    if bird.merged == SINGLE:
-        more = (float(area) if area > 0 else bird.w * bird.h) - bird.usual
-        bird.usual += (GROWS if more > 0.0 else SHRINKS) * more
-    mine = flock.runs[slot]
-    for k in range(n_runs):  # a copy of slices looks for overlap first
-        mine[k, 0], mine[k, 1], mine[k, 2] = runs[k, 0], runs[k, 1], runs[k, 2]
+def store_observation(states, slot, runs, n_runs, area):
+    """Keep the state and the mask of a track's detection."""
+    track, observed = states.current[slot], states.observed[slot]
+    copy_filter(track, observed)
+    observed.x1, observed.y1, observed.x2, observed.y2 = track.x1, track.y1, track.x2, track.y2
+    track.n_runs, track.area = n_runs, area
+    if track.crowd == SINGLE:
+        more = (float(area) if area > 0 else track.w * track.h) - track.full_area
+        track.full_area += (AREA_GAIN_UP if more > 0.0 else AREA_GAIN_DOWN) * more
+    stored = states.runs[slot]
+    for k in range(n_runs):  # copying slices would check for overlap first
+        stored[k, 0], stored[k, 1], stored[k, 2] = runs[k, 0], runs[k, 1], runs[k, 2]
 
 
 @kernel(nogil=True)
-def begin(
-    chunk, first, n, flock, rules, scratch, runs, areas, kinds, crowds, largest, found, index, time, next_tracklet
-):
-    """Begin a tracklet with each confident detection that is left."""
+def begin_tracklets(detections, states, settings, crowds, largest, result, next_tracklet):
+    """Begin a tracklet with each unmatched detection of high score; return the next tracklet number."""
     slot = 0
-    for d in range(n):
-        row = first + d
-        if kinds[d] == FRAGMENT:
-            found.kind[row] = FRAGMENT
-        if kinds[d] == MERGED or kinds[d] == DOUBTFUL:
-            found.kind[row] = kinds[d]
-        if kinds[d] != NORMAL or chunk.scores[row] < rules.high:
+    for d in range(len(detections.boxes)):
+        row, kind, box = detections.first + d, detections.kinds[d], detections.boxes[d]
+        if kind in (FRAGMENT, MERGED, AMBIGUOUS):
+            result.kind[row] = kind
+        if kind != NORMAL or detections.scores[d] < settings.high_score:
             continue
-        while flock.birds[slot].tracklet > 0:
+        while states.current[slot].tracklet > 0:
             slot += 1
-        bird = flock.birds[slot]
-        start(bird, next_tracklet, index, time, chunk.boxes[row])
-        bird.merged = crowds[d]
-        bird.usual = largest[d] if bird.merged != SINGLE else extent(chunk.boxes[row], areas[d])
-        remember(flock, slot, scratch[d], runs[d], areas[d])
-        found.tracklet[row] = next_tracklet
-        found.kind[row] = bird.merged
+        track = states.current[slot]
+        initialise(track, next_tracklet, detections.index, detections.time, box)
+        track.crowd = crowds[d]
+        track.full_area = largest[d] if track.crowd != SINGLE else visible_area(box, detections.areas[d])
+        store_observation(states, slot, detections.runs[d], detections.n_runs[d], detections.areas[d])
+        result.tracklet[row] = next_tracklet
+        result.kind[row] = track.crowd
         next_tracklet += 1
     return next_tracklet

@@ -6,8 +6,7 @@ import numpy as np
 
 from backend.pipeline.detections import ChunkDetections, DetectionsRun
 from backend.project.kernels import kernel
-from backend.tracking.online.overlap import LONGEST, box_iou, column_runs, common_pixels
-from backend.tracking.online.run import rle_buffers
+from backend.tracking.online.overlap import MAX_RUNS, box_iou, column_runs, common_pixels, rle_buffers
 from backend.tracking.tracks.tracks import NONE, Tracks
 
 CONTAINED = 0.6  # share of the smaller mask that lies in the other
@@ -89,7 +88,7 @@ def _near(frame, boxes):
 def _shares(found, boxes, offsets, codes, height):
     """Return (n,) how much pairs of detections ``found`` (n, 2) share, 1.0 where it is just enough for one bird."""
     shares = np.zeros(len(found))
-    runs = np.empty((2, LONGEST, 3), np.int32)
+    runs = np.empty((2, MAX_RUNS, 3), np.int32)
     n, area = np.zeros(2, np.int64), np.zeros(2, np.int64)
     for k in range(len(found)):
         for side in range(2):

@@ -16,9 +16,10 @@ from backend.masks import rle
 from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
 from backend.track import main
+from backend.tracking.online.association import OnlineTracker, chunk_arrays, default_settings
 from backend.tracking.online.camera_motion import STILL, camera_motion
-from backend.tracking.online.run import Follower, chunk_of, rle_buffers, usual_rules
-from backend.tracking.online.track_state import Chunk
+from backend.tracking.online.overlap import rle_buffers
+from backend.tracking.online.track_state import ChunkArrays
 from backend.tracking.tracks.track_folder import open_tracks
 from backend.video import VideoReader
 
@@ -59,8 +60,8 @@ def test_birds_are_followed_through_a_shake(shaken, motion):
     widths = part.found.boxes[:, 2] - part.found.boxes[:, 0]
     tracklets = {}
     for name, known in (("given", motion), ("not given", None)):
-        follower = Follower(usual_rules(run.facts.height, 1 / run.facts.fps, widths))
-        tracklets[name] = int(follower.follow(chunk_of(part, known)).tracklet.max())
+        tracker = OnlineTracker(default_settings(run.facts.height, 1 / run.facts.fps, widths))
+        tracklets[name] = int(tracker.update(chunk_arrays(part, known)).tracklet.max())
     assert tracklets["given"] < tracklets["not given"]
 
 
@@ -95,7 +96,7 @@ def test_what_cannot_be_estimated_is_said(shaken, tmp_path, arguments, says):
         main(["--detections", str(shaken / "run"), "--out", str(tmp_path / "out"), *arguments])
 
 
-def still_birds(pan_px: int) -> Chunk:
+def still_birds(pan_px: int) -> ChunkArrays:
     """Three birds that stand side by side, their boxes overlapping, under a camera that pans; with masks."""
     height, n_frames, birds = 200, 50, 3
     boxes, masks = [], []
@@ -110,7 +111,7 @@ def still_birds(pan_px: int) -> Chunk:
     moved[0] = STILL
     times = np.arange(n_frames) / 25
     boxes_px, starts = np.array(boxes, float), np.arange(0, n + 1, birds)
-    return Chunk(0, starts, times, boxes_px, np.full(n, 0.9), offsets, codes, moved)
+    return ChunkArrays(0, starts, times, boxes_px, np.full(n, 0.9), offsets, codes, moved)
 
 
 def test_masks_move_with_the_picture_as_boxes_do():
@@ -118,7 +119,7 @@ def test_masks_move_with_the_picture_as_boxes_do():
     found = {}
     for pan_px in (0, 10, 32):
         chunk = still_birds(pan_px)
-        follower = Follower(usual_rules(200, 1 / 25, chunk.boxes[:, 2] - chunk.boxes[:, 0]))
-        found[pan_px] = follower.follow(chunk).tracklet.tolist()
+        tracker = OnlineTracker(default_settings(200, 1 / 25, chunk.boxes[:, 2] - chunk.boxes[:, 0]))
+        found[pan_px] = tracker.update(chunk).tracklet.tolist()
     assert found[0] == [1, 2, 3] * 50
     assert found[10] == found[0] and found[32] == found[0]

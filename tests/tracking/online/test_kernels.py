@@ -7,18 +7,18 @@ import pytest
 from pycocotools import mask as coco
 from scipy.optimize import linear_sum_assignment
 
-from backend.tracking.online.assignment import NOBODY, assign
+from backend.tracking.online.assignment import UNASSIGNED, assign
 from backend.tracking.online.motion import (
     ACCELERATION,
+    BOX_NOISE,
     DAMPING_S,
-    FOLLOWED,
-    JITTER,
     correct,
-    move_camera,
+    initialise,
+    move_with_camera,
     predict,
-    start,
 )
-from backend.tracking.online.overlap import LONGEST, box_iou, column_runs, common_pixels, join_runs
+from backend.tracking.online.overlap import MAX_RUNS, box_iou, column_runs, common_pixels, join_runs
+from backend.tracking.online.track_state import TRACK_STATE
 
 HEIGHT, WIDTH = 90, 120
 
@@ -32,7 +32,7 @@ def test_assignment_is_as_good_as_the_optimum(shape):
             match = assign(similarity, 0.05)
             allowed = np.where(similarity >= 0.05, similarity, 0.0)
             best = allowed[linear_sum_assignment(-allowed)].sum()
-            rows = np.flatnonzero(match != NOBODY)
+            rows = np.flatnonzero(match != UNASSIGNED)
             assert len(set(match[rows])) == len(rows)
             assert (similarity[rows, match[rows]] >= 0.05).all()
             assert similarity[rows, match[rows]].sum() == pytest.approx(best)
@@ -47,7 +47,7 @@ def blob(rng: np.random.Generator) -> np.ndarray:
 
 def runs_of(mask: np.ndarray, step: int = 1) -> tuple[np.ndarray, int, int]:
     code = np.frombuffer(coco.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"], np.uint8)
-    out = np.zeros((LONGEST, 3), np.int32)
+    out = np.zeros((MAX_RUNS, 3), np.int32)
     return out, *column_runs(code, 0, len(code), len(mask), step, out)
 
 
@@ -88,7 +88,7 @@ def test_joined_runs_are_sorted_and_complete():
     rng = np.random.default_rng(3)
     a, b = blob(rng), blob(rng)
     (runs_a, n_a, _), (runs_b, n_b, _) = runs_of(a), runs_of(b)
-    out = np.zeros((LONGEST, 3), np.int32)
+    out = np.zeros((MAX_RUNS, 3), np.int32)
     n = join_runs(runs_a, n_a, runs_b, n_b, out)
     assert n == n_a + n_b
     expected = sorted(map(tuple, np.concatenate([runs_a[:n_a], runs_b[:n_b]])))
@@ -103,10 +103,10 @@ def test_iou_of_boxes():
 
 def test_filter_of_the_centre_is_a_kalman_filter():
     rng = np.random.default_rng(4)
-    bird = np.zeros(1, FOLLOWED)
+    bird = np.zeros(1, TRACK_STATE)
     side = 40.0
-    start(bird[0], 1, 0, 0.0, np.array([0.0, 0.0, side, side]))
-    state, p = np.array([side / 2, 0.0]), np.array([[JITTER**2, 0], [0, 1.5**2]])
+    initialise(bird[0], 1, 0, 0.0, np.array([0.0, 0.0, side, side]))
+    state, p = np.array([side / 2, 0.0]), np.array([[BOX_NOISE**2, 0], [0, 1.5**2]])
     dt = 0.04
     keep = math.exp(-dt / DAMPING_S)
     for k in range(1, 40):
@@ -117,16 +117,16 @@ def test_filter_of_the_centre_is_a_kalman_filter():
         p[1, 1] = min(9.0, p[1, 1])
         seen = side / 2 + 60 * k * dt + rng.normal(0, 2)
         correct(bird[0], np.array([seen - side / 2, 0.0, seen + side / 2, side]))
-        gain = p[:, 0] / (p[0, 0] + JITTER**2)
+        gain = p[:, 0] / (p[0, 0] + BOX_NOISE**2)
         state = state + gain * (seen - state[0])
         p = p - np.outer(gain, p[0])
         assert bird["x"][0] == pytest.approx(state[0])
         assert bird["vx"][0] == pytest.approx(state[1])
-        assert bird["p"][0] == pytest.approx([p[0, 0], p[0, 1], p[1, 1]])
+        assert bird["centre_cov"][0] == pytest.approx([p[0, 0], p[0, 1], p[1, 1]])
 
 
 def test_a_camera_that_zooms_moves_the_bird_along():
-    bird = np.zeros(1, FOLLOWED)
-    start(bird[0], 1, 0, 0.0, np.array([10.0, 20.0, 30.0, 60.0]))
-    move_camera(bird[0], np.array([2.0, 0.0, 5.0, 0.0, 2.0, -3.0]))
+    bird = np.zeros(1, TRACK_STATE)
+    initialise(bird[0], 1, 0, 0.0, np.array([10.0, 20.0, 30.0, 60.0]))
+    move_with_camera(bird[0], np.array([2.0, 0.0, 5.0, 0.0, 2.0, -3.0]))
     assert [float(bird[name][0]) for name in ("x", "y", "w", "h")] == pytest.approx([45.0, 77.0, 40.0, 80.0])

@@ -8,10 +8,9 @@ from backend.lek.lek_settings import LekSettings
 from backend.lek.recording import record
 from backend.lek.simulated_run import ORIGIN, detect
 from backend.pipeline.detections import ChunkDetections, DetectionsRun, open_detections
-from backend.tracking.online.motion import SINGLE
-from backend.tracking.online.run import Follower, chunk_of, usual_rules
-from backend.tracking.online.track_state import Chunk
-from backend.tracking.online.tracklets import Sightings, Tracklets, gather
+from backend.tracking.online.association import OnlineTracker, chunk_arrays, default_settings
+from backend.tracking.online.track_state import SINGLE, ChunkArrays
+from backend.tracking.online.tracklets import Sightings, Tracklets, build_tracklets
 
 SECONDS, FPS = 60, 25
 
@@ -25,24 +24,24 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> DetectionsRun:
     return open_detections(folder / "run")
 
 
-def rules(run: DetectionsRun):
+def settings_for(run: DetectionsRun):
     widths = next(iter(run)).found.boxes
-    return usual_rules(run.facts.height, 1 / run.facts.fps, widths[:, 2] - widths[:, 0])
+    return default_settings(run.facts.height, 1 / run.facts.fps, widths[:, 2] - widths[:, 0])
 
 
 def follow(run: DetectionsRun, lengths: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return tracklet, kind and endings, following in chunks of so many frames."""
-    whole = chunk_of(next(iter(run)))
+    whole = chunk_arrays(next(iter(run)))
     assert len(run.chunks) == 1
-    follower = Follower(rules(run))
+    tracker = OnlineTracker(settings_for(run))
     parts = []
     for first in range(0, len(whole.times), lengths):
         last = min(first + lengths, len(whole.times))
-        parts.append(follower.follow(frames_of(whole, first, last)))
+        parts.append(tracker.update(frames_of(whole, first, last)))
     return tuple(np.concatenate([getattr(part, name) for part in parts]) for name in ("tracklet", "kind", "endings"))
 
 
-def frames_of(chunk: Chunk, first: int, last: int) -> Chunk:
+def frames_of(chunk: ChunkArrays, first: int, last: int) -> ChunkArrays:
     a, b = chunk.starts[first], chunk.starts[last]
     return chunk._replace(
         starts=chunk.starts[first : last + 1] - a,
@@ -57,7 +56,9 @@ def tables(run: DetectionsRun) -> tuple[ChunkDetections, Sightings, Tracklets]:
     part = next(iter(run))
     tracklet, kind, endings = follow(run, len(part.seen))
     at, found = np.repeat(np.arange(len(part.seen)), part.seen.n), part.found
-    made = gather(at, found.frame, found.detection, found.boxes, found.score, tracklet, kind, endings, part.seen.time_s)
+    made = build_tracklets(
+        at, found.frame, found.detection, found.boxes, found.score, tracklet, kind, endings, part.seen.time_s
+    )
     return part, *made
 
 
@@ -99,7 +100,7 @@ def test_tables_of_stage_2_are_sorted_and_complete(run):
     assert np.isfinite(tracklets.end_v).all()
 
 
-def walk(n: int, frames: int, step: tuple[float, float], gap: tuple[int, int] = (0, 0)) -> Chunk:
+def walk(n: int, frames: int, step: tuple[float, float], gap: tuple[int, int] = (0, 0)) -> ChunkArrays:
     """Return boxes of birds in a row, 100 px apart, that walk; the first is not seen in the frames of ``gap``."""
     boxes, counts = [], []
     for frame in range(frames):
@@ -110,7 +111,7 @@ def walk(n: int, frames: int, step: tuple[float, float], gap: tuple[int, int] = 
             for k in there
         ]
     total = len(boxes)
-    return Chunk(
+    return ChunkArrays(
         0,
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         np.arange(frames) / 25,
@@ -122,25 +123,25 @@ def walk(n: int, frames: int, step: tuple[float, float], gap: tuple[int, int] = 
     )
 
 
-WALK_RULES = usual_rules(400, 1 / 25, np.full(10, 30.0))
+WALK_SETTINGS = default_settings(400, 1 / 25, np.full(10, 30.0))
 
 
 def test_boxes_without_masks_are_followed():
-    followed = Follower(WALK_RULES).follow(walk(5, 60, (3.0, 1.0)))
+    followed = OnlineTracker(WALK_SETTINGS).update(walk(5, 60, (3.0, 1.0)))
     assert followed.tracklet.tolist() == [1, 2, 3, 4, 5] * 60
     assert not len(followed.endings)
 
 
 def test_a_short_miss_is_bridged_and_a_long_one_ends_the_tracklet():
-    short = Follower(WALK_RULES).follow(walk(3, 80, (2.0, 0.0), (30, 40)))
+    short = OnlineTracker(WALK_SETTINGS).update(walk(3, 80, (2.0, 0.0), (30, 40)))
     assert set(short.tracklet) == {1, 2, 3}
-    long = Follower(WALK_RULES).follow(walk(3, 120, (2.0, 0.0), (30, 80)))
+    long = OnlineTracker(WALK_SETTINGS).update(walk(3, 120, (2.0, 0.0), (30, 80)))
     assert set(long.tracklet) == {1, 2, 3, 4}
     assert long.endings[:, 0].tolist() == [1]
 
 
 def test_more_birds_than_slots():
-    followed = Follower(WALK_RULES, slots=4).follow(walk(90, 10, (1.0, 0.0)))
+    followed = OnlineTracker(WALK_SETTINGS, slots=4).update(walk(90, 10, (1.0, 0.0)))
     assert followed.tracklet.tolist() == list(range(1, 91)) * 10
 
 
@@ -152,17 +153,17 @@ def test_a_camera_that_jumps_loses_nobody_when_its_motion_is_given():
     moved = chunk._replace(boxes=chunk.boxes + np.tile(np.repeat(jump, 4, axis=0), 2))
     motion = np.tile([1.0, 0.0, 0.0, 0.0, 1.0, 0.0], (60, 1))
     motion[1:, [2, 5]] = np.diff(jump, axis=0)
-    steady = Follower(WALK_RULES).follow(moved._replace(motion=motion))
+    steady = OnlineTracker(WALK_SETTINGS).update(moved._replace(motion=motion))
     assert steady.tracklet.tolist() == [1, 2, 3, 4] * 60
-    assert set(Follower(WALK_RULES).follow(moved).tracklet) != {1, 2, 3, 4}
+    assert set(OnlineTracker(WALK_SETTINGS).update(moved).tracklet) != {1, 2, 3, 4}
 
 
-def test_what_a_follower_holds_does_not_grow_with_the_video():
-    follower, sizes = Follower(WALK_RULES), []
+def test_memory_of_a_tracker_does_not_grow_with_the_video():
+    tracker, sizes = OnlineTracker(WALK_SETTINGS), []
     chunk = walk(20, 50, (1.0, 0.0))
     for part in range(20):
-        follower.follow(
+        tracker.update(
             chunk._replace(times=chunk.times + 2.0 * part, boxes=chunk.boxes + 50.0 * part * np.array([1, 0, 1, 0]))
         )
-        sizes.append(sum(value.nbytes for value in (*follower._flock, follower._scratch)))
+        sizes.append(sum(value.nbytes for value in (*tracker._states, tracker._runs)))
     assert len(set(sizes)) == 1
