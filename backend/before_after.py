@@ -10,9 +10,10 @@ needs a truth (--truth: a rendered lek or MOT text), zone means need the zones o
 """
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from pydantic import Field
 
 from backend.evaluate_tracking import EvaluateSettings, side_by_side
 from backend.jobs.progress import Progress
@@ -39,17 +40,19 @@ SIDES = ("before", "after")
 class BeforeAfterSettings(ScriptSettings):
     """The arguments of this script; the names are the options."""
 
-    before: Path
-    after: Path
-    out: Path
-    truth: Path | None
-    compared: Path | None
-    zones: Path | None
+    before: Path = Field(description="track run with the old model")
+    after: Path = Field(description="track run of the same video with the new model")
+    out: Path = Field(description="folder to write to")
+    truth: Path | None = Field(default=None, description="folder of backend.simulate, truth.parquet, or MOT text")
+    compared: Path | None = Field(
+        default=None, description="folder of backend.models compare of the same two models, old one first"
+    )
+    zones: Path | None = Field(default=None, description="zone file; by default that of the video's camera")
 
 
 def main(argv: list[str]) -> None:
     """Run the script."""
-    settings = parse(argv)
+    settings = ScriptParser("backend.before_after", __doc__).settings(BeforeAfterSettings, argv)
     manifests = {side: track_manifest(getattr(settings, side)) for side in SIDES}
     frames = [open_tracks(getattr(settings, side), corrections=False).frames for side in SIDES]
     if frames[0].tolist() != frames[1].tolist():
@@ -80,19 +83,6 @@ def main(argv: list[str]) -> None:
     print(card(content))
 
 
-def parse(argv: Sequence[str]) -> BeforeAfterSettings:
-    """Return the checked arguments."""
-    parser = ScriptParser("backend.before_after", __doc__)
-    add = parser.add_argument
-    add("--before", required=True, help="track run with the old model")
-    add("--after", required=True, help="track run of the same video with the new model")
-    add("--out", required=True, help="folder to write to")
-    add("--truth", default=None, help="folder of backend.simulate, truth.parquet, or MOT text")
-    add("--compared", default=None, help="folder of backend.models compare of the same two models, old one first")
-    add("--zones", default=None, help="zones; by default those of the video's camera")
-    return parser.settings(BeforeAfterSettings, argv)
-
-
 def average_precision(settings: BeforeAfterSettings, manifests: dict[str, Manifest]) -> list[dict[str, Any]]:
     """Return mask AP of both models; InputError if they are not those that found the birds."""
     if settings.compared is None:
@@ -118,15 +108,10 @@ def tracking(settings: BeforeAfterSettings) -> list[dict[str, Any]]:
     found = {}
     for column in (*SIDES, "corrected"):
         run = settings.after if column == "after" else settings.before
-        asked = EvaluateSettings(
-            truth=settings.truth,
-            tracks=run,
-            out=settings.out,
-            detections=None,
-            corrected=column == "corrected",
-            fps=None,
+        evaluation = EvaluateSettings(
+            truth=settings.truth, tracks=run, out=settings.out, corrected=column == "corrected"
         )
-        found[column] = measures(side_by_side(asked, masks=False))
+        found[column] = measures(side_by_side(evaluation, masks=False))
     return [
         {"figure": f"{name}, %", "of": settings.truth.name, **{c: 100 * found[c][name] for c in found}}
         for name in ("HOTA", "IDF1")

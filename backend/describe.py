@@ -14,11 +14,10 @@ describe the other with the network of the first: --network FOLDER, where the fi
 """
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from backend.jobs.progress import Progress
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
@@ -38,21 +37,36 @@ SCRIPT, MANIFEST = "describe", DESCRIPTION
 class DescribeSettings(ScriptSettings):
     """The arguments of this script; the names are the options."""
 
-    detections: Path
-    out: Path | None
-    kind: Literal["colour", "learnt"]
-    per_second: float = Field(gt=0, le=60)
-    steps: int = Field(ge=1, le=1_000_000)
-    seed: int = Field(ge=0)
-    network: Path | None
-    video_path: Path | None
-    gpu_id: str = Field(pattern=r"^(cpu|\d{1,3})$")
-    if_possible: bool
+    detections: Path = Field(description="folder of a detections run")
+    out: Path | None = Field(default=None, description="folder to write to; by default that of the detections")
+    kind: Literal["learnt", "colour"] = Field(
+        default="learnt", description="kind of embedding; colour needs no training and tells birds apart less well"
+    )
+    per_second: float = Field(default=5.0, gt=0, le=60, description="embeddings per bird and second of video")
+    steps: int = Field(default=600, ge=1, le=1_000_000, description="training steps, for --kind learnt")
+    seed: int = Field(default=0, ge=0, description="random seed of the training")
+    network: Path | None = Field(
+        default=None, description="folder with embeddings of the same birds: use its network, train none"
+    )
+    video_path: Path | None = Field(default=None, description="the video, if it was moved since")
+    gpu_id: str = Field(
+        default="cpu", pattern=r"^(cpu|\d{1,3})$", description="number of the GPU, for --kind learnt, or cpu"
+    )
+    if_possible: bool = Field(default=False, description="end without an error where there is too little to train on")
+
+    @model_validator(mode="after")
+    def _network_can_be_used(self) -> "DescribeSettings":
+        if self.network is not None:
+            if self.kind != "learnt":
+                raise ValueError(f"--network goes with --kind learnt, not {self.kind}")
+            if not (self.network / NETWORK).is_file():
+                raise ValueError(f"{self.network} has no {NETWORK}; give the folder of a description of kind learnt")
+        return self
 
 
 def main(argv: list[str]) -> None:
     """Run the script."""
-    settings = parse(argv)
+    settings = ScriptParser("backend.describe", __doc__).settings(DescribeSettings, argv)
     run = open_detections(settings.detections.resolve())
     if not run.complete:
         raise InputError(f"{run.folder}: inference did not finish; run it again")
@@ -81,29 +95,6 @@ def main(argv: list[str]) -> None:
         manifest.complete, manifest.finished = True, now()
         manifest.write(folder / MANIFEST)
     print(folder)
-
-
-def parse(argv: Sequence[str]) -> DescribeSettings:
-    """Return the checked arguments."""
-    parser = ScriptParser("backend.describe", __doc__)
-    add = parser.add_argument
-    add("--detections", required=True, help="folder of a detections run")
-    add("--out", default=None, help="folder to write to (default: that of the detections)")
-    add("--kind", default="learnt", help="learnt (default) or colour, which needs no training and tells less")
-    add("--per-second", default=5.0, help="how often a bird is described (default 5)")
-    add("--steps", default=600, help="length of the training, for --kind learnt (default 600)")
-    add("--seed", default=0, help="of the training's random numbers (default 0)")
-    add("--network", default=None, help="folder of a description of the same birds: take its network, train none")
-    add("--video-path", default=None, help="the video, if it was moved since")
-    add("--gpu-id", default="cpu", help="GPU of the network by number, for --kind learnt, or cpu (default)")
-    add("--if-possible", action="store_true", help="where there is nothing to learn from, end well")
-    settings = parser.settings(DescribeSettings, argv)
-    if settings.network is not None:
-        if settings.kind != "learnt":
-            raise InputError(f"--network goes with --kind learnt, not {settings.kind}")
-        if not (settings.network / NETWORK).is_file():
-            raise InputError(f"{settings.network} has no {NETWORK}; give the folder of a description of kind learnt")
-    return settings
 
 
 def begin(settings: DescribeSettings, run: DetectionsRun, folder: Path) -> Manifest:

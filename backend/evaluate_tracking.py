@@ -8,7 +8,6 @@ text. With --detections, the run that was tracked, masks are measured, too. docs
 figure means.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +33,19 @@ DEFAULT_FPS = 25.0
 class EvaluateSettings(ScriptSettings):
     """The arguments of this script; the names are the options."""
 
-    truth: Path
-    tracks: Path
-    out: Path
-    detections: Path | None
-    corrected: bool
-    fps: float | None = Field(gt=0, allow_inf_nan=False)
+    truth: Path = Field(description="folder of backend.simulate, truth.parquet, or MOT text")
+    tracks: Path = Field(description="folder of backend.track, or MOT text")
+    out: Path = Field(description="folder to write to")
+    detections: Path | None = Field(default=None, description="the run that was tracked, to evaluate masks, too")
+    corrected: bool = Field(default=False, description="with people's corrections instead of the automatic result")
+    fps: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description=f"frames per second, for MOT text ({DEFAULT_FPS:g})"
+    )
 
 
 def main(argv: list[str]) -> None:
     """Run the script."""
-    settings = parse(argv)
+    settings = ScriptParser("backend.evaluate_tracking", __doc__).settings(EvaluateSettings, argv)
     with output_lock(settings.out), Progress() as progress:
         chosen = {"corrected": settings.corrected, "fps": settings.fps}
         manifest = begin_manifest(settings.out, "evaluate_tracking", inputs(settings), chosen)
@@ -57,19 +58,6 @@ def main(argv: list[str]) -> None:
         manifest.write(settings.out)
     print(table_text(figures))
     print(settings.out)
-
-
-def parse(argv: Sequence[str]) -> EvaluateSettings:
-    """Return the checked arguments."""
-    parser = ScriptParser("backend.evaluate_tracking", __doc__)
-    add = parser.add_argument
-    add("--truth", required=True, help="folder of backend.simulate, truth.parquet, or MOT text")
-    add("--tracks", required=True, help="folder of backend.track, or MOT text")
-    add("--out", required=True, help="folder to write to")
-    add("--detections", default=None, help="the run that was tracked, to measure masks, too")
-    add("--corrected", action="store_true", help="with people's corrections instead of the automatic result")
-    add("--fps", default=None, help=f"frames a second, for MOT text (default {DEFAULT_FPS:g})")
-    return parser.settings(EvaluateSettings, argv)
 
 
 def inputs(settings: EvaluateSettings) -> dict[str, Any]:

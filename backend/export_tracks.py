@@ -29,15 +29,17 @@ from backend.video.library import get_video
 class ExportSettings(ScriptSettings):
     """The arguments of this script; the names are the options."""
 
-    tracks: Path
-    to: tuple[Literal["csv", "parquet", "mot", "npy", "netcdf", "coco", "slp", "sleap_h5"], ...] = Field(min_length=1)
-    out: Path
-    automatic: bool
+    tracks: Path = Field(description="folder of a track run")
+    to: tuple[Literal["csv", "parquet", "mot", "npy", "netcdf", "coco", "slp", "sleap_h5"], ...] = Field(
+        min_length=1, description="one or more formats"
+    )
+    out: Path = Field(description="folder to write to")
+    automatic: bool = Field(default=False, description="without people's corrections")
 
 
 def main(argv: list[str]) -> None:
     """Run the script."""
-    settings = parse(argv)
+    settings = ScriptParser("backend.export_tracks", __doc__).settings(ExportSettings, argv)
     source = track_manifest(settings.tracks)
     if settings.out.resolve() == settings.tracks.resolve():
         raise InputError(f"--out {settings.out} is the run itself; choose another folder")
@@ -78,16 +80,6 @@ def found(settings: ExportSettings, source: Manifest) -> Exported:
         size = record.info.size
     path = record.path if record is not None else video
     return Exported(tracks, video, path, None if None in size else size, detections_behind(folder, source))
-
-
-def parse(argv: list[str]) -> ExportSettings:
-    """Turn arguments into settings."""
-    parser = ScriptParser("backend.export_tracks", __doc__)
-    parser.add_argument("--tracks", required=True, help="folder of a track run")
-    parser.add_argument("--to", nargs="+", required=True, help=f"one or more of {', '.join(FORMATS)}")
-    parser.add_argument("--out", required=True, help="folder to write to")
-    parser.add_argument("--automatic", action="store_true", help="without people's corrections")
-    return parser.settings(ExportSettings, argv)
 
 
 if __name__ == "__main__":

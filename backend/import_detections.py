@@ -7,12 +7,14 @@ Reads MOT text (``frame, id, x, y, w, h, score``, frames from 1) and COCO result
 frame's number + 1, ``bbox``, ``score``, and ``segmentation`` as run lengths), which backend.visualize writes, too.
 """
 
-from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from backend.jobs.progress import Progress
-from backend.jobs.script import ScriptParser, run_script
+from backend.jobs.script import Option, ScriptParser, run_script
 from backend.pipeline.chunk_tables import FramesSeen, write_chunk
 from backend.pipeline.chunks import plan_chunks
 from backend.project.errors import InputError
@@ -22,7 +24,6 @@ from backend.tracking.io.load_detections import (
     Imported,
     ImportSettings,
     about_video,
-    add_import_options,
     read_detections,
 )
 
@@ -33,13 +34,15 @@ SCRIPT = "import_detections"
 class DetectionsSettings(ImportSettings):
     """The arguments of this script; the names are the options."""
 
-    class_name: str
-    category: int | None
+    source: Annotated[Path, Option(name="--from")] = Field(description="MOT text (.txt) or COCO results (.json)")
+    out: Path = Field(description="folder to write, such as inference_output/VIDEO/RUN of a project")
+    class_name: str = Field(default="bird", description="class of the detections")
+    category: int | None = Field(default=None, description="COCO: import only detections of this category_id")
 
 
 def main(argv: list[str]) -> None:
     """Run the script."""
-    settings = parse(argv)
+    settings = ScriptParser("backend.import_detections", __doc__).settings(DetectionsSettings, argv)
     about = about_video(settings)
     size, fps, times = about.size, about.fps, about.times
     found = read_detections(settings.source, size, settings.category)
@@ -73,15 +76,6 @@ def main(argv: list[str]) -> None:
         manifest.complete, manifest.finished = True, now()
         manifest.write(settings.out)
     print(f"{settings.out}: {len(found)} detections in {frames} frames")
-
-
-def parse(argv: Sequence[str]) -> DetectionsSettings:
-    """Return the checked arguments."""
-    parser = ScriptParser("backend.import_detections", __doc__)
-    add_import_options(parser, "MOT text (.txt) or COCO results (.json)", "inference_output", "detection")
-    parser.add_argument("--class-name", default="bird", help="what was detected (default bird)")
-    parser.add_argument("--category", default=None, help="COCO: take only detections of this category_id")
-    return parser.settings(DetectionsSettings, argv)
 
 
 def of_chunk(found: Imported, first: int, last: int) -> tuple[Imported, np.ndarray]:

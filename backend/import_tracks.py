@@ -9,17 +9,18 @@ that are visible is taken, wider by --margin-px on each side. Every track become
 doubts.
 """
 
-from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
 from backend.jobs.progress import Progress
-from backend.jobs.script import ScriptParser, run_script
+from backend.jobs.script import Option, ScriptParser, run_script
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, file_identity
-from backend.tracking.io.load_detections import ImportSettings, about_video, add_import_options
+from backend.tracking.io.load_detections import ImportSettings, about_video
 from backend.tracking.io.load_tracks import Brought, brought_tracks, read_mot_tracks, write_brought
 from backend.tracking.io.sleap import read_analysis, read_slp
 
@@ -27,12 +28,18 @@ from backend.tracking.io.sleap import read_analysis, read_slp
 class TracksSettings(ImportSettings):
     """The arguments of this script; the names are the options."""
 
-    margin_px: float = Field(ge=0, le=1000)
+    source: Annotated[Path, Option(name="--from")] = Field(
+        description="MOT text (.txt), SLEAP labels (.slp) or analysis HDF5 (.h5)"
+    )
+    out: Path = Field(description="folder to write, such as track_output/VIDEO/RUN of a project")
+    margin_px: float = Field(
+        default=10.0, ge=0, le=1000, description="margin around an animal's points on each side of its box, px"
+    )
 
 
 def main(argv: list[str]) -> None:
     """Run the script."""
-    settings = parse(argv)
+    settings = ScriptParser("backend.import_tracks", __doc__).settings(TracksSettings, argv)
     about = about_video(settings)
     found = read(settings)
     frames = settings.frames or (len(about.times) if about.times is not None else int(found.frame.max(initial=0)) + 1)
@@ -60,15 +67,6 @@ def main(argv: list[str]) -> None:
     if found.left_out:
         print(f"{settings.source}: {found.left_out} instances without a track or a visible point were left out")
     print(f"{settings.out}: {len(tracks.names)} tracks in {tracks.n_frames} frames")
-
-
-def parse(argv: Sequence[str]) -> TracksSettings:
-    """Return the checked arguments."""
-    parser = ScriptParser("backend.import_tracks", __doc__)
-    formats = "MOT text (.txt), SLEAP labels (.slp) or analysis HDF5 (.h5)"
-    add_import_options(parser, formats, "track_output", "bird")
-    parser.add_argument("--margin-px", default=10.0, help="by which a box is wider than its points (default 10)")
-    return parser.settings(TracksSettings, argv)
 
 
 def read(settings: TracksSettings) -> Brought:

@@ -19,7 +19,6 @@ from backend.jobs.script import ScriptParser, run_script
 from backend.pipeline.chunk_plan import Work
 from backend.pipeline.network import Load, load_network
 from backend.pipeline.options import (
-    SCORE_THRESHOLD,
     InferenceSettings,
     check_classes,
     choose_devices,
@@ -43,7 +42,7 @@ INDEX_LIMIT_S = 3600.0  # the first look at hours of video on a network drive
 def main(argv: list[str], load: Load = load_network) -> None:
     """Run the script; ``load`` makes the network (tests bring their own)."""
     logging.basicConfig(format="%(message)s")
-    settings = parse(argv)
+    settings = ScriptParser("backend.inference", __doc__).settings(InferenceSettings, argv)
     devices = choose_devices(settings.gpu_id)
     decided = decide(settings, devices)
     choice = choose_model(settings, decided.compiled)
@@ -62,47 +61,6 @@ def main(argv: list[str], load: Load = load_network) -> None:
             find_birds(supervisor, runs, progress)
         draw(settings, runs)
         report(runs, supervisor.problems)
-
-
-def parse(argv: Sequence[str]) -> InferenceSettings:
-    """Return the checked arguments."""
-    parser = ScriptParser("backend.inference", __doc__)
-    add = parser.add_argument
-    add("--video-path", nargs="+", required=True, help="one or more videos")
-    add("--base-out-dir", required=True, help="results go to BASE_OUT_DIR/VIDEO/RUN")
-    add("--video-name", nargs="+", default=(), help="folder name of each video; by default its file name")
-    add("--run", help="folder name of the run; by default the model's name and the date")
-    add("--model-dir", help="a trained model (training/NAME), or a weights file; none: a general model for birds")
-    add("--model-ckpt", default="best", help="best, last, or a file in the model's folder")
-    add("--n-classes", type=int, help="checked against the model")
-    add("--class-names", nargs="+", default=(), help="find only these of the model's classes")
-    add("--frame-start", type=int, default=0, help="first frame")
-    add("--frame-end", type=int, help="up to this frame, not included; by default to the end")
-    add("--stride", type=int, default=1, help="look at every Nth frame only")
-    for corner in ("from", "to"):
-        for axis in ("x", "y"):
-            default = 0 if corner == "from" else None
-            add(
-                f"--crop-{corner}-{axis}", type=int, default=default, help="crop in px; results are for the whole frame"
-            )
-    add("--tile", metavar="WxH", help="look at overlapping tiles of this size in px, for birds too small otherwise")
-    add("--tile-overlap", type=int, help="px; no less than the largest bird; by default a quarter of a tile")
-    add("--score-threshold", type=float, default=SCORE_THRESHOLD, help="least score that is kept, 0 to 1")
-    add("--gpu-id", nargs="+", default=(), help="GPU numbers, one worker process each; or cpu")
-    add("--cpu-workers", type=int, help="workers on the CPU; by default one a core, if the memory suffices")
-    add("--n-saver-proc", type=int, default=2, help="saving threads a worker")
-    add("--n-decoders", type=int, help="decoders a worker; by default as many as the cores allow, at most 4")
-    add("--batch-size", type=int, help="pictures that go through the network together")
-    add("--chunk-frames", type=int, help="frames a chunk, the most that a kill can cost; by default a minute of work")
-    add("--amp", default="auto", help="number format: auto, fp32, bf16, fp16")
-    add("--decoder", default="auto", help="auto, pyav (CPU), nvdec (GPU)")
-    add("--compile", default="auto", help="compile the network: auto (on GPUs), on, off")
-    add("--silence-limit-s", type=float, default=Limits.silent_s, help="a worker silent for longer is replaced")
-    add("--save-mask", action="store_true", help="also write masks as 16-bit PNG, value = detection + 1")
-    add("--visualize", action="store_true", help="also write an MP4 with masks, boxes and scores")
-    add("--resume", action="store_true", help="go on with the run where it stopped")
-    parser.also_called(from_frame="frame_start", to_frame="frame_end")
-    return parser.settings(InferenceSettings, argv)
 
 
 def find_sources(settings: InferenceSettings, model: Path) -> list[Source]:

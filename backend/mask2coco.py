@@ -13,13 +13,13 @@ one class). Nothing is written while anything is wrong with the input, unless --
 
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from backend.dataset.build import Index, fill_spool, find_duplicates, write_set
-from backend.dataset.convert_mask import POLYGONS, RLE, Conversion
+from backend.dataset.convert_mask import POLYGONS, Conversion
 from backend.dataset.image_list import make_plan
 from backend.dataset.image_records import Spool
 from backend.dataset.outputs import Outputs
@@ -29,7 +29,7 @@ from backend.dataset.set_statistics import Statistics
 from backend.dataset.split import SplitBy, SplitSettings, split
 from backend.dataset.write_coco import CocoWriter
 from backend.jobs.progress import Progress
-from backend.jobs.script import ScriptParser, ScriptSettings, run_script
+from backend.jobs.script import Option, ScriptParser, ScriptSettings, run_script
 from backend.project.disk import as_bytes, check_space
 from backend.project.errors import InputError
 from backend.project.manifest import Manifest, hardware, now, versions
@@ -40,24 +40,46 @@ BYTES_PER_IMAGE = 60_000  # twenty birds as polygons, in the waiting file and in
 class Mask2CocoSettings(ScriptSettings):
     """Settings of a run; the help texts of the options say what each means."""
 
-    img_folder_path: tuple[Path, ...] = ()
-    mask_folder_paths: tuple[Path, ...] = ()
-    merge: tuple[Path, ...] = ()
-    merge_images: tuple[Path, ...] = ()
-    json_path_train: Path
-    json_path_val: Path | None = None
-    train_ratio: float = Field(default=0.8, gt=0, le=1)
-    annot_names: tuple[str, ...] = ()
-    supercategory: str = "bird"
-    segmentation: Literal["polygons", "rle"] = POLYGONS
-    min_area: int = Field(default=16, ge=1)
-    split: SplitBy = SplitBy.BLOCKS
-    gap_frames: int = Field(default=25, ge=1)
-    seed: int = Field(default=0, ge=0)
-    reviewed_only: bool = False
-    skip_bad: bool = False
-    duplicates: bool = True
-    workers: int = Field(default=0, ge=0, le=256)
+    img_folder_path: Annotated[tuple[Path, ...], Option(metavar="DIR")] = Field(
+        default=(), description="folders of images, one per video"
+    )
+    mask_folder_paths: Annotated[tuple[Path, ...], Option(metavar="DIR")] = Field(
+        default=(), description="their folders of masks, in the same order"
+    )
+    merge: Annotated[tuple[Path, ...], Option(metavar="JSON")] = Field(
+        default=(), description="existing COCO JSON files to include"
+    )
+    merge_images: Annotated[tuple[Path, ...], Option(metavar="DIR")] = Field(
+        default=(), description="folders of their images, if they are not beside them"
+    )
+    json_path_train: Annotated[Path, Option(metavar="FILE")] = Field(
+        description="file for training, such as COCO_jsons/NAME_train.json"
+    )
+    json_path_val: Annotated[Path | None, Option(metavar="FILE")] = Field(
+        default=None, description="file for validation, such as COCO_jsons/NAME_val.json"
+    )
+    train_ratio: float = Field(
+        default=0.8, gt=0, le=1, description="share of the images for training, up to 1 (no validation file)"
+    )
+    annot_names: Annotated[tuple[str, ...], Option(metavar="NAME")] = Field(
+        default=(), description="class names; by default those of objects.json"
+    )
+    supercategory: str = Field(default="bird", description="COCO's supercategory of all classes")
+    segmentation: Literal["polygons", "rle"] = Field(default=POLYGONS, description="mask format")
+    min_area: int = Field(
+        default=16, ge=1, description="minimum area of a mask, px; smaller ones are dropped and counted"
+    )
+    split: SplitBy = Field(default=SplitBy.BLOCKS, description="split by blocks of time, or keep videos whole")
+    gap_frames: int = Field(
+        default=25, ge=1, description="minimum distance of training and validation frames of one video, frames"
+    )
+    seed: int = Field(default=0, ge=0, description="random seed of the split")
+    reviewed_only: bool = Field(
+        default=False, description="use only masks that a person made or reviewed (frames.json)"
+    )
+    skip_bad: bool = Field(default=False, description="leave bad images out instead of writing nothing")
+    duplicates: bool = Field(default=True, description="do not look for duplicate images")
+    workers: int = Field(default=0, ge=0, le=256, description="number of processes; 0: up to one per CPU core")
 
     @model_validator(mode="after")
     def _complete(self) -> "Mask2CocoSettings":
@@ -75,7 +97,7 @@ class Mask2CocoSettings(ScriptSettings):
 
 def main(argv: list[str]) -> None:
     """Run the script; see the module's text."""
-    settings = parser().settings(Mask2CocoSettings, argv)
+    settings = ScriptParser("backend.mask2coco", __doc__).settings(Mask2CocoSettings, argv)
     outputs = Outputs.beside(settings.json_path_train, None if settings.train_ratio == 1 else settings.json_path_val)
     with outputs.held(), Progress() as progress:
         manifest = begin(settings)
@@ -100,33 +122,6 @@ def main(argv: list[str]) -> None:
             facts = Facts(statistics, spool, sides, same, index.dropped, problems, plan.notes)
             report = write_set(outputs, manifest, writer, facts, progress)
     summarise(outputs, report)
-
-
-def parser() -> ScriptParser:
-    """Return the parser of the options."""
-    found = ScriptParser("backend.mask2coco", __doc__)
-    add = found.add_argument
-    add("--img-folder-path", nargs="+", metavar="DIR", default=[], help="folders of images, one a video")
-    add("--mask-folder-paths", nargs="+", metavar="DIR", default=[], help="their folders of masks, in the same order")
-    add("--merge", nargs="+", metavar="JSON", default=[], help="existing COCO JSON files to take in")
-    add("--merge-images", nargs="+", metavar="DIR", default=[], help="where their images lie, if not beside them")
-    add(
-        "--json-path-train", required=True, metavar="FILE", help="file for training, such as COCO_jsons/NAME_train.json"
-    )
-    add("--json-path-val", metavar="FILE", help="file for validation, such as COCO_jsons/NAME_val.json")
-    add("--train-ratio", default=0.8, help="share of images for training, above 0 to 1 (0.8; 1: no validation file)")
-    add("--annot-names", nargs="+", metavar="NAME", default=[], help="class names (from objects.json if not given)")
-    add("--supercategory", default="bird", help="COCO's supercategory of all classes (bird)")
-    add("--segmentation", choices=(POLYGONS, RLE), default=POLYGONS, help="form of the masks (polygons)")
-    add("--min-area", default=16, help="smallest area of a mask in pixels (16); smaller ones are dropped and counted")
-    add("--split", choices=[way.value for way in SplitBy], default="blocks", help="by blocks of time or whole videos")
-    add("--gap-frames", default=25, help="frames of the two sides are further apart in a video than this (25)")
-    add("--seed", default=0, help="of the split (0)")
-    add("--reviewed-only", action="store_true", help="only masks that were hand-made or reviewed (frames.json)")
-    add("--skip-bad", action="store_true", help="leave bad images out instead of writing nothing")
-    add("--no-duplicates", dest="duplicates", action="store_false", help="do not look for images that show the same")
-    add("--workers", default=0, help="processes (0: as many as pay, up to one a core)")
-    return found
 
 
 def begin(settings: Mask2CocoSettings) -> Manifest:

@@ -27,15 +27,15 @@ COLUMNS = ("first", "second", "probability", "next", "probability_of_next")
 class MatchSettings(ScriptSettings):
     """The arguments of this script; the names are the options."""
 
-    first: Path
-    second: Path
-    out: Path
-    seed: int = Field(ge=0, lt=2**63)
+    first: Path = Field(description="track run of the first video")
+    second: Path = Field(description="track run of the second video")
+    out: Path = Field(description="CSV file to write")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="random seed")
 
 
 def main(argv: list[str]) -> None:
     """Run the script."""
-    settings = parse(argv)
+    settings = ScriptParser("backend.match_identities", __doc__).settings(MatchSettings, argv)
     first, second = read_portraits(settings.first), read_portraits(settings.second)
     p = match_birds(first, second, settings.seed)
     rows = table(p, first.names, second.names)
@@ -47,16 +47,6 @@ def main(argv: list[str]) -> None:
     for row in rows:
         print(f"{row[0]} is {row[1] or 'none of them'} ({100 * row[2]:.0f} %)")
     print(settings.out)
-
-
-def parse(argv: Sequence[str]) -> MatchSettings:
-    """Return the checked arguments."""
-    parser = ScriptParser("backend.match_identities", __doc__)
-    parser.add_argument("--first", required=True, help="folder of backend.track")
-    parser.add_argument("--second", required=True, help="folder of backend.track, of another video")
-    parser.add_argument("--out", required=True, help="CSV file to write")
-    parser.add_argument("--seed", type=int, default=0, help="of random numbers")
-    return parser.settings(MatchSettings, argv)
 
 
 def table(p: np.ndarray, first: Sequence[str], second: Sequence[str]) -> list[tuple[str, str, float, str, float]]:

@@ -15,6 +15,7 @@ from typing import Any
 from backend.jobs.script import ScriptParser, SubParser, checked, run_script
 from backend.project.errors import InputError
 from backend.project.settings import load_settings
+from backend.training.settings import CompareSettings
 from backend.training.trained_models import ModelRecord, list_models, read_model
 
 
@@ -51,7 +52,7 @@ def show_one(model: Path, as_json: bool) -> None:
 
 def compare(**given: Any) -> None:
     """Evaluate two models on one set and write which animals each got wrong, worst first."""
-    from backend.training.compare_models import CompareSettings, versus  # torch: seconds the other commands do not need
+    from backend.training.compare_models import versus  # torch: seconds the other commands do not need
 
     versus(checked(CompareSettings, given))
 
@@ -82,14 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("model", type=Path)
     one.add_argument("--json", action="store_true", dest="as_json")
     two = commands.add_parser("compare", help="two models on the same pictures, prediction by prediction")
-    two.add_argument("first", type=Path)
-    two.add_argument("second", type=Path)
-    two.add_argument("--val-annot", type=Path, required=True)
-    two.add_argument("--out-dir", type=Path, required=True)
-    two.add_argument("--gpu-id", nargs="+", default=(), help="number of a GPU, or cpu")
-    two.add_argument("--batch-size", default=2)
-    two.add_argument("--n-workers", default=4)
-    two.add_argument("--amp", default="auto")
+    two.add_options(CompareSettings)
     return parser
 
 

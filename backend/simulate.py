@@ -8,7 +8,7 @@ The same settings give the same truth on every machine. Without video an hour of
 descriptors of appearance are written as a camera would yield them. docs/rooms/lek.md describes the files.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import Field
@@ -22,20 +22,24 @@ from backend.project.errors import InputError
 class SimulateSettings(ScriptSettings):
     """The arguments of this script; the names are the options."""
 
-    out: Path
-    sample: bool
-    birds: int = Field(ge=1, le=MAX_BIRDS)
-    seconds: float = Field(gt=0, allow_inf_nan=False)
-    seed: int
-    size: str
-    fps: int = Field(ge=1, le=120)
-    preset: str
-    likeness: float | None = Field(ge=0, le=1)
-    camera: str
-    start_time: datetime
-    mask_every: int = Field(ge=0)
-    no_video: bool
-    no_masks: bool
+    out: Path = Field(description="folder to write; with --sample the project folder")
+    sample: bool = Field(default=False, description="make the sample project; the other options are not used")
+    birds: int = Field(default=8, ge=1, le=MAX_BIRDS, description=f"number of birds, up to {MAX_BIRDS}")
+    seconds: float = Field(default=20.0, gt=0, allow_inf_nan=False, description="duration, s")
+    seed: int = Field(default=0, description="random seed; another seed gives another lek")
+    size: str = Field(default="960x544", description="width x height in px, both even")
+    fps: int = Field(default=25, ge=1, le=120, description="frames per second")
+    preset: str = Field(default="normal", description=f"difficulty: {', '.join(PRESETS)}")
+    likeness: float | None = Field(
+        default=None, ge=0, le=1, description="0: all birds differ, 1: all look the same; by default the preset's"
+    )
+    camera: str = Field(default="lek", description="name of the camera")
+    start_time: datetime = Field(
+        default=datetime(2026, 5, 9, 5, 40, tzinfo=UTC), description="clock time of the first frame"
+    )
+    mask_every: int = Field(default=0, ge=0, description="write an indexed PNG of every Nth frame; 0: none")
+    no_video: bool = Field(default=False, description="write truth and embeddings only")
+    no_masks: bool = Field(default=False, description="leave the masks out of the truth")
 
     def lek(self) -> LekSettings:
         """Return the lek that is asked for; InputError where a value is not allowed."""
@@ -53,7 +57,7 @@ class SimulateSettings(ScriptSettings):
 
 def main(argv: list[str]) -> None:
     """Render one lek, or the sample project."""
-    settings = parse(argv)
+    settings = ScriptParser("backend.simulate", __doc__).settings(SimulateSettings, argv)
     if settings.sample:
         from backend.lek.sample import sample  # brings the video library with it
 
@@ -63,30 +67,6 @@ def main(argv: list[str]) -> None:
         raise InputError("--mask-every needs the video; with --no-video the masks are run lengths in truth.parquet")
     made = record(settings.out, settings.lek(), not settings.no_video, not settings.no_masks, settings.mask_every)
     print(f"{settings.out}: {'done' if made else 'was there already, nothing to do'}")
-
-
-def parse(argv: list[str]) -> SimulateSettings:
-    """Turn arguments into settings."""
-    parser = ScriptParser("backend.simulate", __doc__)
-    parser.add_argument("--out", required=True, help="folder to write; with --sample the project folder")
-    parser.add_argument("--sample", action="store_true", help="make the sample project; other options are not used")
-    parser.add_argument("--birds", default=8, help=f"1 to {MAX_BIRDS} (default 8)")
-    parser.add_argument("--seconds", default=20.0, help="length (default 20)")
-    parser.add_argument("--seed", default=0, help="another seed, another lek (default 0)")
-    parser.add_argument("--size", default="960x544", help="width x height, even (default 960x544)")
-    parser.add_argument("--fps", default=25, help="frames a second (default 25)")
-    parser.add_argument("--preset", default="normal", help=f"{', '.join(PRESETS)} (default normal)")
-    parser.add_argument(
-        "--likeness", default=None, help="0: all birds differ, 1: all look the same (default: the preset's)"
-    )
-    parser.add_argument("--camera", default="lek", help="name of the camera (default lek)")
-    parser.add_argument("--start-time", default="2026-05-09T05:40:00+00:00", help="clock time of the first frame")
-    parser.add_argument(
-        "--mask-every", default=0, help="write an indexed PNG of every so many frames (default 0: none)"
-    )
-    parser.add_argument("--no-video", action="store_true", help="truth and descriptors only")
-    parser.add_argument("--no-masks", action="store_true", help="no run lengths in the truth")
-    return parser.settings(SimulateSettings, argv)
 
 
 if __name__ == "__main__":

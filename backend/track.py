@@ -56,24 +56,41 @@ LEAST_PROBABILITY = 0.5  # below, an identity is more likely wrong than right
 class TrackSettings(ScriptSettings):
     """The arguments of this script; the names are the options."""
 
-    detections: Path
-    out: Path | None
-    run: str | None
-    n_birds: int | None = Field(ge=1, le=MOST_BIRDS)
-    zones: Path | None
-    corrections: Path | None
-    no_corrections: bool
-    appearance: Path | None
-    no_appearance: bool
-    camera_motion: Literal["off", "estimate"]
-    video_path: Path | None
-    least_probability: float = Field(ge=0, le=1)
-    seed: int = Field(ge=0, lt=2**63)
+    detections: Path = Field(description="folder of a detections run (backend.inference, backend.import_detections)")
+    out: Path | None = Field(
+        default=None, description="folder to write to; by default track_output/VIDEO/RUN of the detections' project"
+    )
+    run: str | None = Field(default=None, description="name of the run; by default that of the detections run")
+    n_birds: int | None = Field(
+        default=None, ge=1, le=MOST_BIRDS, description="number of birds, if known; by default it is estimated"
+    )
+    zones: Path | None = Field(
+        default=None, description="zones/CAMERA.json: birds may vanish in its hidden zones and come back"
+    )
+    corrections: Path | None = Field(
+        default=None, description="corrections log to apply; by default that of these detections"
+    )
+    no_corrections: bool = Field(default=False, description="ignore all corrections")
+    appearance: Path | None = Field(
+        default=None, description="folder of the embeddings; by default the detections' folder"
+    )
+    no_appearance: bool = Field(default=False, description="track by motion alone")
+    camera_motion: Literal["off", "estimate"] = Field(
+        default="off", description="whether to estimate from the video how the camera moved"
+    )
+    video_path: Path | None = Field(default=None, description="the video, if it was moved since; for --camera-motion")
+    least_probability: float = Field(
+        default=LEAST_PROBABILITY,
+        ge=0,
+        le=1,
+        description="minimum probability of an identity; below it a stretch gets none and its bird counts as lost",
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63, description="random seed; the same seed gives the same tracks")
 
 
 def main(argv: list[str]) -> None:
     """Run the script."""
-    settings = parse(argv)
+    settings = ScriptParser("backend.track", __doc__).settings(TrackSettings, argv)
     run = open_detections(settings.detections.resolve())
     if not run.complete:
         raise InputError(f"{run.folder} is not finished ({len(run.missing())} chunks are missing); resume it first")
@@ -99,31 +116,6 @@ def main(argv: list[str]) -> None:
         manifest.complete, manifest.finished = True, now()
         manifest.write(out)
     print(summary_text(facts), out, sep="\n")
-
-
-def parse(argv: Sequence[str]) -> TrackSettings:
-    """Return the checked arguments."""
-    parser = ScriptParser("backend.track", __doc__)
-    add = parser.add_argument
-    add("--detections", required=True, help="folder of a detections run (backend.inference, backend.import_detections)")
-    add("--out", default=None, help="folder to write to; by default track_output/VIDEO/RUN of the detections' project")
-    add("--run", default=None, help="name of the run; by default the name of the detections run")
-    add("--n-birds", type=int, default=None, help="number of birds, if known; by default as many as there seem to be")
-    add("--zones", default=None, help="zones/CAMERA.json: birds may vanish in its hidden zones and come back")
-    add("--corrections", default=None, help="corrections to keep; by default those of these detections")
-    add("--no-corrections", action="store_true", help="as if nobody had corrected anything")
-    add("--appearance", default=None, help="folder of the descriptors; by default the detections' folder")
-    add("--no-appearance", action="store_true", help="go by motion alone")
-    add("--camera-motion", default="off", help="off (default), or estimate: find in the video how the camera moved")
-    add("--video-path", default=None, help="the video, if it was moved since; for --camera-motion")
-    add(
-        "--least-probability",
-        type=float,
-        default=LEAST_PROBABILITY,
-        help="a stretch with a less likely identity gets none: its bird counts as lost (default %(default)s)",
-    )
-    add("--seed", type=int, default=0, help="of the search's random numbers; the same seed gives the same tracks")
-    return parser.settings(TrackSettings, argv)
 
 
 def output_folder(settings: TrackSettings, run: DetectionsRun) -> Path:

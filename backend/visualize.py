@@ -8,15 +8,15 @@ Writes into a folder of its own, by default ``visualize/`` in the run's folder (
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from backend.jobs.progress import Progress
-from backend.jobs.script import ScriptParser, ScriptSettings, run_script
+from backend.jobs.script import Option, ScriptParser, ScriptSettings, run_script
 from backend.pipeline.detections import DetectionsRun, open_detections
 from backend.pipeline.export_pictures import write_masks, write_video
 from backend.pipeline.export_tables import WRITERS
@@ -32,21 +32,29 @@ from backend.tracking.tracks.video_of_run import open_video_of
 class VisualizeSettings(ScriptSettings):
     """What to show. Frames ``[from_frame, to_frame)``, 0-based; ``width`` in px."""
 
-    detections: Path
-    to: tuple[Literal["mp4", "masks", "coco", "mot", "csv", "yolo"], ...] = Field(min_length=1)
-    tracks: Path | None = None
-    zones: Path | None = None
-    out_dir: Path | None = None
-    video_path: Path | None = None
-    from_frame: int = Field(default=0, ge=0)
-    to_frame: int | None = None
-    score_threshold: float = Field(default=0.5, ge=0, le=1)
-    width: int | None = Field(default=None, ge=64, le=8192)
+    detections: Path = Field(description="folder of a detections run")
+    to: tuple[Literal["mp4", "masks", "coco", "mot", "csv", "yolo"], ...] = Field(
+        min_length=1, description="one or more formats"
+    )
+    tracks: Path | None = Field(default=None, description="folder of a track run made from these detections")
+    zones: Path | None = Field(default=None, description="zone file to draw")
+    out_dir: Path | None = Field(default=None, description="folder to write to")
+    video_path: Path | None = Field(default=None, description="the video, if it was moved since")
+    from_frame: Annotated[int, Option(also_called="--frame-start")] = Field(
+        default=0, ge=0, description="first frame, counted from 0"
+    )
+    to_frame: Annotated[int | None, Option(also_called="--frame-end")] = Field(
+        default=None, description="frame after the last one; by default to the end"
+    )
+    score_threshold: float = Field(default=0.5, ge=0, le=1, description="minimum score of detections that are shown")
+    width: int | None = Field(
+        default=None, ge=64, le=8192, description="width of the video written, px; by default that of the original"
+    )
 
 
 def main(argv: list[str]) -> None:
     """Run the script."""
-    settings = parse(argv)
+    settings = ScriptParser("backend.visualize", __doc__).settings(VisualizeSettings, argv)
     run = open_detections(settings.detections.resolve())
     start, end = frame_range(settings, run)
     tracks = None if settings.tracks is None else open_tracks(settings.tracks.resolve())
@@ -64,24 +72,6 @@ def main(argv: list[str]) -> None:
         manifest.complete, manifest.finished = True, now()
         manifest.write(folder)
     print(folder)
-
-
-def parse(argv: Sequence[str]) -> VisualizeSettings:
-    """Return the checked arguments."""
-    parser = ScriptParser("backend.visualize", __doc__)
-    add = parser.add_argument
-    add("--detections", required=True, help="folder of an inference run")
-    add("--to", nargs="+", required=True, help="one or more of mp4, masks, coco, mot, csv, yolo")
-    add("--tracks", help="folder of a tracking run made from these detections")
-    add("--zones", help="zone file to draw")
-    add("--out-dir", help="folder to write to")
-    add("--video-path", help="the video, if it was moved since")
-    add("--from-frame", type=int, default=0, help="first frame")
-    add("--to-frame", type=int, help="up to this frame, not included; by default to the end")
-    add("--score-threshold", type=float, default=0.5, help="least score that is shown, 0 to 1")
-    add("--width", type=int, help="width of the video in px; by default that of the original")
-    parser.also_called(frame_start="from_frame", frame_end="to_frame")
-    return parser.settings(VisualizeSettings, argv)
 
 
 def frame_range(settings: VisualizeSettings, run: DetectionsRun) -> tuple[int, int]:

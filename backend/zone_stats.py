@@ -11,12 +11,12 @@ sampling error (a recording is a piece of time) and identity error (wrong names)
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import AwareDatetime, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from backend.jobs.progress import Progress
-from backend.jobs.script import ScriptParser, ScriptSettings, checked, run_script
+from backend.jobs.script import Option, ScriptParser, ScriptSettings, checked, run_script
 from backend.project.disk import check_space
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
@@ -37,12 +37,24 @@ SPACE_BYTES = 50 * 1000**2
 class ZoneStatsSettings(ScriptSettings):
     """Settings of a run; the help texts of the options say what each means."""
 
-    tracks: tuple[Path, ...] = ()
-    detections: tuple[Path, ...] = ()
-    zones: tuple[Path, ...] = ()
-    out: Path
-    camera: tuple[str, ...] = ()
-    start_time: tuple[AwareDatetime, ...] = ()
+    tracks: Annotated[tuple[Path, ...], Option(metavar="DIR")] = Field(
+        default=(), description="track runs, track_output/VIDEO/RUN"
+    )
+    detections: Annotated[tuple[Path, ...], Option(metavar="DIR")] = Field(
+        default=(), description="detections runs: counts only, no identities"
+    )
+    zones: Annotated[tuple[Path, ...], Option(metavar="FILE")] = Field(
+        default=(), description="zone files, one for all runs or one per run"
+    )
+    out: Annotated[Path, Option(metavar="DIR")] = Field(
+        description="new folder for the results, such as statistics/NAME"
+    )
+    camera: tuple[str, ...] = Field(
+        default=(), description="camera of each run; by default that of the project's video"
+    )
+    start_time: tuple[AwareDatetime, ...] = Field(
+        default=(), description="clock time of frame 0 of each run, with time zone"
+    )
     measures: Measures
 
     @model_validator(mode="after")
@@ -82,44 +94,18 @@ def main(argv: list[str]) -> None:
 
 
 def parse(argv: Sequence[str]) -> ZoneStatsSettings:
-    """Return the checked arguments."""
-    given = vars(parser().parse_args(argv))
+    """Return the checked arguments: the options of `ZoneStatsSettings` and those of `Measures`."""
+    parser = ScriptParser("backend.zone_stats", __doc__)
+    parser.add_options(ZoneStatsSettings, exclude={"measures"})
+    parser.add_options(Measures)
+    given = vars(parser.parse_args(argv))
     measures = {name: given.pop(name) for name in Measures.model_fields if name in given}
-    measures["together"] = dict(_together(text) for text in measures["together"])
-    measures["by"] = measures["by"].replace("-", " ")
-    measures["time_zone"] = measures["time_zone"] or load_settings().time_zone
+    if "together" in measures:
+        measures["together"] = dict(_together(text) for text in measures["together"])
+    if "by" in measures:
+        measures["by"] = measures["by"].replace("-", " ")
+    measures["time_zone"] = measures.get("time_zone") or load_settings().time_zone
     return checked(ZoneStatsSettings, {**given, "measures": checked(Measures, measures)})
-
-
-def parser() -> ScriptParser:
-    """Return the parser of the options."""
-    found = ScriptParser("backend.zone_stats", __doc__)
-    add = found.add_argument
-    add("--tracks", nargs="+", metavar="DIR", default=[], help="runs of tracking, track_output/VIDEO/RUN")
-    add("--detections", nargs="+", metavar="DIR", default=[], help="runs of inference: counts only, no identities")
-    add("--zones", nargs="+", metavar="FILE", default=[], help="zones, one file for all runs or one each")
-    add("--out", required=True, metavar="DIR", help="new folder for the results, such as statistics/NAME")
-    add("--camera", nargs="+", default=[], help="camera of each run (from the project if not given)")
-    add("--start-time", nargs="+", default=[], help="clock time of frame 0 of each run, with zone")
-    add("--time-zone", help="of clock times, days and hours in the tables, such as Europe/Budapest (that of Settings)")
-    add("--by", default="ground-point", help="a bird is where its ground-point, centre or mask is (ground-point)")
-    add("--lost-after", default=3, help="samples in a row without the bird after which it is lost, zone 0 (3)")
-    add("--bin-s", default=60, help="width of time bins, s (60)")
-    add("--from-s", default=0, help="begin of the range in each video, s")
-    add("--to-s", help="end of the range, s (to the end)")
-    add("--smooth-s", default=0.4, help="positions are averaged over this time before ways are measured, s (0.4)")
-    add("--rest-below", help="slower is at rest: m/s, px/s without scale (0.1 m/s; 0.3 birds a second)")
-    add("--contact", help="contact below this distance: m, px without scale (0.3 m; 1 bird)")
-    add("--near", help="near in the network below this distance: m, px without scale (1 m; 3 birds)")
-    add("--displacement-s", default=2, help="one comes, another leaves within this time, s (2)")
-    add("--together", nargs="+", default=[], metavar="NAME=ZONE+ZONE", help="zones to be counted as one, too")
-    add("--birds", help="number of birds that are there, if known: what is missing is lost")
-    add("--score", default=0.5, help="detections with this score or more count (0.5)")
-    add("--missed", help="share of birds the detector misses, 0 to 1, if known: error of the counts")
-    add("--false", help="share of detections that are no bird, if known: error of the counts")
-    add("--draws", default=500, help="draws for the identity interval (500; 0: none)")
-    add("--seed", default=0, help="of the draws (0)")
-    return found
 
 
 def _together(text: str) -> tuple[str, tuple[str, ...]]:

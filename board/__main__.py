@@ -23,20 +23,21 @@ from board.server import BoardApi, protected_board
 class BoardSettings(ScriptSettings):
     """The arguments of this script."""
 
-    tracks: Path
-    host: Address = "127.0.0.1"
-    port: Port = Field(default=8880)
-    memory_gb: float = Field(default=2.0, ge=1, le=1024, allow_inf_nan=False)
+    tracks: Path = Field(description="folder of a track run of the project")
+    host: Address = Field(default="127.0.0.1", description="address to listen on")
+    port: Port = Field(default=8880, description="port to listen on")
+    memory_gb: float = Field(
+        default=2.0,
+        ge=1,
+        le=1024,
+        allow_inf_nan=False,
+        description="memory limit of the server, at any length of video",
+    )
 
 
 def main(argv: list[str]) -> None:
     """Serve until stopped."""
-    parser = ScriptParser("board", __doc__)
-    parser.add_argument("--tracks", required=True, help="folder of a track run of the project")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", default=8880, help="port to listen on")
-    parser.add_argument("--memory-gb", default=2.0, help="what the server may take, at any length of video")
-    settings = parser.settings(BoardSettings, argv)
+    settings = ScriptParser("board", __doc__).settings(BoardSettings, argv)
     ours = load_settings().model_copy(update={"bind_address": settings.host})
     with opened_board(Project(ours.project_folder), settings.tracks, settings.memory_gb) as board:
         api = BoardApi(board, app_link(ours, ours.app_port))

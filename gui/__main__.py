@@ -7,6 +7,8 @@ A second start on the same state folder says where the app runs and ends well. C
 go on.
 """
 
+from pydantic import Field
+
 from backend.jobs import JobStore, start_scheduler
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
 from backend.project.settings import Address, Port, load_settings, state_folder
@@ -19,14 +21,16 @@ from gui.server import announce, build_app, recorded, running_app
 class AppSettings(ScriptSettings):
     """What the command line can set for one run; None takes the installation's setting."""
 
-    host: Address | None = None
-    port: Port | None = None
-    access_log: bool = False
+    host: Address | None = Field(
+        default=None, description="address to listen on (settings: bind_address); 0.0.0.0 opens it to the network"
+    )
+    port: Port | None = Field(default=None, description="port to listen on (settings: app_port)")
+    access_log: bool = Field(default=False, description="log every request, not only refusals")
 
 
 def main(argv: list[str]) -> None:
     """Start the app, or say where it runs already."""
-    given = parse(argv)
+    given = ScriptParser("gui", __doc__).settings(AppSettings, argv)
     state = state_folder()
     if found := running_app(state):
         announce(found.address, state)
@@ -39,15 +43,6 @@ def main(argv: list[str]) -> None:
         start_scheduler(JobStore(state))
         announce(app_link(settings, port), state)
         serve(app, settings.bind_address, port, access_log=given.access_log, listener=listener)
-
-
-def parse(argv: list[str]) -> AppSettings:
-    """Return the checked arguments."""
-    parser = ScriptParser("gui", __doc__)
-    parser.add_argument("--host", help="address to listen on (settings: bind_address); 0.0.0.0 opens it to the network")
-    parser.add_argument("--port", type=int, help="port to listen on (settings: app_port)")
-    parser.add_argument("--access-log", action="store_true", help="log every request, not only refusals")
-    return parser.settings(AppSettings, argv)
 
 
 if __name__ == "__main__":

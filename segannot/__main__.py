@@ -10,11 +10,11 @@ objects.json and frames.json are written into the project's segannot/VIDEO/ with
 import os
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from backend.jobs.script import ScriptParser, ScriptSettings, run_script
+from backend.jobs.script import Option, ScriptParser, ScriptSettings, run_script
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.paths import SLUG, Project
@@ -37,13 +37,23 @@ OWN_GIB = 1.0  # Python, decoder, label maps and propagation; the rest of --memo
 class SegannotSettings(ScriptSettings):
     """The arguments of this script."""
 
-    video: str
-    host: Address = "127.0.0.1"
-    port: Port = Field(default=8880)
-    half_precision: bool = False
-    memory_gb: float = Field(default=2.0, ge=1.25, le=1024, allow_inf_nan=False)
-    engine: Literal["classic", "sam2"] = "classic"
-    gpu_id: str = Field(default="cpu", pattern=r"^(cpu|\d{1,2})$")
+    video: str = Field(description="a video of the project, or a file")
+    host: Address = Field(default="127.0.0.1", description="address to listen on")
+    port: Port = Field(default=8880, description="port to listen on")
+    half_precision: Annotated[bool, Option(name="--half_precision")] = Field(
+        default=False, description="16-bit numbers on a GPU: half the memory, faster"
+    )
+    memory_gb: float = Field(
+        default=2.0,
+        ge=1.25,
+        le=1024,
+        allow_inf_nan=False,
+        description="memory limit of the server, at any length of video",
+    )
+    engine: Literal["classic", "sam2"] = Field(default="classic", description="segmentation engine")
+    gpu_id: str = Field(
+        default="cpu", pattern=r"^(cpu|\d{1,2})$", description="number of a GPU for sam2 and the detector; or cpu"
+    )
 
     @property
     def cache_bytes(self) -> int:
@@ -53,7 +63,7 @@ class SegannotSettings(ScriptSettings):
 
 def main(argv: list[str]) -> None:
     """Serve until stopped."""
-    settings = _parse(argv)
+    settings = ScriptParser("segannot", __doc__).settings(SegannotSettings, argv)
     ours = load_settings().model_copy(update={"bind_address": settings.host})
     project = Project(ours.project_folder)
     video = find_video(project, settings.video, ours.roots)
@@ -88,18 +98,6 @@ def find_video(project: Project, name: str, roots: tuple[Path, ...]) -> str:
 
 def _device(gpu_id: str) -> str:
     return gpu_id if gpu_id == "cpu" else f"cuda:{gpu_id}"
-
-
-def _parse(argv: list[str]) -> SegannotSettings:
-    parser = ScriptParser("segannot", __doc__)
-    parser.add_argument("--video", required=True, help="a video of the project, or a file")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", default=8880, help="port to listen on")
-    parser.add_argument("--half_precision", action="store_true", help="16 bits on a GPU: half the memory, faster")
-    parser.add_argument("--memory-gb", default=2.0, help="what the server may take, at any length of video")
-    parser.add_argument("--engine", default="classic", help="classic or sam2")
-    parser.add_argument("--gpu-id", default="cpu", help="number of a GPU for sam2 and the detector; or cpu")
-    return parser.settings(SegannotSettings, argv)
 
 
 if __name__ == "__main__":

@@ -48,9 +48,14 @@ SHOWN = 10
 class FromTracksSettings(ScriptSettings):
     """The arguments of this script; the names are the options."""
 
-    tracks: Path
-    frames: str = ""
-    most: int | None = Field(default=None, ge=1, le=100_000)
+    tracks: Path = Field(description="folder of a track run of a project")
+    frames: str = Field(default="", description="frames and ranges, such as 1,5,9-20")
+    most: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="choose up to this many frames: first those drawn in, then corrected, then watched ones",
+    )
 
     @model_validator(mode="after")
     def _one_way_to_choose(self) -> "FromTracksSettings":
@@ -61,7 +66,7 @@ class FromTracksSettings(ScriptSettings):
 
 def main(argv: list[str]) -> None:
     """Run the script."""
-    settings = parse(argv)
+    settings = ScriptParser("segannot.from_tracks", __doc__).settings(FromTracksSettings, argv)
     manifest = track_manifest(settings.tracks)
     folder = settings.tracks.resolve()
     if folder.parent.parent.name != "track_output":
@@ -86,15 +91,6 @@ def main(argv: list[str]) -> None:
     if len(left_out) > SHOWN:
         print(f"left out: {len(left_out) - SHOWN} frames more")
     print(f"{target}: outlines of {len(frames) - len(left_out)} frames, {len(left_out)} left out")
-
-
-def parse(argv: Sequence[str]) -> FromTracksSettings:
-    """Return the checked arguments."""
-    parser = ScriptParser("segannot.from_tracks", __doc__)
-    parser.add_argument("--tracks", required=True, help="folder of a track run of a project")
-    parser.add_argument("--frames", default="", help="frames and ranges, such as 1,5,9-20")
-    parser.add_argument("--most", default=None, help="choose so many: drawn in, corrected, watched, in this order")
-    return parser.settings(FromTracksSettings, argv)
 
 
 def chosen(settings: FromTracksSettings, tracks: Tracks, acts: Sequence) -> list[int]:

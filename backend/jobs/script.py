@@ -105,16 +105,8 @@ class ScriptParser(argparse.ArgumentParser):
 
     def settings(self, model: type[AnySettings], argv: Sequence[str]) -> AnySettings:
         """Parse ``argv`` with the options of ``model`` and return the checked model; InputError where it is refused."""
-        if len(self._actions) == 1:  # nothing but --help
-            self.add_options(model)
+        self.add_options(model)
         return checked(model, vars(self.parse_args(argv)), self.names_in(argv))
-
-    def also_called(self, **options: str) -> None:
-        """Give options of whole numbers a second name, ``frame_start="from_frame"``: refusals name what was given."""
-        for name, known in options.items():
-            option = f"--{name.replace('_', '-')}"
-            same = f"the same as --{known.replace('_', '-')}"
-            self.add_argument(option, dest=known, type=int, default=argparse.SUPPRESS, help=same)
 
     def names_in(self, argv: Sequence[str]) -> dict[str, str]:
         """Return the name that ``argv`` uses for each settings field, such as ``{"from_frame": "--frame-start"}``."""

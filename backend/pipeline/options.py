@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import psutil
 from pydantic import Field, field_validator, model_validator
 
-from backend.jobs.script import ScriptSettings
+from backend.jobs.script import Option, ScriptSettings
 from backend.jobs.slots import GpuError, GpuList
 from backend.pipeline.default_model import BIRD, general_model
 from backend.pipeline.network import ModelChoice
@@ -25,43 +25,69 @@ BATCH_SIZE = {"gpu": 8, "cpu": 1}
 SCORE_THRESHOLD = 0.3
 MOST_DECODERS = 4
 CPU_WORKER_BYTES = 2_500_000_000  # Mask R-CNN on a picture of 1333 px, with room
-Side = Annotated[int, Field(ge=0)]
 
 
 class InferenceSettings(ScriptSettings):
     """What the command line says. None leaves a choice to the script."""
 
-    video_path: tuple[Path, ...] = Field(min_length=1)
-    base_out_dir: Path
-    video_name: tuple[str, ...] = ()
-    run: str | None = None
-    model_dir: Path | None = None
-    model_ckpt: str = "best"
-    n_classes: int | None = Field(default=None, ge=1)
-    class_names: tuple[str, ...] = ()
-    frame_start: int = Field(default=0, ge=0)
-    frame_end: int | None = None
-    stride: int = Field(default=1, ge=1)
-    crop_from_x: Side = 0
-    crop_from_y: Side = 0
-    crop_to_x: Side | None = None
-    crop_to_y: Side | None = None
-    tile: tuple[int, int] | None = None
-    tile_overlap: Side | None = None
-    score_threshold: float = Field(default=SCORE_THRESHOLD, ge=0, le=1)
-    gpu_id: tuple[str, ...] = ()
-    cpu_workers: int | None = Field(default=None, ge=1, le=256)
-    n_saver_proc: int = Field(default=2, ge=1, le=64)
-    n_decoders: int | None = Field(default=None, ge=1, le=64)
-    batch_size: int | None = Field(default=None, ge=1, le=256)
-    chunk_frames: int | None = Field(default=None, ge=1)
-    amp: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    decoder: Literal["auto", "pyav", "nvdec"] = "auto"
-    compile: Literal["auto", "on", "off"] = "auto"
-    silence_limit_s: float = Field(default=Limits.silent_s, gt=0)
-    save_mask: bool = False
-    visualize: bool = False
-    resume: bool = False
+    video_path: tuple[Path, ...] = Field(min_length=1, description="one or more videos")
+    base_out_dir: Path = Field(description="results go to BASE_OUT_DIR/VIDEO/RUN")
+    video_name: tuple[str, ...] = Field(default=(), description="folder name of each video; by default its file name")
+    run: str | None = Field(
+        default=None, description="folder name of the run; by default the model's name and the date"
+    )
+    model_dir: Path | None = Field(
+        default=None, description="a trained model (training/NAME) or a weights file; by default a general bird model"
+    )
+    model_ckpt: str = Field(default="best", description="best, last, or a file in the model's folder")
+    n_classes: int | None = Field(default=None, ge=1, description="number of classes that the model must have")
+    class_names: tuple[str, ...] = Field(default=(), description="detect only these of the model's classes")
+    frame_start: Annotated[int, Option(also_called="--from-frame")] = Field(
+        default=0, ge=0, description="first frame, counted from 0"
+    )
+    frame_end: Annotated[int | None, Option(also_called="--to-frame")] = Field(
+        default=None, description="frame after the last one; by default to the end"
+    )
+    stride: int = Field(default=1, ge=1, description="process every Nth frame only")
+    crop_from_x: int = Field(default=0, ge=0, description="left edge of the crop, px; results are for the whole frame")
+    crop_from_y: int = Field(default=0, ge=0, description="top edge of the crop, px")
+    crop_to_x: int | None = Field(default=None, ge=0, description="right edge of the crop, px; by default the frame's")
+    crop_to_y: int | None = Field(default=None, ge=0, description="bottom edge of the crop, px; by default the frame's")
+    tile: Annotated[tuple[int, int] | None, Option(metavar="WxH")] = Field(
+        default=None, description="process overlapping tiles of this size in px, for birds that are too small otherwise"
+    )
+    tile_overlap: int | None = Field(
+        default=None, ge=0, description="overlap of the tiles, px, at least the largest bird; by default a quarter tile"
+    )
+    score_threshold: float = Field(default=SCORE_THRESHOLD, ge=0, le=1, description="minimum score that is kept")
+    gpu_id: tuple[str, ...] = Field(default=(), description="GPU numbers, one worker process each; or cpu")
+    cpu_workers: int | None = Field(
+        default=None, ge=1, le=256, description="workers on the CPU; by default one per core, if memory suffices"
+    )
+    n_saver_proc: int = Field(default=2, ge=1, le=64, description="saving threads per worker")
+    n_decoders: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description=f"video decoders per worker; by default as many as the cores allow, at most {MOST_DECODERS}",
+    )
+    batch_size: int | None = Field(
+        default=None, ge=1, le=256, description="frames that go through the network together"
+    )
+    chunk_frames: int | None = Field(
+        default=None, ge=1, description="frames per chunk, the most that a kill can lose; by default a minute of work"
+    )
+    amp: Literal["auto", "fp32", "bf16", "fp16"] = Field(default="auto", description="number format")
+    decoder: Literal["auto", "pyav", "nvdec"] = Field(
+        default="auto", description="video decoder, pyav on the CPU or nvdec on the GPU"
+    )
+    compile: Literal["auto", "on", "off"] = Field(default="auto", description="compile the network, auto: on GPUs")
+    silence_limit_s: float = Field(
+        default=Limits.silent_s, gt=0, description="replace a worker that reports nothing for longer, s"
+    )
+    save_mask: bool = Field(default=False, description="also write masks as 16-bit PNG, value = detection + 1")
+    visualize: bool = Field(default=False, description="also write an MP4 with masks, boxes and scores")
+    resume: bool = Field(default=False, description="continue the run where it stopped")
 
     @field_validator("gpu_id")
     @classmethod

@@ -1,14 +1,10 @@
 """Two models judged on the same pictures and compared; what ``backend.models compare`` does."""
 
-from pathlib import Path
 from typing import Any
-
-from pydantic import Field
 
 from backend.detectors.interface import Detector
 from backend.detectors.load import load_detector, model_identity
 from backend.jobs.progress import Progress
-from backend.jobs.script import ScriptSettings
 from backend.project.atomic import atomic_json
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, finished_file, now
@@ -19,21 +15,9 @@ from backend.training.folder import COMPARED_PREDICTIONS, COMPARISON_FILE
 from backend.training.match_predictions import compare, totals
 from backend.training.plan import check_folder
 from backend.training.read_coco import PictureSet, read_pictures
+from backend.training.settings import CompareSettings
 
 SHOWN = 5
-
-
-class CompareSettings(ScriptSettings):
-    """The arguments of ``compare``."""
-
-    first: Path
-    second: Path
-    val_annot: Path
-    out_dir: Path
-    gpu_id: tuple[str, ...] = ()
-    batch_size: int = Field(default=2, ge=1, le=1024)
-    n_workers: int = Field(default=4, ge=0, le=256)
-    amp: str = "auto"
 
 
 def versus(settings: CompareSettings) -> None:

@@ -36,18 +36,14 @@ POLICY = content_policy(
 class TensorboardSettings(ScriptSettings):
     """The arguments of this script."""
 
-    logdir: Path
-    host: Address = "127.0.0.1"
-    port: Port = Field(default=8880)
+    logdir: Path = Field(description="folder with event files, or one with several such folders")
+    host: Address = Field(default="127.0.0.1", description="address to listen on")
+    port: Port = Field(default=8880, description="port to listen on")
 
 
 def main(argv: list[str]) -> None:
     """Serve until stopped."""
-    parser = ScriptParser("backend.training.tensorboard", __doc__)
-    parser.add_argument("--logdir", required=True, help="folder with event files, or one with several such folders")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", default=8880, help="port to listen on")
-    settings = parser.settings(TensorboardSettings, argv)
+    settings = ScriptParser("backend.training.tensorboard", __doc__).settings(TensorboardSettings, argv)
     if not settings.logdir.is_dir():
         raise InputError(f"--logdir {settings.logdir}: there is no such folder")
     installation = load_settings().model_copy(update={"bind_address": settings.host})

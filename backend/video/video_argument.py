@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import Field
+
 from backend.jobs.script import ScriptParser, ScriptSettings
 from backend.project.paths import Project
 from backend.project.settings import load_settings
@@ -12,8 +14,8 @@ from backend.video.library import VideoRecord, get_video
 class VideoSettings(ScriptSettings):
     """The arguments; the names are the options."""
 
-    video: str
-    project: Path | None
+    video: str = Field(description="short name of the video in the project")
+    project: Path | None = Field(default=None, description="project folder; by default that of the settings")
 
 
 def asked_video(module: str, description: str | None, argv: Sequence[str]) -> tuple[Project, VideoRecord]:
@@ -24,9 +26,6 @@ def asked_video(module: str, description: str | None, argv: Sequence[str]) -> tu
     InputError
         If the arguments are not those of `VideoSettings`, or the project has no such video.
     """
-    parser = ScriptParser(module, description)
-    parser.add_argument("--video", required=True, help="slug of the video in the project")
-    parser.add_argument("--project", help="project folder (default: that of the settings)")
-    settings = parser.settings(VideoSettings, argv)
+    settings = ScriptParser(module, description).settings(VideoSettings, argv)
     project = Project(settings.project or load_settings().project_folder)
     return project, get_video(project, settings.video)

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from backend.jobs.script import Option
 from backend.project.settings import TimeZone
 
 REST_M_S, CONTACT_M, NEAR_M = 0.1, 0.3, 1.0
@@ -17,24 +19,59 @@ class Measures(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    by: str = Field(default="ground point", pattern="^(ground point|centre|mask)$")
-    lost_after: int = Field(default=3, ge=1, le=100_000)
-    bin_s: float = Field(default=60.0, gt=0, le=86_400)
-    from_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    to_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    smooth_s: float = Field(default=0.4, ge=0, le=10)
-    rest_below: float | None = Field(default=None, gt=0)
-    contact: float | None = Field(default=None, gt=0)
-    near: float | None = Field(default=None, gt=0)
-    displacement_s: float = Field(default=2.0, gt=0, le=60)
-    together: dict[str, tuple[str, ...]] = {}
-    birds: int | None = Field(default=None, ge=1, le=100_000)
-    score: float = Field(default=0.5, ge=0, le=1)
-    missed: float | None = Field(default=None, ge=0, lt=1)
-    false: float | None = Field(default=None, ge=0, lt=1)
-    draws: int = Field(default=500, ge=0, le=10_000)
-    seed: int = Field(default=0, ge=0)
-    time_zone: TimeZone = "UTC"
+    by: str = Field(
+        default="ground point",
+        pattern="^(ground point|centre|mask)$",
+        description="reference point that decides a bird's zone: ground-point, centre or mask",
+    )
+    lost_after: int = Field(
+        default=3, ge=1, le=100_000, description="samples in a row without the bird after which it is lost, zone 0"
+    )
+    bin_s: float = Field(default=60.0, gt=0, le=86_400, description="width of time bins, s")
+    from_s: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="start of the range in each video, s")
+    to_s: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="end of the range, s; by default the end of the video"
+    )
+    smooth_s: float = Field(
+        default=0.4, ge=0, le=10, description="window over which positions are averaged before paths are measured, s"
+    )
+    rest_below: float | None = Field(
+        default=None,
+        gt=0,
+        description=f"maximum speed at rest: m/s, or px/s ({REST_M_S:g} m/s; {REST_BODIES_S:g} birds/s)",
+    )
+    contact: float | None = Field(
+        default=None,
+        gt=0,
+        description=f"contact below this distance: m, px without scale ({CONTACT_M:g} m; {CONTACT_BODIES:g} bird)",
+    )
+    near: float | None = Field(
+        default=None,
+        gt=0,
+        description=f"near in the network below this: m, px without scale ({NEAR_M:g} m; {NEAR_BODIES:g} birds)",
+    )
+    displacement_s: float = Field(
+        default=2.0, gt=0, le=60, description="maximum time from one bird's coming to the other's leaving, s"
+    )
+    together: Annotated[dict[str, tuple[str, ...]], Option(metavar="NAME=ZONE+ZONE")] = Field(
+        default={}, description="zones that are also counted as one"
+    )
+    birds: int | None = Field(
+        default=None, ge=1, le=100_000, description="number of birds present, if known: those missing count as lost"
+    )
+    score: float = Field(default=0.5, ge=0, le=1, description="minimum score of detections that are counted")
+    missed: float | None = Field(
+        default=None, ge=0, lt=1, description="share of birds that the detector misses, if known: error of the counts"
+    )
+    false: float | None = Field(
+        default=None, ge=0, lt=1, description="share of detections that are no bird, if known: error of the counts"
+    )
+    draws: int = Field(default=500, ge=0, le=10_000, description="draws for the identity interval; 0: none")
+    seed: int = Field(default=0, ge=0, description="random seed of the draws")
+    time_zone: TimeZone = Field(
+        default="UTC",
+        description="time zone of the tables, such as Europe/Budapest; by default that of Settings",
+    )
 
     @model_validator(mode="after")
     def _range(self) -> "Measures":

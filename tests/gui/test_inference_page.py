@@ -6,13 +6,14 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from backend.describe import parse as parse_description
+from backend.describe import DescribeSettings
 from backend.detectors.detector_settings import DetectorSettings
 from backend.detectors.load import build_detector
 from backend.detectors.weights import write_weights
 from backend.jobs import JobStore, Slot
+from backend.jobs.script import ScriptParser
 from backend.project.paths import Project
-from backend.track import parse as parse_track
+from backend.track import TrackSettings
 from backend.video import load_index
 from backend.video.library import add_video
 from backend.zone_stats import parse as parse_statistics
@@ -105,8 +106,8 @@ def test_tracking_and_statistics_follow_each_video_once_the_step_before_has_succ
         (statistics, ["--tracks", str(track.output), "--out", str(statistics.output)]),
     ):
         assert set(words) <= set(job.command)
-    parse_description([*describe.command[2:], "--gpu-id", "cpu"])
-    parse_track(list(track.command[2:]))
+    ScriptParser("backend.describe", None).settings(DescribeSettings, [*describe.command[2:], "--gpu-id", "cpu"])
+    ScriptParser("backend.track", None).settings(TrackSettings, list(track.command[2:]))
     parse_statistics(list(statistics.command[2:]))
     JobStore().stop(found.id)
 

@@ -3,13 +3,13 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from backend.jobs.script import ScriptParser, ScriptSettings
+from backend.jobs.script import Option, ScriptSettings
 from backend.lek.lek_settings import parse_size
 from backend.masks import rle
 from backend.pipeline.chunk_tables import Instances
@@ -22,23 +22,16 @@ from backend.video import VideoReader
 class ImportSettings(ScriptSettings):
     """The arguments that the import of detections and that of tracks have in common."""
 
-    source: Path
-    out: Path
-    video_path: Path | None
-    size: str | None
-    fps: float | None = Field(gt=0, allow_inf_nan=False)
-    frames: int | None = Field(ge=1)
-
-
-def add_import_options(parser: ScriptParser, formats: str, room: str, last: str) -> None:
-    """Add the options of `ImportSettings`: a file in ``formats`` goes to a folder such as ``room``/VIDEO/RUN."""
-    add = parser.add_argument
-    add("--from", dest="source", required=True, help=formats)
-    add("--out", required=True, help=f"folder to write, such as {room}/VIDEO/RUN of a project")
-    add("--video-path", default=None, help="the video: its size, times and name are taken from it")
-    add("--size", default=None, help="width x height of the picture, where there is no --video-path")
-    add("--fps", default=None, help="frames a second, where there is no --video-path")
-    add("--frames", default=None, help=f"number of frames (default: the video's, or to the last {last})")
+    source: Annotated[Path, Option(name="--from")] = Field(description="file to import")
+    out: Path = Field(description="folder to write, VIDEO/RUN of a project")
+    video_path: Path | None = Field(default=None, description="the video: its size, times and name are taken from it")
+    size: str | None = Field(default=None, description="width x height of the frames, where there is no --video-path")
+    fps: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="frames per second, where there is no --video-path"
+    )
+    frames: int | None = Field(
+        default=None, ge=1, description="number of frames; by default the video's, or up to the last frame in the file"
+    )
 
 
 @dataclass(frozen=True)
