@@ -1,1 +1,1 @@
-"""The relabelling board: doubtful moments of a tracked video are put right in the browser."""
+"""The board: review a tracked video in the browser and correct identities."""

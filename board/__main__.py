@@ -1,4 +1,4 @@
-"""Put doubtful moments of a tracked video right in the browser.
+"""Review the doubtful moments of a tracked video in the browser and correct identities.
 
     python -m board --tracks data/track_output/lek-north/2026-05-02 --port 8881
 
@@ -7,6 +7,7 @@ changed.
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from pydantic import Field
@@ -14,9 +15,9 @@ from pydantic import Field
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
 from backend.project.paths import Project
 from backend.project.settings import Address, Port, load_settings
-from backend.web.links import app_link, service_link
+from backend.web.links import running_app_link, service_link
 from backend.web.serve import serve
-from board.load_board import opened_board
+from board.load_board import open_board
 from board.server import BoardApi, protected_board
 
 
@@ -39,8 +40,8 @@ def main(argv: list[str]) -> None:
     """Serve until stopped."""
     settings = ScriptParser("board", __doc__).settings(BoardSettings, argv)
     ours = load_settings().model_copy(update={"bind_address": settings.host})
-    with opened_board(Project(ours.project_folder), settings.tracks, settings.memory_gb) as board:
-        api = BoardApi(board, app_link(ours, ours.app_port))
+    with open_board(Project(ours.project_folder), settings.tracks, settings.memory_gb) as board:
+        api = BoardApi(board, partial(running_app_link, ours))
         if sys.stdout.isatty():
             print(f"Board: {service_link(ours, None, settings.port)}", flush=True)
         serve(protected_board(api, ours, settings.port), settings.host, settings.port, access_log=False)

@@ -1,4 +1,4 @@
-"""What the board shows of a video beside single frames: loops of a crossing, and the masks of detections."""
+"""Short clips around a doubt, and the masks of detections by frame."""
 
 import threading
 from collections.abc import Iterator
@@ -9,18 +9,19 @@ import numpy as np
 from backend.pipeline.detections import DetectionsRun
 from backend.video.frame_cache import Crop, ShownFrames
 
-LOOP_PICTURES = 36  # of a crossing's loop
-CHUNKS = 3  # of detections held, a minute each
+CLIP_FRAMES = 36  # at most, of one clip
+MAX_CHUNKS = 3  # of detections kept in memory, a minute each
 
 
-def loop(frames: ShownFrames, first: int, last: int, width: int, crop: Crop) -> Iterator[tuple[int, bytes]]:
-    """Yield frame and JPEG of at most `LOOP_PICTURES` frames from ``first`` to ``last``, evenly spaced."""
-    for frame in range(first, last + 1, max(1, -(-(last + 1 - first) // LOOP_PICTURES))):
+def clip(frames: ShownFrames, first: int, last: int, width: int, crop: Crop) -> Iterator[tuple[int, bytes]]:
+    """Yield number and JPEG of at most `CLIP_FRAMES` evenly spaced frames from ``first`` to ``last``."""
+    step = max(1, -(-(last + 1 - first) // CLIP_FRAMES))
+    for frame in range(first, last + 1, step):
         yield frame, frames.jpeg(frame, width, crop)
 
 
-class Masks:
-    """Masks of the detections behind tracks, by frame and number."""
+class DetectionMasks:
+    """Masks of the detections that the tracks were made from. Safe for use from several threads."""
 
     def __init__(self, run: DetectionsRun | None):
         self._run = run
@@ -28,7 +29,7 @@ class Masks:
         self._lock = threading.Lock()
 
     def at(self, frame: int) -> list[bytes | None]:
-        """Return the COCO counts of a frame's detections, in their order; none where they are not known."""
+        """Return the run-length codes (COCO counts) of a frame's detections, in their order; [] if there are none."""
         if self._run is None:
             return []
         chunk = next((each for each in self._run.chunks if each.from_frame <= frame < each.to_frame), None)
@@ -37,7 +38,7 @@ class Masks:
         with self._lock:
             loaded = self._chunks.pop(chunk.detections_file, None) or self._run.load(chunk)
             self._chunks[chunk.detections_file] = loaded
-            while len(self._chunks) > CHUNKS:
+            while len(self._chunks) > MAX_CHUNKS:
                 del self._chunks[next(iter(self._chunks))]
         first, last = np.searchsorted(loaded.found.frame, [frame, frame + 1])
         return [loaded.found.counts(int(row)) for row in range(first, last)]

@@ -1,4 +1,4 @@
-"""The corrections log while a board writes to it: appended and on the disk before anybody is told it is saved."""
+"""The corrections log while a board writes to it: a decision is on the disk before the page says that it is saved."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,12 +8,12 @@ from backend.tracking.tracks.edits import Act, act_line, read_log
 
 
 class CorrectionsLog:
-    """The open log at ``path``, with all acts in memory. One process at a time: the caller holds the lock.
+    """The open log at ``path``, with all its acts in memory. For one process at a time: the caller holds the lock.
 
     Raises
     ------
     InputError
-        If a line is damaged. A line or a decision that was cut short is removed.
+        If a line is damaged. A last line or decision that was cut short is removed instead.
     """
 
     def __init__(self, path: Path):
@@ -27,12 +27,12 @@ class CorrectionsLog:
         return len(self.acts)
 
     def append(self, acts: Sequence[Act]) -> None:
-        """Add acts as one decision and flush them to the disk.
+        """Append acts as one decision and flush them to the disk.
 
         Raises
         ------
         OSError
-            If the disk does not take them whole; the log is then as it was.
+            If they cannot be written completely; the log is then as it was before.
         """
         if [act.id for act in acts] != list(range(self.version + 1, self.version + 1 + len(acts))):
             raise ValueError(f"acts {[act.id for act in acts]} do not follow line {self.version}")
@@ -40,5 +40,5 @@ class CorrectionsLog:
         self.acts = (*self.acts, *acts)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         self._log.close()

@@ -1,4 +1,4 @@
-"""From what a reviewer decided to acts of the log: anchored to sightings, with the range they change, in words."""
+"""Turn a reviewer's decision into acts of the corrections log: anchored to detections, with range and description."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,233 +17,240 @@ from board.requests import ActRequest
 
 @dataclass(frozen=True)
 class Decision:
-    """Acts without number, name and time; and one sentence for each change, said before it is made."""
+    """Acts without number, reviewer and time; ``words``: a sentence for each change, shown before it is applied."""
 
     acts: tuple[dict[str, Any], ...]
     words: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Moment:
-    """What is decided on: the corrected tracks, the way to their anchors, and the doubts that are open."""
+class Context:
+    """What a decision is about: the corrected tracks, the replay that anchors them, all doubts and the open ones."""
 
     tracks: Tracks
     replaying: Replaying
     doubts: dict[int, Doubt]
     open: tuple[Doubt, ...]
-    tracks_of: Callable[[Doubt], set[int]]  # the tracks that its sightings are in now
+    tracks_of: Callable[[Doubt], set[int]]  # the tracks that its anchors are in now
 
 
-def decide(request: ActRequest, moment: Moment) -> Decision:
+def decide(request: ActRequest, context: Context) -> Decision:
     """Return the acts for a request.
 
     Raises
     ------
     InputError
-        If a field is missing, or what it names is not there.
+        If a field is missing, or names a bird, frame or doubt that does not exist.
     """
     try:
-        return _DECIDE[request.kind](request, moment)
+        return _HANDLERS[request.kind](request, context)
     except DoesNotApplyError as error:
         raise InputError(str(error)) from error
 
 
-def _name(request: ActRequest, moment: Moment) -> Decision:
-    track, frame, identity = _need(request, "track", "frame", "identity")
-    end = _end(request, moment, [track])
-    return _renamed(moment, track, identity, frame, end, request.exchange)
+def _name(request: ActRequest, context: Context) -> Decision:
+    track, frame, identity = _required(request, "track", "frame", "identity")
+    end = _end(request, context, [track])
+    return _named(context, track, identity, frame, end, request.exchange)
 
 
-def _renamed(moment: Moment, track: int, identity: str, frame: int, end: int | None, exchange: bool) -> Decision:
-    now = _name_of(moment.tracks, track)
+def _named(context: Context, track: int, identity: str, frame: int, end: int | None, exchange: bool) -> Decision:
+    now = _name_of(context.tracks, track)
     if now == identity:
         raise InputError(f"frame {frame}: this is {identity} already")
-    holder = _holder(moment, identity, frame, end) if exchange else None
+    holder = _holder(context, identity, frame, end) if exchange else None
     if holder is None:
-        act = {"act": "name", "anchor": _anchor(moment, track, frame, end), "identity": identity, **_range(frame, end)}
-        return Decision((act,), (_words(moment, track, frame, end, f"becomes {identity}"),))
+        act = {"act": "name", "anchor": _anchor(context, track, frame, end), "identity": identity, **_range(frame, end)}
+        return Decision((act,), (_describe(context, track, frame, end, f"becomes {identity}"),))
     if now is None:
         acts = (
-            {"act": "unlink", "anchor": _anchor(moment, holder, frame, end), **_range(frame, end)},
-            {"act": "name", "anchor": _anchor(moment, track, frame, end), "identity": identity, **_range(frame, end)},
+            {"act": "unlink", "anchor": _anchor(context, holder, frame, end), **_range(frame, end)},
+            {"act": "name", "anchor": _anchor(context, track, frame, end), "identity": identity, **_range(frame, end)},
         )
-        words = (_words(moment, holder, frame, end, "is not told apart"),)
-        return Decision(acts, (*words, _words(moment, track, frame, end, f"becomes {identity}")))
-    return _exchanged(moment, track, holder, frame, end)
+        words = (_describe(context, holder, frame, end, "becomes unassigned"),)
+        return Decision(acts, (*words, _describe(context, track, frame, end, f"becomes {identity}")))
+    return _swapped(context, track, holder, frame, end)
 
 
-def _swap(request: ActRequest, moment: Moment) -> Decision:
-    track, other, frame = _need(request, "track", "other", "frame")
+def _swap(request: ActRequest, context: Context) -> Decision:
+    track, other, frame = _required(request, "track", "other", "frame")
     if track == other:
         raise InputError("choose two birds to swap")
-    return _exchanged(moment, track, other, frame, _end(request, moment, [track, other]))
+    return _swapped(context, track, other, frame, _end(request, context, [track, other]))
 
 
-def _exchanged(moment: Moment, track: int, other: int, frame: int, end: int | None) -> Decision:
-    names = [_name_of(moment.tracks, each) for each in (track, other)]
+def _swapped(context: Context, track: int, other: int, frame: int, end: int | None) -> Decision:
+    names = [_name_of(context.tracks, each) for each in (track, other)]
     if None in names:
-        raise InputError(f"frame {frame}: both birds need a name to be swapped; name the other one instead")
+        raise InputError(f"frame {frame}: only birds with names can be swapped; name the other one instead")
     act = {
         "act": "swap",
-        "first": _anchor(moment, track, frame, end), "first_identity": names[1],
-        "second": _anchor(moment, other, frame, end), "second_identity": names[0],
+        "first": _anchor(context, track, frame, end), "first_identity": names[1],
+        "second": _anchor(context, other, frame, end), "second_identity": names[0],
         **_range(frame, end),
     }  # fmt: skip
-    words = (_words(moment, track, frame, end, f"becomes {names[1]}"),)
-    return Decision((act,), (*words, _words(moment, other, frame, end, f"becomes {names[0]}")))
+    words = (_describe(context, track, frame, end, f"becomes {names[1]}"),)
+    return Decision((act,), (*words, _describe(context, other, frame, end, f"becomes {names[0]}")))
 
 
-def _one_track(act: str, what: str) -> Callable[[ActRequest, Moment], Decision]:
-    def decided(request: ActRequest, moment: Moment) -> Decision:
-        track, frame = _need(request, "track", "frame")
-        end = None if request.kind == "split" else _end(request, moment, [track])
-        made = {"act": act, "anchor": _anchor(moment, track, frame, end), **_range(frame, end)}
-        return Decision((made,), (_words(moment, track, frame, end, what),))
+def _one_track(act: str, what: str) -> Callable[[ActRequest, Context], Decision]:
+    """Return the handler of an act on one track; ``what`` describes its effect."""
 
-    return decided
+    def handler(request: ActRequest, context: Context) -> Decision:
+        track, frame = _required(request, "track", "frame")
+        end = None if request.kind == "split" else _end(request, context, [track])
+        made = {"act": act, "anchor": _anchor(context, track, frame, end), **_range(frame, end)}
+        return Decision((made,), (_describe(context, track, frame, end, what),))
+
+    return handler
 
 
-def _merge(request: ActRequest, moment: Moment) -> Decision:
-    track, other = _need(request, "track", "other")
+def _merge(request: ActRequest, context: Context) -> Decision:
+    track, other = _required(request, "track", "other")
     if track == other:
         raise InputError("choose two tracks to merge")
     frame = request.frame or 0
-    end = None if request.to == "doubt" else _end(request, moment, [other])
+    end = None if request.to == "doubt" else _end(request, context, [other])
     act = {
         "act": "merge",
-        "anchor": _anchor(moment, track, 0, None),
-        "other": _anchor(moment, other, frame, end),
+        "anchor": _anchor(context, track, 0, None),
+        "other": _anchor(context, other, frame, end),
         **_range(frame, end),
     }
-    return Decision((act,), (_words(moment, other, frame, end, f"becomes {_called(moment.tracks, track)}"),))
+    return Decision((act,), (_describe(context, other, frame, end, f"becomes {_label(context.tracks, track)}"),))
 
 
-def _link(request: ActRequest, moment: Moment) -> Decision:
-    track, other, frame = _need(request, "track", "other", "frame")
-    after = _anchor(moment, other, frame, None)
-    rows = _sighted(moment.tracks, track)
-    rows = rows[moment.tracks.frame[rows] < after["frame"]]
+def _link(request: ActRequest, context: Context) -> Decision:
+    track, other, frame = _required(request, "track", "other", "frame")
+    after = _anchor(context, other, frame, None)
+    rows = _detected_rows(context.tracks, track)
+    rows = rows[context.tracks.frame[rows] < after["frame"]]
     if not len(rows):
-        raise InputError(f"frame {after['frame']}: the first bird is not seen before this frame")
+        raise InputError(f"frame {after['frame']}: the selected bird is not detected before this frame")
     last = rows[-1]
-    before = {"frame": int(moment.tracks.frame[last]), "detection": int(moment.tracks.detection[last])}
-    end = _end(request, moment, [other])
+    before = {"frame": int(context.tracks.frame[last]), "detection": int(context.tracks.detection[last])}
+    end = _end(request, context, [other])
     act = {"act": "link", "before": before, "after": after, **_range(after["frame"], end)}
     gap = after["frame"] - before["frame"] - 1
-    words = (_words(moment, other, after["frame"], end, f"is {_called(moment.tracks, track)} that came back"),)
-    return Decision((act,), (*words, f"{gap} frames between the two are interpolated"))
+    words = (_describe(context, other, after["frame"], end, f"is {_label(context.tracks, track)} come back"),)
+    return Decision((act,), (*words, f"{gap} frames between them are interpolated"))
 
 
-def _draw(request: ActRequest, moment: Moment) -> Decision:
-    frame, identity, box = _need(request, "frame", "identity", "box")
+def _draw(request: ActRequest, context: Context) -> Decision:
+    frame, identity, box = _required(request, "frame", "identity", "box")
     act: dict[str, Any] = {"act": "draw", "frame": frame, "identity": identity, "box": box, "rle": request.rle}
     if request.track is not None:
-        anchor = _anchor(moment, request.track, frame, frame + 1)
+        anchor = _anchor(context, request.track, frame, frame + 1)
         if anchor["frame"] != frame:
-            raise InputError(f"frame {frame}: this bird's box is a guess; draw the bird without choosing it")
+            raise InputError(f"frame {frame}: this bird's box is interpolated; draw the bird without selecting it")
         act["anchor"] = anchor
     what = "with this mask" if request.rle is not None else "as a box without a mask"
     return Decision((act,), (f"{identity} is drawn in frame {frame} {what}, 1 frame",))
 
 
-def _reviewed(request: ActRequest, moment: Moment) -> Decision:
-    (frame,) = _need(request, "frame")
+def _reviewed(request: ActRequest, context: Context) -> Decision:
+    (frame,) = _required(request, "frame")
     end = END if request.to in ("end", "doubt", "crossing") else int(request.to)
     act = {"act": "reviewed", **_range(frame, None if end == END else end)}
-    till = int(moment.tracks.frames[-1]) + 1 if end == END else end
-    return Decision((act,), (f"frames {frame} to {till - 1} count as watched; {till - frame} frames",))
+    stop = int(context.tracks.frames[-1]) + 1 if end == END else end
+    return Decision((act,), (f"frames {frame} to {stop - 1} are marked as reviewed, {stop - frame} frames",))
 
 
-def _rename(request: ActRequest, moment: Moment) -> Decision:
-    identity, new = _need(request, "identity", "new")
-    act = {"act": "rename", "identity": identity, "new": new, **_surest_anchor(moment, identity)}
-    return Decision((act,), (f"{identity} is called {new} in all frames",))
+def _rename(request: ActRequest, context: Context) -> Decision:
+    identity, new = _required(request, "identity", "new")
+    act = {"act": "rename", "identity": identity, "new": new, **_most_certain_anchor(context, identity)}
+    return Decision((act,), (f"{identity} is renamed {new} in all frames",))
 
 
-def _answer(request: ActRequest, moment: Moment) -> Decision:
-    """Who is who after a doubt: ``assignment[k]`` is the place in ``before`` of the bird ``after[k]``, -1: another."""
-    doubt = _doubt(request, moment)
+def _answer(request: ActRequest, context: Context) -> Decision:
+    """Assign birds after a doubt: ``assignment[k]`` is the index in ``before`` of bird ``after[k]``, -1: another."""
+    doubt = _doubt(request, context)
     wanted = list(doubt.followed if request.assignment is None else request.assignment)
     if len(wanted) != len(doubt.after) or any(i >= len(doubt.before) for i in wanted):
         raise InputError(f"doubt {doubt.number} has {len(doubt.before)} birds before and {len(doubt.after)} after")
     known = [i for i in wanted if i != NONE]
     if len(set(known)) < len(known):
-        raise InputError("two birds after the moment cannot be the same bird before it")
+        raise InputError("two birds after the doubt cannot be the same bird before it")
     scope = "end" if request.to == "doubt" else request.to
-    acts, words = _rearranged(doubt, wanted, moment, scope)
+    acts, words = _reassigned(doubt, wanted, context, scope)
     first, last = doubt.range
     pairs = doubt.pairs(wanted)
-    keep = {"act": "keep", "pairs": [[_plain(a), _plain(b)] for a, b in pairs], "from_frame": first, "to_frame": last}
-    return Decision((*acts, keep), tuple(words) or ("the names stay as they are; the moment counts as looked at",))
+    keep = {
+        "act": "keep",
+        "pairs": [[_as_dict(a), _as_dict(b)] for a, b in pairs],
+        "from_frame": first,
+        "to_frame": last,
+    }
+    return Decision((*acts, keep), tuple(words) or ("the names stay the same; the doubt is marked as answered",))
 
 
-def _rearranged(doubt: Doubt, wanted: list[int], moment: Moment, scope: str | int) -> tuple[list, list]:
-    """Return the changes, and their words, that give each bird after a doubt the name it should have."""
-    tracks = moment.tracks
+def _reassigned(doubt: Doubt, wanted: list[int], context: Context, scope: str | int) -> tuple[list, list]:
+    """Return acts, and their descriptions, that give each bird after a doubt the name of its bird before it."""
+    tracks = context.tracks
     before = [_track_at(tracks, row) for row in rows_of(tracks, doubt.before)]
     now = [_track_at(tracks, row) for row in rows_of(tracks, doubt.after)]
     frame = doubt.to_frame
     acts, words = [], []
     for k, i in enumerate(wanted):
         frame_k = min(frame, doubt.after[k].frame)
-        if i == NONE and now[k] is not None and now[k] in before:  # it is none of them: who it is, is not known
-            end = _scope(scope, moment, [now[k]], doubt.to_frame)
-            acts.append({"act": "unlink", "anchor": _plain(doubt.after[k]), **_range(frame_k, end)})
-            words.append(_words(moment, now[k], frame_k, end, "is not told apart from the others"))
+        if i == NONE and now[k] is not None and now[k] in before:  # none of them: its name is unknown
+            end = _scope(scope, context, [now[k]], doubt.to_frame)
+            acts.append({"act": "unlink", "anchor": _as_dict(doubt.after[k]), **_range(frame_k, end)})
+            words.append(_describe(context, now[k], frame_k, end, "becomes unassigned"))
             now[k] = None
         if i == NONE or before[i] is None or now[k] is None or now[k] == before[i]:
             continue
-        end = _scope(scope, moment, [now[k], before[i]], doubt.to_frame)
+        end = _scope(scope, context, [now[k], before[i]], doubt.to_frame)
         name = _name_of(tracks, before[i])
         if name is None:
-            acts.append({"act": "merge", "anchor": _plain(doubt.before[i]), "other": _plain(doubt.after[k]),
+            acts.append({"act": "merge", "anchor": _as_dict(doubt.before[i]), "other": _as_dict(doubt.after[k]),
                          **_range(frame_k, end)})  # fmt: skip
-            words.append(_words(moment, now[k], frame_k, end, f"becomes {_called(tracks, before[i])}"))
+            words.append(_describe(context, now[k], frame_k, end, f"becomes {_label(tracks, before[i])}"))
             continue
-        if before[i] in now:  # two of these birds exchange their names, and with them their tracks
+        if before[i] in now:  # two of the doubt's birds exchange names, and with them tracks
             other, end_name = now.index(before[i]), _name_of(tracks, now[k])
             if end_name is not None:
                 acts.append({
-                    "act": "swap", "first": _plain(doubt.after[k]), "first_identity": name,
-                    "second": _plain(doubt.after[other]), "second_identity": end_name, **_range(frame_k, end),
+                    "act": "swap", "first": _as_dict(doubt.after[k]), "first_identity": name,
+                    "second": _as_dict(doubt.after[other]), "second_identity": end_name, **_range(frame_k, end),
                 })  # fmt: skip
-                words += [_words(moment, now[k], frame_k, end, f"becomes {name}"),
-                          _words(moment, before[i], frame_k, end, f"becomes {end_name}")]  # fmt: skip
+                words += [_describe(context, now[k], frame_k, end, f"becomes {name}"),
+                          _describe(context, before[i], frame_k, end, f"becomes {end_name}")]  # fmt: skip
                 now[other], now[k] = now[k], before[i]
                 continue
-        made = _renamed(moment, now[k], name, frame_k, end, exchange=True)
+        made = _named(context, now[k], name, frame_k, end, exchange=True)
         acts += made.acts
         words += made.words
         now[k] = before[i]
     return acts, words
 
 
-def _unsure(request: ActRequest, moment: Moment) -> Decision:
-    doubt = _doubt(request, moment)
+def _unsure(request: ActRequest, context: Context) -> Decision:
+    doubt = _doubt(request, context)
     first, last = doubt.range
-    pairs = [[_plain(a), _plain(b)] for a, b in doubt.pairs(doubt.followed)]
+    pairs = [[_as_dict(a), _as_dict(b)] for a, b in doubt.pairs(doubt.followed)]
     act = {"act": "unsure", "pairs": pairs, "from_frame": first, "to_frame": last}
-    return Decision((act,), ("the names stay as they are; the moment is noted as one that cannot be told",))
+    return Decision((act,), ("the names stay the same; the doubt is marked as undecidable",))
 
 
-def _audit(request: ActRequest, moment: Moment) -> Decision:
-    track, frame, verdict = _need(request, "track", "frame", "verdict")
-    anchor, name = _anchor(moment, track, frame, frame + 1), _name_of(moment.tracks, track)
+def _audit(request: ActRequest, context: Context) -> Decision:
+    track, frame, verdict = _required(request, "track", "frame", "verdict")
+    anchor, name = _anchor(context, track, frame, frame + 1), _name_of(context.tracks, track)
     if anchor["frame"] != frame or name is None:
-        raise InputError(f"frame {frame}: no named bird is seen there")
+        raise InputError(f"frame {frame}: no named bird is detected there")
     act = {"act": "audit", "anchor": anchor, "identity": name, "verdict": verdict}
     return Decision((act,), (f"{name} in frame {frame}: {verdict}",))
 
 
-_DECIDE: dict[str, Callable[[ActRequest, Moment], Decision]] = {
+_HANDLERS: dict[str, Callable[[ActRequest, Context], Decision]] = {
     "name": _name,
     "swap": _swap,
-    "split": _one_track("unlink", "is not told apart from the others"),
-    "unlink": _one_track("unlink", "is not told apart from the others"),
+    "split": _one_track("unlink", "becomes unassigned"),
+    "unlink": _one_track("unlink", "becomes unassigned"),
     "merge": _merge,
     "link": _link,
-    "lost": _one_track("lost", "counts as not seen"),
-    "not_a_bird": _one_track("not_a_bird", "is no bird and vanishes"),
+    "lost": _one_track("lost", "is marked as not visible"),
+    "not_a_bird": _one_track("not_a_bird", "is not a bird and is removed"),
     "draw": _draw,
     "reviewed": _reviewed,
     "rename": _rename,
@@ -253,38 +260,38 @@ _DECIDE: dict[str, Callable[[ActRequest, Moment], Decision]] = {
 }
 
 
-def _need(request: ActRequest, *names: str) -> list[Any]:
+def _required(request: ActRequest, *names: str) -> list[Any]:
     missing = [name for name in names if getattr(request, name) is None]
     if missing:
         raise InputError(f"{request.kind}: {', '.join(missing)} is missing")
     return [getattr(request, name) for name in names]
 
 
-def _doubt(request: ActRequest, moment: Moment) -> Doubt:
-    (number,) = _need(request, "doubt")
-    if number not in moment.doubts:
+def _doubt(request: ActRequest, context: Context) -> Doubt:
+    (number,) = _required(request, "doubt")
+    if number not in context.doubts:
         raise InputError(f"there is no doubt {number}")
-    return moment.doubts[number]
+    return context.doubts[number]
 
 
-def _end(request: ActRequest, moment: Moment, involved: list[int]) -> int | None:
-    (frame,) = _need(request, "frame")
-    return _scope(request.to, moment, involved, frame)
+def _end(request: ActRequest, context: Context, involved: list[int]) -> int | None:
+    (frame,) = _required(request, "frame")
+    return _scope(request.to, context, involved, frame)
 
 
-def _scope(to: str | int, moment: Moment, involved: Iterable[int], frame: int) -> int | None:
-    """Return the frame (not included) at which a change ends; None for the end of the video."""
+def _scope(to: str | int, context: Context, involved: Iterable[int], frame: int) -> int | None:
+    """Return the frame at which a change ends (excluded); None for the end of the video."""
     if isinstance(to, int):
         return to
     if to == "end":
         return None
-    among = moment.open if to == "doubt" else moment.doubts.values()
+    doubts = context.open if to == "doubt" else context.doubts.values()
     ends = [
         doubt.to_frame
-        for doubt in among
+        for doubt in doubts
         if doubt.to_frame > frame
         and (to == "doubt" or doubt.kind == DoubtKind.CROSSING)
-        and moment.tracks_of(doubt) & set(involved)
+        and context.tracks_of(doubt) & set(involved)
     ]
     return min(ends, default=None)
 
@@ -293,13 +300,13 @@ def _range(frame: int, end: int | None) -> dict[str, int | None]:
     return {"from_frame": frame, "to_frame": end}
 
 
-def _anchor(moment: Moment, track: int, frame: int, end: int | None) -> dict[str, int]:
-    return _plain(moment.replaying.anchor(track, frame, END if end is None else end))
+def _anchor(context: Context, track: int, frame: int, end: int | None) -> dict[str, int]:
+    return _as_dict(context.replaying.anchor(track, frame, END if end is None else end))
 
 
-def _surest_anchor(moment: Moment, identity: str) -> dict[str, Any]:
-    """Return the anchor of an identity in its surest sighting, of several the middle one; nothing if it has none."""
-    tracks = moment.tracks
+def _most_certain_anchor(context: Context, identity: str) -> dict[str, Any]:
+    """Return an anchor: the most certain detection of an identity, the middle one of several; {} if there is none."""
+    tracks = context.tracks
     if identity not in tracks.names:
         return {}
     rows = np.flatnonzero((tracks.identity == tracks.names.index(identity)) & (tracks.detection != NONE))
@@ -311,7 +318,7 @@ def _surest_anchor(moment: Moment, identity: str) -> dict[str, Any]:
     return {"anchor": {"frame": int(tracks.frame[row]), "detection": int(tracks.detection[row])}}
 
 
-def _plain(anchor: Anchor) -> dict[str, int]:
+def _as_dict(anchor: Anchor) -> dict[str, int]:
     return anchor.model_dump(exclude_none=True)
 
 
@@ -319,18 +326,18 @@ def _track_at(tracks: Tracks, row: int) -> int | None:
     return None if row == NONE else int(tracks.track_id[row])
 
 
-def _sighted(tracks: Tracks, track: int) -> np.ndarray:
+def _detected_rows(tracks: Tracks, track: int) -> np.ndarray:
     rows = tracks.rows_of(track)
     return rows[tracks.detection[rows] != NONE]
 
 
-def _holder(moment: Moment, identity: str, frame: int, end: int | None) -> int | None:
-    """Return the track that is called ``identity`` if it is seen in the range."""
-    tracks = moment.tracks
+def _holder(context: Context, identity: str, frame: int, end: int | None) -> int | None:
+    """Return the track named ``identity`` if it is detected in the range; else None."""
+    tracks = context.tracks
     if identity not in tracks.names:
         return None
     track = tracks.track_of_name[tracks.names.index(identity)]
-    frames = tracks.frame[_sighted(tracks, track)]
+    frames = tracks.frame[_detected_rows(tracks, track)]
     first, last = np.searchsorted(frames, [frame, END if end is None else end])
     return track if last > first else None
 
@@ -343,16 +350,16 @@ def _name_of(tracks: Tracks, track: int) -> str | None:
     return None if code == NONE else tracks.names[code]
 
 
-def _called(tracks: Tracks, track: int) -> str:
-    return _name_of(tracks, track) or f"track {track} (not told apart)"
+def _label(tracks: Tracks, track: int) -> str:
+    return _name_of(tracks, track) or f"track {track} (unassigned)"
 
 
-def _words(moment: Moment, track: int, frame: int, end: int | None, what: str) -> str:
-    tracks = moment.tracks
+def _describe(context: Context, track: int, frame: int, end: int | None, what: str) -> str:
+    tracks = context.tracks
     rows = tracks.rows_of(track)
     frames = tracks.frame[rows[tracks.state[rows] != State.LOST]]
     first, last = np.searchsorted(frames, [frame, END if end is None else end])
     if first == last:
-        return f"{_called(tracks, track)} {what}: it is seen in no frame from {frame} on"
+        return f"{_label(tracks, track)} {what}: not visible from frame {frame} on"
     to = "to the end" if end is None else f"to {frames[last - 1]}"
-    return f"{_called(tracks, track)} {what} in {last - first} frames, {frames[first]} {to}"
+    return f"{_label(tracks, track)} {what} in {last - first} frames, {frames[first]} {to}"

@@ -1,4 +1,4 @@
-"""Putting a board together: a track run, its log, its video, its masks and zones."""
+"""Open a board: a track run with its corrections log, video, masks and zones."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,42 +25,42 @@ from backend.video.library import VideoRecord, get_video, open_video
 from backend.video.proxies import open_proxy
 from backend.web.page_identity import work_id
 from backend.zones.zone_file import Zones, read_zones, zones_path
-from board import anchored_doubts as doubts
-from board.clips import Masks
+from board.anchored_doubts import Doubt, anchor_doubts
+from board.clips import DetectionMasks
 from board.corrections_log import CorrectionsLog
 from board.other_cameras import OtherVideos
 from board.session import Session
 
 GIB = 1024**3
-OWN_GIB = 0.75  # Python, tracks and decoder; the rest of what the server may take holds pictures
-QUICK_SHARE = 0.125  # of that, for small ones of the video's proxy
-OTHERS_SHARE = 0.125  # of that, for other videos beside it
+OWN_GIB = 0.75  # Python, tracks and decoder; the rest of --memory-gb caches frames
+PROXY_SHARE = 0.125  # of that, for the proxy video
+OTHERS_SHARE = 0.125  # of that, for other cameras
 
 
 @dataclass(frozen=True, eq=False)
 class Board:
-    """All that a board shows and changes."""
+    """Everything that a board displays and changes."""
 
     name: str
     video: str
     run: str
     work: str  # see `backend.web.page_identity`
     session: Session
-    pictures: ShownFrames
-    quick: ShownFrames | None  # small pictures for jumps and play, where the video has a proxy
+    frames: ShownFrames
+    proxy: ShownFrames | None  # for jumps and play, where the video has a proxy video
     others: OtherVideos
-    masks: Masks
+    masks: DetectionMasks
     zones: Zones | None
 
 
 @contextmanager
-def opened_board(project: Project, folder: Path, memory_gb: float = 2.0, threads: int = 2) -> Iterator[Board]:
-    """Open the board of a track run of a project; the corrections log is ours until the end.
+def open_board(project: Project, folder: Path, memory_gb: float = 2.0, threads: int = 2) -> Iterator[Board]:
+    """Open the board of a track run of a project; the corrections log stays locked until the block ends.
 
     Raises
     ------
     InputError
-        If the folder holds no finished tracks of a video of the project, or another board has its corrections open.
+        If the folder is no finished track run of a video of the project, or another board has its corrections open.
     """
     folder = folder.resolve()
     manifest = track_manifest(folder)
@@ -69,30 +69,30 @@ def opened_board(project: Project, folder: Path, memory_gb: float = 2.0, threads
     video = folder.parent.name
     log_path = corrections_log(folder, manifest)
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(log_path):
+    with _exclusive(log_path):
         tracks = open_tracks(folder, corrections=False)
         zones = zones_of(project, video)
         session = Session(tracks, read_doubts_of(folder, tracks, zones), CorrectionsLog(log_path))
-        record, room = get_video(project, video), int((memory_gb - OWN_GIB) * GIB)
-        quick_room, others_room = int(room * QUICK_SHARE), int(room * OTHERS_SHARE)
-        own_room = room - quick_room - others_room
-        pictures = ShownFrames(lambda: open_video(project, video, threads=threads), own_room)
-        quick = _quick(project, record, len(pictures), quick_room)
-        others = OtherVideos(project, video, others_room)
-        masks = Masks(_detections(project, video, str(manifest.inputs.get("detections_run", ""))))
+        record, cache_bytes = get_video(project, video), int((memory_gb - OWN_GIB) * GIB)
+        proxy_bytes, others_bytes = int(cache_bytes * PROXY_SHARE), int(cache_bytes * OTHERS_SHARE)
+        own_bytes = cache_bytes - proxy_bytes - others_bytes
+        frames = ShownFrames(lambda: open_video(project, video, threads=threads), own_bytes)
+        proxy = _open_proxy(project, record, len(frames), proxy_bytes)
+        others = OtherVideos(project, video, others_bytes)
+        masks = DetectionMasks(_detections(project, video, str(manifest.inputs.get("detections_run", ""))))
         try:
             work = work_id("board", folder, manifest.started, record.identity)
-            yield Board(record.name, video, folder.name, work, session, pictures, quick, others, masks, zones)
+            yield Board(record.name, video, folder.name, work, session, frames, proxy, others, masks, zones)
         finally:
-            pictures.close()
+            frames.close()
             others.close()
-            if quick is not None:
-                quick.close()
+            if proxy is not None:
+                proxy.close()
             session.close()
 
 
 @contextmanager
-def _alone(log_path: Path) -> Iterator[None]:
+def _exclusive(log_path: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             stack.enter_context(file_lock(log_path.with_suffix(".lock")))
@@ -101,23 +101,23 @@ def _alone(log_path: Path) -> Iterator[None]:
         yield
 
 
-def _quick(project: Project, record: VideoRecord, n_frames: int, room: int) -> ShownFrames | None:
+def _open_proxy(project: Project, record: VideoRecord, n_frames: int, cache_bytes: int) -> ShownFrames | None:
     reader = open_proxy(project, record, n_frames)
-    return None if reader is None else ShownFrames(lambda: reader, room)
+    return None if reader is None else ShownFrames(lambda: reader, cache_bytes)
 
 
-def read_doubts_of(folder: Path, tracks: Tracks, zones: Zones | None = None) -> tuple[doubts.Doubt, ...]:
-    """Return the doubts of a run with their effects; none where tracking wrote none."""
+def read_doubts_of(folder: Path, tracks: Tracks, zones: Zones | None = None) -> tuple[Doubt, ...]:
+    """Return the doubts of a run with their effects; () where tracking wrote none."""
     if not (folder / DOUBTS).exists():
         return ()
     table = read_doubts(folder)
     tracklets = read_tracklets(folder) if (folder / TRACKLETS).exists() else TRACKLET_COLUMNS.empty_table()
-    found = effects(tracks, table.cast(DOUBT_COLUMNS), None if zones is None else zone_of_rows(tracks, zones))
-    return doubts.read(table, tracklets, tracks, found)
+    effects_s = effects(tracks, table.cast(DOUBT_COLUMNS), None if zones is None else zone_of_rows(tracks, zones))
+    return anchor_doubts(table, tracklets, tracks, effects_s)
 
 
 def zones_of(project: Project, video: str) -> Zones | None:
-    """Return the zones of a video's camera, None where none were drawn."""
+    """Return the zones of a video's camera, None if none were drawn."""
     path = zones_path(project, get_video(project, video).camera or video)
     return read_zones(path) if path.exists() else None
 
@@ -127,9 +127,9 @@ def _detections(project: Project, video: str, run: str) -> DetectionsRun | None:
     try:
         return open_detections(folder) if run else None
     except InputError:
-        return None  # the tracks were brought from elsewhere, or the detections were deleted
+        return None  # the tracks were imported, or the detections were deleted
 
 
 def zone_outlines(zones: Zones | None) -> list[dict[str, Any]]:
-    """Return id, name and corners of zones, as the page draws them."""
+    """Return name and corners (px of the frame) of each zone, for the page."""
     return [{"name": zone.name, "shape": zone.polygon.tolist()} for zone in (zones.zones if zones else ())]

@@ -1,4 +1,4 @@
-"""What the page may ask for, checked field by field."""
+"""Requests of the page, validated field by field."""
 
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -21,7 +21,7 @@ class _Strict(BaseModel):
 
 
 class Stroke(_Strict):
-    """One move of a drawing hand, px of the frame. A brush adds, an eraser takes away, a polygon does as it says."""
+    """One stroke, points in px of the frame. Polygons and brushes add to the mask, or remove if not ``positive``."""
 
     kind: Literal["brush", "eraser", "polygon"]
     points: Annotated[list[tuple[Coordinate, Coordinate]], Field(min_length=1, max_length=5000)]
@@ -30,23 +30,23 @@ class Stroke(_Strict):
 
 
 class ActRequest(_Strict):
-    """One decision of a reviewer. Which fields count depends on ``kind``; see `board.decisions`."""
+    """One decision of a reviewer. Which fields are used depends on ``kind``; see `board.decisions`."""
 
     kind: Kind
-    version: int = Field(ge=0)  # of the log that the page showed
-    key: str = Field(default="", max_length=80)  # sent twice, it is done once
+    version: int = Field(ge=0)  # of the log when the decision was made
+    key: str = Field(default="", max_length=80)  # a request that is sent twice is applied once
     why: str = Field(default="", max_length=2000)
     frame: Frame | None = None
-    # where it ends: the next open doubt of these birds, their next crossing, the end, or a frame (not included)
+    # end of the change: next open doubt of these birds, their next crossing, end of the video, or a frame (excluded)
     to: Literal["doubt", "crossing", "end"] | Frame = "doubt"
     track: Track | None = None
     other: Track | None = None
     identity: Identity | None = None
     new: Identity | None = None
-    exchange: bool = False  # the bird that has the name takes the other's
+    exchange: bool = False  # the bird that has the name now gets the other one's
     box: tuple[Coordinate, Coordinate, Coordinate, Coordinate] | None = None
     rle: str | None = Field(default=None, max_length=2**20)
-    strokes: tuple[Stroke, ...] = Field(default=(), max_length=200)  # change the bird's mask: `board.mask_brush`
+    strokes: tuple[Stroke, ...] = Field(default=(), max_length=200)  # edit the bird's mask: `board.mask_brush`
     doubt: int | None = Field(default=None, ge=1)
     assignment: list[Annotated[int, Field(ge=-1, le=1000)]] | None = Field(default=None, max_length=100)
     verdict: Literal["right", "wrong", "unsure"] | None = None

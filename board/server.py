@@ -1,7 +1,8 @@
-"""The board's page, and a small interface for it.
+"""The board's server: its page and a JSON interface for it.
 
-Every change is a POST with the version it was made on (409 if that is not the present one) and a key (sent twice, it is
-done once). Its answer comes when the act is on the disk, and is the whole state, as from ``GET api/state``.
+Every change is a POST with the version of the log it was made on (409 if the log has grown) and a key (a request sent
+twice is applied once). The answer comes once the change is on the disk, and is the whole state, as from
+``GET api/state``.
 """
 
 import gzip
@@ -33,7 +34,7 @@ from backend.web.pages import page_routes
 from backend.web.person import name_of
 from backend.web.request_body import read_json
 from board.anchored_doubts import Doubt, rows_of
-from board.clips import loop
+from board.clips import clip
 from board.load_board import Board, zone_outlines
 from board.mask_brush import drawn_frames, label_map, row_labels, with_mask
 from board.requests import ActRequest, Turn, checked
@@ -42,22 +43,22 @@ from board.session import View, agreement, audit, audit_moment, reviewed_share
 STATIC = Path(__file__).with_name("static")
 MAX_BODY = 2 * 1024**2  # a drawn mask takes at most half of that
 MAX_FRAMES = 2000  # of one answer with rows
-LEAST_WIDTH, MOST_WIDTH = 32, 8192
-AROUND_S = 1.5  # before and after a doubt, in its loop
-LOOP_SHAPE = 1.5  # width to height
-SHOWN_ACTS = 30
+MIN_WIDTH, MAX_WIDTH = 32, 8192
+CLIP_MARGIN_S = 1.5  # before and after a doubt
+CLIP_ASPECT = 1.5  # width to height
+RECENT_ACTS = 30
 
 
 class BoardApi:
-    """The routes of one open board."""
+    """The routes of one open board; ``app_address`` returns the web app's address for the Host header of a request."""
 
-    def __init__(self, board: Board, back: str = ""):
-        self._board, self._session, self._back, self.work = board, board.session, back, board.work
+    def __init__(self, board: Board, app_address: Callable[[str | None], str] = lambda _: ""):
+        self._board, self._session, self._app_address, self.work = board, board.session, app_address, board.work
         self._instance = secrets.token_hex(8)
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """Every route of the server."""
+        """All routes of the server."""
         return [
             *page_routes(STATIC),
             Route("/api/state", self._state),
@@ -74,22 +75,22 @@ class BoardApi:
             Route("/api/gaps/{track:int}/{frame:int}", self._candidates),
             Route("/api/log", self._log),
             Route("/api/audit", self._audit),
-            Route("/api/preview", self._post(ActRequest, lambda given, who: self._session.preview(self._drawn(given))),
-                  methods=["POST"]),
+            Route("/api/preview", self._post(
+                ActRequest, lambda given, request: self._session.preview(self._with_mask(given))), methods=["POST"]),
             Route("/api/act", self._post(ActRequest, self._changed(
-                lambda given, who: self._session.act(self._drawn(given), who))), methods=["POST"]),
+                lambda given, who: self._session.act(self._with_mask(given), who))), methods=["POST"]),
             Route("/api/turn", self._post(Turn, self._changed(self._session.turn)), methods=["POST"]),
         ]  # fmt: skip
 
-    # pictures
+    # frames and masks
 
     def _frame(self, request: Request) -> Response:
-        """Answer the exact frame or a part of it, or a small one with ``quick=1`` where the video has a proxy."""
-        pictures, quick = self._board.pictures, request.query_params.get("quick") == "1"
-        frame = pictures.check(request.path_params["frame"])
-        width = _number(request, "width", WIDTH if quick else pictures.size[0], LEAST_WIDTH, MOST_WIDTH)
-        crop = _crop(request, pictures.size)
-        source = self._board.quick if quick and crop is None and self._board.quick is not None else pictures
+        """Answer a frame or a crop of it, or with ``quick=1`` the proxy video's frame if there is one."""
+        frames, quick = self._board.frames, request.query_params.get("quick") == "1"
+        frame = frames.check(request.path_params["frame"])
+        width = _number(request, "width", WIDTH if quick else frames.size[0], MIN_WIDTH, MAX_WIDTH)
+        crop = _crop(request, frames.size)
+        source = self._board.proxy if quick and crop is None and self._board.proxy is not None else frames
         data = source.jpeg(frame, width, crop)
         return Response(data, media_type="image/jpeg", headers=kept_an_hour(request))
 
@@ -99,15 +100,15 @@ class BoardApi:
     def _other_frame(self, request: Request) -> Response:
         """Answer a frame of another video of the project, as for the board's own."""
         wanted, quick = request.path_params, request.query_params.get("quick") == "1"
-        width = _number(request, "width", WIDTH if quick else MOST_WIDTH, LEAST_WIDTH, MOST_WIDTH)
+        width = _number(request, "width", WIDTH if quick else MAX_WIDTH, MIN_WIDTH, MAX_WIDTH)
         data = self._board.others.jpeg(wanted["video"], wanted["frame"], width, quick)
         return Response(data, media_type="image/jpeg", headers=kept_an_hour(request))
 
     def _mask(self, request: Request) -> Response:
-        """Answer x, y, width, height (uint32) of what is masked, then labels as rows name them (`row_labels`)."""
-        pictures, tracks = self._board.pictures, self._session.view.tracks
-        frame = pictures.check(request.path_params["frame"])
-        labels = label_map(tracks, frame, self._board.masks.at(frame), pictures.size)
+        """Answer x, y, width, height (uint32) of the masks' bounding box, then its labels (uint8, see `row_labels`)."""
+        frames, tracks = self._board.frames, self._session.view.tracks
+        frame = frames.check(request.path_params["frame"])
+        labels = label_map(tracks, frame, self._board.masks.at(frame), frames.size)
         rows, columns = np.flatnonzero(labels.any(1)), np.flatnonzero(labels.any(0))
         y, x = (slice(each[0], each[-1] + 1) if len(each) else slice(0, 0) for each in (rows, columns))
         part = np.ascontiguousarray(labels[y, x])
@@ -117,13 +118,12 @@ class BoardApi:
         return Response(gzip.compress(data, 1), media_type="application/octet-stream", headers=headers)
 
     def _loop(self, request: Request) -> Response:
-        """Answer the loop of a doubt: for each picture its frame and length (uint32), then the JPEG."""
-        doubt = self._doubt(request)
-        first, last, crop = self._around(doubt)
-        width = _number(request, "width", 480, LEAST_WIDTH, 1280)
+        """Answer the clip around a doubt: for each frame its number and length in bytes (uint32), then the JPEG."""
+        first, last, crop = self._clip_around(self._doubt(request))
+        width = _number(request, "width", 480, MIN_WIDTH, 1280)
         parts = [
             struct.pack("<2I", frame, len(data)) + data
-            for frame, data in loop(self._board.pictures, first, last, width, crop)
+            for frame, data in clip(self._board.frames, first, last, width, crop)
         ]
         return Response(b"".join(parts), media_type="application/octet-stream",
                         headers=kept_an_hour(request))  # fmt: skip
@@ -131,26 +131,26 @@ class BoardApi:
     # tracks
 
     def _rows(self, request: Request) -> Response:
-        """Answer the rows of some frames as columns of 4 bytes each; see `packed_rows`."""
+        """Answer version and number of rows (uint32), then the rows of a range of frames; see `packed_rows`."""
         first, last = request.path_params["first"], request.path_params["last"]
         if not 0 <= first <= last < first + MAX_FRAMES or last > 2**31 - 2:
-            raise InputError(f"frames {first} to {last}: ask for 1 to {MAX_FRAMES} frames")
+            raise InputError(f"frames {first} to {last}: request 1 to {MAX_FRAMES} frames")
         view = self._session.view
         start, end = np.searchsorted(view.tracks.frame, [first, last + 1])
         data = packed_rows(view.tracks, slice(int(start), int(end)))
         return _gzipped(struct.pack("<2I", view.version, int(end - start)) + data)
 
     def _lanes(self, request: Request) -> Response:
-        """Answer stretches of tracks: (n, 5) int32; see `lanes`."""
+        """Answer version and number of runs (uint32), then the runs: (n, 5) int32; see `lanes`."""
         view = self._session.view
-        stretches = lanes(view.tracks)
-        return _gzipped(struct.pack("<2I", view.version, len(stretches)) + stretches.astype("<i4").tobytes())
+        runs = lanes(view.tracks)
+        return _gzipped(struct.pack("<2I", view.version, len(runs)) + runs.astype("<i4").tobytes())
 
     def _candidates(self, request: Request) -> Response:
         """Answer the tracks that a lost bird may have come back as, most likely first."""
-        view, wanted = self._session.view, request.path_params
-        found = candidates(view.tracks, wanted["track"], self._board.pictures.check(wanted["frame"]))
-        return JSONResponse({"version": view.version, "candidates": found})
+        view, track = self._session.view, request.path_params["track"]
+        frame = self._board.frames.check(request.path_params["frame"])
+        return JSONResponse({"version": view.version, "candidates": candidates(view.tracks, track, frame)})
 
     # doubts
 
@@ -162,12 +162,12 @@ class BoardApi:
 
     def _card(self, request: Request) -> Response:
         doubt, view = self._doubt(request), self._session.view
-        first, last, crop = self._around(doubt)
+        first, last, crop = self._clip_around(doubt)
         before, after = ([self._bird(view.tracks, anchor, int(row)) for anchor, row in
                           zip(anchors, rows_of(view.tracks, anchors), strict=True)]
                          for anchors in (doubt.before, doubt.after))  # fmt: skip
-        given = [{"who": each.who, "sure": each.pairs is not None, "holds": each.holds}
-                 for each in view.answers.get(doubt.number, [])]  # fmt: skip
+        given = [{"who": answer.reviewer, "sure": answer.pairs is not None, "holds": answer.holds}
+                 for answer in view.answers.get(doubt.number, [])]  # fmt: skip
         return JSONResponse({
             "version": view.version, **_listed(doubt), "before": before, "after": after,
             "followed": list(doubt.followed), "loop": {"first": first, "last": last, "crop": crop}, "answers": given,
@@ -187,19 +187,19 @@ class BoardApi:
             raise InputError(f"there is no doubt {number}")
         return doubt
 
-    def _around(self, doubt: Doubt) -> tuple[int, int, Crop]:
-        """Return first and last frame of a doubt's loop, and the part of the picture that its birds cross."""
-        pictures, tracks = self._board.pictures, self._session.automatic
-        margin = round(AROUND_S * pictures.fps)
-        first, last = max(0, doubt.from_frame - margin), min(len(pictures) - 1, doubt.to_frame + margin)
+    def _clip_around(self, doubt: Doubt) -> tuple[int, int, Crop]:
+        """Return first and last frame of a doubt's clip, and the crop that holds its birds."""
+        frames, tracks = self._board.frames, self._session.automatic
+        margin = round(CLIP_MARGIN_S * frames.fps)
+        first, last = max(0, doubt.from_frame - margin), min(len(frames) - 1, doubt.to_frame + margin)
         rows = rows_of(tracks, doubt.anchors)
         boxes = tracks.boxes[rows[rows != NONE]]
-        width, height = pictures.size
+        width, height = frames.size
         if not len(boxes):
             return first, last, (0, 0, width, height)
         (x1, y1), (x2, y2) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
-        high = max(y2 - y1, (x2 - x1) / LOOP_SHAPE, 64.0) * 1.5
-        w, h = min(high * LOOP_SHAPE, width), min(high, height)
+        high = max(y2 - y1, (x2 - x1) / CLIP_ASPECT, 64.0) * 1.5
+        w, h = min(high * CLIP_ASPECT, width), min(high, height)
         x, y = np.clip((x1 + x2 - w) / 2, 0, width - w), np.clip((y1 + y2 - h) / 2, 0, height - h)
         return first, last, (int(x), int(y), int(w), int(h))
 
@@ -209,11 +209,11 @@ class BoardApi:
         return JSONResponse({"server": self._instance, "version": self._session.view.version})
 
     def _state(self, request: Request) -> Response:
-        return JSONResponse(self.state(_who(request)))
+        return JSONResponse(self.state(request))
 
     def _log(self, request: Request) -> Response:
         view = self._session.view
-        counting = {act.id for act in view.counting}
+        counting = {act.id for act in view.active_acts}
         return JSONResponse({
             "version": view.version,
             "acts": [{**act.model_dump(mode="json", exclude_none=True), "counts": act.id in counting,
@@ -225,36 +225,37 @@ class BoardApi:
         moment = audit_moment(view, _number(request, "seed", 0, 0, 999_999))
         return JSONResponse({"version": view.version, "moment": moment, "result": audit(view)})
 
-    def _post(self, model: type, act: Callable[[Any, str], Any]) -> Callable:
+    def _post(self, model: type, act: Callable[[Any, Request], Any]) -> Callable:
         async def endpoint(request: Request) -> Response:
             given = checked(model, await read_json(request, MAX_BODY))
-            return JSONResponse(await run_in_threadpool(act, given, _who(request)))
+            return JSONResponse(await run_in_threadpool(act, given, request))
 
         return endpoint
 
-    def _drawn(self, given: ActRequest) -> ActRequest:
+    def _with_mask(self, given: ActRequest) -> ActRequest:
         """Return a request with the mask that its strokes make."""
         if given.kind != "draw" or given.frame is None:
             return given
-        frame = self._board.pictures.check(given.frame)
+        frame = self._board.frames.check(given.frame)
         detected = self._board.masks.at(frame)
-        return with_mask(given, self._session.view.tracks, detected, self._board.pictures.size)
+        return with_mask(given, self._session.view.tracks, detected, self._board.frames.size)
 
-    def _changed(self, act: Callable[[Any, str], None]) -> Callable[[Any, str], dict[str, Any]]:
-        def acted(given: Any, who: str) -> dict[str, Any]:
-            act(given, who)
-            return self.state(who)
+    def _changed(self, act: Callable[[Any, str], None]) -> Callable[[Any, Request], dict[str, Any]]:
+        def acted(given: Any, request: Request) -> dict[str, Any]:
+            act(given, _who(request))
+            return self.state(request)
 
         return acted
 
-    def state(self, who: str) -> dict[str, Any]:
-        """Return all that the page shows, but pictures, rows and lanes."""
+    def state(self, request: Request) -> dict[str, Any]:
+        """Return everything the page shows, except images, rows and lanes."""
         board, view = self._board, self._session.view
-        tracks, pictures = view.tracks, board.pictures
+        tracks, frames = view.tracks, board.frames
         return {
-            "server": self._instance, "of": board.work, "version": view.version, "who": who, "back": self._back,
-            "video": {"name": board.name, "run": board.run, "frames": len(pictures), "fps": pictures.fps,
-                      "width": pictures.size[0], "height": pictures.size[1], "quick": board.quick is not None},
+            "server": self._instance, "of": board.work, "version": view.version, "who": _who(request),
+            "app": self._app_address(request.headers.get("host")),
+            "video": {"name": board.name, "run": board.run, "frames": len(frames), "fps": frames.fps,
+                      "width": frames.size[0], "height": frames.size[1], "quick": board.proxy is not None},
             "birds": [{"code": code, "name": name, "track": track, "colour": _colour(code)}
                       for code, (name, track) in enumerate(zip(tracks.names, tracks.track_of_name, strict=True))],
             "zones": zone_outlines(board.zones),
@@ -264,44 +265,44 @@ class BoardApi:
             "reviewed": reviewed_share(view), "audit": audit(view), "agreement": agreement(view),
             "problems": [{"act": number, "why": why} for number, why in view.problems.items()],
             "undo": _described(view, view.undo_target), "redo": view.redo_target is not None,
-            "recent": [_described(view, act) for act in view.acts[-SHOWN_ACTS:]],
+            "recent": [_described(view, act) for act in view.acts[-RECENT_ACTS:]],
         }  # fmt: skip
 
 
 def board_app(api: BoardApi) -> Starlette:
-    """Return the server without its gate."""
+    """Return the app without sign-in and origin checks."""
     return Starlette(
         routes=api.routes, exception_handlers=exception_handlers(), middleware=[Middleware(SameWork, work=api.work)]
     )
 
 
 def protected_board(api: BoardApi, settings: Settings, port: int) -> ASGIApp:
-    """Return the server behind the gate."""
+    """Return the app behind the gate (`backend.web.gate`)."""
     return protect(board_app(api), settings=settings, port=port, max_body=MAX_BODY)
 
 
 def packed_rows(tracks: Tracks, rows: slice) -> bytes:
-    """Return rows as little-endian columns one after the other.
+    """Return rows as little-endian columns, one after the other.
 
-    int32: frame, track, identity (-1: none), state, label in the picture of masks (0: none); float32: p_identity, x1,
-    y1, x2, y2.
+    int32: frame, track, identity (-1: unassigned), state, label in the frame's label map (0: no mask); float32:
+    p_identity, x1, y1, x2, y2 (px of the frame).
     """
-    whole = (tracks.frame, tracks.track_id, tracks.identity, tracks.state)
+    integers = (tracks.frame, tracks.track_id, tracks.identity, tracks.state)
     floats = (tracks.p_identity, *tracks.boxes.T)
     parts = [
-        *(column[rows].astype("<i4").tobytes() for column in whole),
+        *(column[rows].astype("<i4").tobytes() for column in integers),
         row_labels(tracks, rows).astype("<i4").tobytes(),
     ]
     return b"".join([*parts, *(column[rows].astype("<f4").tobytes() for column in floats)])
 
 
 def lanes(tracks: Tracks) -> np.ndarray:
-    """Return (n, 5) int32: track, identity (-1: none), `State`, first and last frame of each stretch of one state."""
+    """Return (n, 5) int32: track, identity (-1: unassigned), `State`, first and last frame of each run of one state."""
     order = np.lexsort((tracks.frame, tracks.track_id))
     track, frame, state = tracks.track_id[order], tracks.frame[order], tracks.state[order]
-    place = np.searchsorted(tracks.frames, frame)
+    index = np.searchsorted(tracks.frames, frame)
     new = np.ones(len(order), bool)
-    new[1:] = (track[1:] != track[:-1]) | (state[1:] != state[:-1]) | (place[1:] != place[:-1] + 1)
+    new[1:] = (track[1:] != track[:-1]) | (state[1:] != state[:-1]) | (index[1:] != index[:-1] + 1)
     first = np.flatnonzero(new)
     last = np.append(first[1:], len(order)) - 1 if len(first) else first
     code = tracks.identity[order]
@@ -309,21 +310,24 @@ def lanes(tracks: Tracks) -> np.ndarray:
 
 
 def candidates(tracks: Tracks, track: int, frame: int, most: int = 6) -> list[dict[str, Any]]:
-    """Return tracks that first appear after ``track`` was last seen before or at ``frame``, nearest in px and time."""
+    """Return up to ``most`` unassigned tracks that begin after ``track`` was last detected up to ``frame``.
+
+    The cost of a candidate is its distance in lengths of the bird (root of the box area) plus the gap in s.
+    """
     rows = tracks.rows_of(track)
     rows = rows[(tracks.detection[rows] != NONE) & (tracks.frame[rows] <= frame)]
     if not len(rows):
-        raise InputError(f"frame {frame}: track {track} is not seen up to here")
-    gone = rows[-1]
-    there = tracks.detection != NONE
-    ids, first = np.unique(tracks.track_id[there], return_index=True)
-    first = np.flatnonzero(there)[first]
-    later = (tracks.frame[first] > tracks.frame[gone]) & (tracks.identity[first] == NONE) & (ids != track)
+        raise InputError(f"frame {frame}: track {track} is not detected up to here")
+    last = rows[-1]
+    detected = tracks.detection != NONE
+    ids, first = np.unique(tracks.track_id[detected], return_index=True)
+    first = np.flatnonzero(detected)[first]
+    later = (tracks.frame[first] > tracks.frame[last]) & (tracks.identity[first] == NONE) & (ids != track)
     first = first[later]
     centre = (tracks.boxes[first, :2] + tracks.boxes[first, 2:]) / 2
-    apart = np.linalg.norm(centre - (tracks.boxes[gone, :2] + tracks.boxes[gone, 2:]) / 2, axis=1)
-    size = float(np.sqrt(np.prod(np.maximum(1, tracks.boxes[gone, 2:] - tracks.boxes[gone, :2]))))
-    gap_s = (tracks.frame[first] - tracks.frame[gone]) / tracks.fps
+    apart = np.linalg.norm(centre - (tracks.boxes[last, :2] + tracks.boxes[last, 2:]) / 2, axis=1)
+    size = float(np.sqrt(np.prod(np.maximum(1, tracks.boxes[last, 2:] - tracks.boxes[last, :2]))))
+    gap_s = (tracks.frame[first] - tracks.frame[last]) / tracks.fps
     order = np.argsort(apart / size + gap_s)[:most]
     return [{"track": int(tracks.track_id[first[k]]), "frame": int(tracks.frame[first[k]]),
              "box": tracks.boxes[first[k]].tolist(), "gap_s": round(float(gap_s[k]), 2),
@@ -365,7 +369,7 @@ def _number(request: Request, name: str, default: int, least: int, most: int) ->
 
 
 def _crop(request: Request, size: tuple[int, int]) -> Crop | None:
-    """Return the part of the picture that is asked for as ``crop=x,y,width,height``, within the picture."""
+    """Return the requested ``crop=x,y,width,height`` (px), clipped to the frame; None for the whole frame."""
     text = request.query_params.get("crop")
     if text is None:
         return None
@@ -374,5 +378,5 @@ def _crop(request: Request, size: tuple[int, int]) -> Crop | None:
         raise InputError(f"crop {text[:40]!r} must be x,y,width,height in px")
     x, y, width, height = map(int, parts)
     if x >= size[0] or y >= size[1] or not width or not height:
-        raise InputError(f"crop {text[:40]!r} lies outside of the {size[0]}x{size[1]} picture")
+        raise InputError(f"crop {text[:40]!r} lies outside the frame of {size[0]}x{size[1]} px")
     return x, y, min(width, size[0] - x), min(height, size[1] - y)

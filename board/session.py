@@ -1,4 +1,4 @@
-"""One open board: automatic tracks, corrections log, and what follows from the two."""
+"""One open board: automatic tracks, corrections log, and the corrected tracks that follow from the two."""
 
 import secrets
 import threading
@@ -19,15 +19,15 @@ from backend.tracking.tracks.tracks import NONE, Tracks
 from backend.web.http_errors import Conflict
 from board.anchored_doubts import Answer, Doubt, answers, rows_of
 from board.corrections_log import CorrectionsLog
-from board.decisions import Decision, Moment, decide
+from board.decisions import Context, Decision, decide
 from board.requests import ActRequest, Turn
 
-NOBODY = "somebody"  # who gave no name in the browser
+UNNAMED = "somebody"  # reviewers without a name in the browser, as the log has them
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """All that follows from the first ``version`` lines of the log. Never changed; a change makes a new one."""
+    """The state after the first ``version`` lines of the log. Immutable; a change makes a new one."""
 
     acts: tuple[Act, ...]
     replaying: Replaying
@@ -35,11 +35,11 @@ class View:
 
     @property
     def version(self) -> int:
-        """Lines of the log."""
+        """Number of lines of the log."""
         return len(self.acts)
 
     @cached_property
-    def counting(self) -> list[Act]:
+    def active_acts(self) -> list[Act]:
         """The acts that are not undone."""
         return active(self.acts)
 
@@ -54,57 +54,56 @@ class View:
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
-        """What became of each act that counts."""
+        """The outcome of each act that is not undone."""
         return self._result.outcomes
 
     @cached_property
     def problems(self) -> dict[int, str]:
-        """Why acts do not apply, by id."""
+        """Why acts could not be applied, by id."""
         return {outcome.id: outcome.problem for outcome in self.outcomes if outcome.problem}
 
     @cached_property
     def answers(self) -> dict[int, list[Answer]]:
-        """Answers by doubt."""
-        return answers(self.doubts.values(), self.counting, self.problems)
+        """Answers to each doubt, oldest first, by its number."""
+        return answers(self.doubts.values(), self.active_acts, self.problems)
 
     @cached_property
     def open(self) -> tuple[Doubt, ...]:
-        """Doubts without an answer that holds, the one with most effect first."""
-        done = {number for number, given in self.answers.items() if given[-1].holds}
-        left = [doubt for number, doubt in self.doubts.items() if number not in done]
-        return tuple(sorted(left, key=lambda doubt: (-doubt.effect_s, doubt.number)))
+        """Doubts without an answer that holds, largest effect first."""
+        answered = {number for number, given in self.answers.items() if given[-1].holds}
+        left = [doubt for number, doubt in self.doubts.items() if number not in answered]
+        return _by_effect(left)
 
-    def open_for(self, who: str) -> tuple[Doubt, ...]:
-        """Return the doubts that ``who`` has not answered: the queue of a second reviewer."""
-        mine = {number for number, given in self.answers.items() if any(each.who == who for each in given)}
-        left = [doubt for number, doubt in self.doubts.items() if number not in mine]
-        return tuple(sorted(left, key=lambda doubt: (-doubt.effect_s, doubt.number)))
+    def open_for(self, reviewer: str) -> tuple[Doubt, ...]:
+        """Return the doubts that ``reviewer`` has not answered, largest effect first: a second reviewer's queue."""
+        own = {number for number, given in self.answers.items() if any(each.reviewer == reviewer for each in given)}
+        return _by_effect([doubt for number, doubt in self.doubts.items() if number not in own])
 
-    def moment(self) -> Moment:
-        """Return what is needed to decide something."""
-        return Moment(self.tracks, self.replaying, self.doubts, self.open, self._tracks_of)
+    def context(self) -> Context:
+        """Return what decisions are made on."""
+        return Context(self.tracks, self.replaying, self.doubts, self.open, self._tracks_of)
 
     def _tracks_of(self, doubt: Doubt) -> set[int]:
-        return self._involved.get(doubt.number, set())
+        return self._tracks_by_doubt.get(doubt.number, set())
 
     @cached_property
-    def _involved(self) -> dict[int, set[int]]:
+    def _tracks_by_doubt(self) -> dict[int, set[int]]:
         pairs = [(number, anchor) for number, doubt in self.doubts.items() for anchor in doubt.anchors]
         rows = rows_of(self.tracks, [anchor for _, anchor in pairs])
-        found: dict[int, set[int]] = {}
+        tracks: dict[int, set[int]] = {}
         for (number, _), row in zip(pairs, rows.tolist(), strict=True):
             if row != NONE:
-                found.setdefault(number, set()).add(int(self.tracks.track_id[row]))
-        return found
+                tracks.setdefault(number, set()).add(int(self.tracks.track_id[row]))
+        return tracks
 
     @property
     def undo_target(self) -> Act | None:
-        """The newest act that counts."""
-        return self.counting[-1] if self.counting else None
+        """The newest act that is not undone."""
+        return self.active_acts[-1] if self.active_acts else None
 
     @property
     def redo_target(self) -> Undo | None:
-        """The undo that a redo takes back; None once something new was done."""
+        """The undo that a redo would revert; None after a new change."""
         undone: set[int] = set()
         for act in reversed(self.acts):
             if not isinstance(act, Undo):
@@ -116,8 +115,12 @@ class View:
         return None
 
 
+def _by_effect(doubts: Sequence[Doubt]) -> tuple[Doubt, ...]:
+    return tuple(sorted(doubts, key=lambda doubt: (-doubt.effect_s, doubt.number)))
+
+
 class Session:
-    """The one writer of a corrections log, for any number of reviewers."""
+    """The only writer of a corrections log, for any number of reviewers."""
 
     def __init__(self, tracks: Tracks, doubts: Sequence[Doubt], log: CorrectionsLog):
         self.automatic = tracks
@@ -128,32 +131,32 @@ class Session:
         self.view = self._replayed(log.acts)
 
     def close(self) -> None:
-        """Give the log back; everything that was acknowledged is on the disk already."""
+        """Close the log; everything acknowledged is already on the disk."""
         self._log.close()
 
     def preview(self, request: ActRequest) -> dict[str, Any]:
-        """Return what a decision would do, in words, and why it cannot be done if so."""
+        """Return what a decision would change, in words and as acts, and ``problem``: why it cannot be applied."""
         view = self._at(request.version)
-        decision = decide(request, view.moment())
+        decision = decide(request, view.context())
         problem = _problem(self._tried(view, decision, request, "preview")[0])
         return {"version": view.version, "words": list(decision.words), "acts": list(decision.acts), "problem": problem}
 
     def act(self, request: ActRequest, who: str) -> None:
-        """Carry out a decision: when this returns, it is on the disk.
+        """Apply a decision; when this returns, it is on the disk.
 
         Raises
         ------
         Conflict
-            If the log has grown since the version that the page showed.
+            If the log has grown since the request's version.
         InputError
-            If it cannot be done; the text names the frame.
+            If it cannot be applied; the text names the frame.
         """
         with self._acting:
             if request.key and request.key in self._keys:
                 return  # sent again because the answer was lost
             request = request.model_copy(update={"key": request.key or secrets.token_hex(8)})
             view = self._at(request.version)
-            decision = decide(request, view.moment())
+            decision = decide(request, view.context())
             outcomes, replaying, acts = self._tried(view, decision, request, who)
             problem = _problem(outcomes)
             if problem:
@@ -163,7 +166,7 @@ class Session:
             self.view = View(self._log.acts, replaying, self._doubts)
 
     def turn(self, request: Turn, who: str) -> None:
-        """Undo or redo a decision, with all acts of one key; nothing happens where there is none."""
+        """Undo or redo a decision with all its acts (those of one key); does nothing if there is none."""
         with self._acting:
             if request.key and request.key in self._keys:
                 return
@@ -180,7 +183,7 @@ class Session:
         view = self.view
         if version != view.version:
             raise Conflict(
-                f"version {version} is not the present one, {view.version}: somebody changed something meanwhile; "
+                f"version {version} is not the present one, {view.version}: somebody made a change in the meantime; "
                 "nothing was overwritten"
             )
         return view
@@ -199,8 +202,8 @@ class Session:
 
 
 def _numbered(acts: Sequence[dict[str, Any]], view: View, key: str, who: str, why: str = "") -> list[Act]:
-    """Return the acts of one decision as the next lines of the log; each but the last says that more follows."""
-    facts = {"when": datetime.now(UTC), "who": who or NOBODY, "why": why, "version": view.version, "key": key}
+    """Return the acts of one decision as the next lines of the log; all but the last have ``more``."""
+    facts = {"when": datetime.now(UTC), "who": who or UNNAMED, "why": why, "version": view.version, "key": key}
     return [
         parse_act({**act, **facts, "id": view.version + k, "more": True if k < len(acts) else None})
         for k, act in enumerate(acts, 1)
@@ -208,23 +211,23 @@ def _numbered(acts: Sequence[dict[str, Any]], view: View, key: str, who: str, wh
 
 
 def _targets(view: View, way: str) -> list[int]:
-    """Return the lines that an undo or redo takes back, newest first."""
+    """Return the lines that an undo or redo reverts, newest first."""
     newest = view.undo_target if way == "undo" else view.redo_target
     if newest is None:
         return []
-    among = view.counting if way == "undo" else _standing_undos(view.acts)
-    same = [act.id for act in among if newest.key and act.key == newest.key]
+    acts = view.active_acts if way == "undo" else _active_undos(view.acts)
+    same = [act.id for act in acts if newest.key and act.key == newest.key]
     return sorted(same or [newest.id], reverse=True)
 
 
-def _standing_undos(acts: tuple[Act, ...]) -> list[Undo]:
+def _active_undos(acts: tuple[Act, ...]) -> list[Undo]:
     undone: set[int] = set()
-    found = []
+    undos = []
     for act in reversed(acts):
         if isinstance(act, Undo) and act.id not in undone:
             undone.add(act.target)
-            found.append(act)
-    return found
+            undos.append(act)
+    return undos
 
 
 def _problem(outcomes: Sequence[Outcome]) -> str:
@@ -232,19 +235,19 @@ def _problem(outcomes: Sequence[Outcome]) -> str:
 
 
 def reviewed_share(view: View) -> float:
-    """Return the share of frames that somebody answers for: watched, or in a doubt that was decided."""
+    """Return the share of frames, 0 to 1, that were marked as reviewed."""
     frames = view.tracks.frames
-    seen = np.zeros(len(frames), bool)
-    for act in view.counting:
+    reviewed = np.zeros(len(frames), bool)
+    for act in view.active_acts:
         if isinstance(act, Reviewed):
             first, last = np.searchsorted(frames, [act.from_frame, END if act.to_frame is None else act.to_frame])
-            seen[first:last] = True
-    return float(seen.mean()) if len(frames) else 0.0
+            reviewed[first:last] = True
+    return float(reviewed.mean()) if len(frames) else 0.0
 
 
 def audit(view: View) -> dict[str, Any]:
-    """Return what the audited moments say: numbers, share wrong with its interval, and how it was computed."""
-    verdicts = [act.verdict for act in view.counting if isinstance(act, Audit)]
+    """Return the result of the audit: number of moments, share that is wrong with its confidence interval, method."""
+    verdicts = [act.verdict for act in view.active_acts if isinstance(act, Audit)]
     wrong, n = verdicts.count("wrong"), len(verdicts) - verdicts.count("unsure")
     low, high = wilson(wrong, n)
     return {"moments": len(verdicts), "decided": n, "wrong": wrong, "share": wrong / n if n else None,
@@ -252,7 +255,7 @@ def audit(view: View) -> dict[str, Any]:
 
 
 def audit_moment(view: View, seed: int) -> dict[str, int] | None:
-    """Return a sighting of a named bird, each equally likely; None where there is none. The seed makes it again."""
+    """Return frame and track of a random detection of a named bird, all equally likely; None if there is none."""
     tracks = view.tracks
     rows = np.flatnonzero((tracks.identity != NONE) & (tracks.state == State.DETECTED) & (tracks.detection != NONE))
     if not len(rows):
@@ -262,25 +265,29 @@ def audit_moment(view: View, seed: int) -> dict[str, int] | None:
 
 
 def agreement(view: View) -> dict[str, Any]:
-    """Return Cohen's kappa of each two reviewers over the doubts that both answered, and where they differ."""
-    by_who: dict[str, dict[int, Any]] = {}
+    """Return Cohen's kappa of each pair of reviewers (doubts that both answered), and the doubts they differ on."""
+    by_reviewer: dict[str, dict[int, Any]] = {}
     for number, given in view.answers.items():
         for each in given:
-            if each.pairs != frozenset():  # a watched range answers many doubts at once; it is no judgement of one
-                by_who.setdefault(each.who, {})[number] = _label(view.doubts[number], each)
-    people, pairs, differ = sorted(by_who), [], set()
+            if each.pairs != frozenset():  # a reviewed range answers many doubts at once; it judges none of them
+                by_reviewer.setdefault(each.reviewer, {})[number] = _label(view.doubts[number], each)
+    people, pairs, differ = sorted(by_reviewer), [], set()
     for k, first in enumerate(people):
         for second in people[k + 1 :]:
-            both = sorted(by_who[first].keys() & by_who[second].keys())
-            labels = [by_who[first][n] for n in both], [by_who[second][n] for n in both]
-            differ |= {n for n in both if by_who[first][n] != by_who[second][n]}
+            both = sorted(by_reviewer[first].keys() & by_reviewer[second].keys())
+            labels = [by_reviewer[first][n] for n in both], [by_reviewer[second][n] for n in both]
+            differ |= {n for n in both if by_reviewer[first][n] != by_reviewer[second][n]}
             if both:
                 pairs.append({"people": [first, second], "doubts": len(both), "kappa": kappa(*labels)})
-    return {"answered": {who: len(given) for who, given in by_who.items()}, "pairs": pairs, "differ": sorted(differ)}
+    return {
+        "answered": {who: len(given) for who, given in by_reviewer.items()},
+        "pairs": pairs,
+        "differ": sorted(differ),
+    }
 
 
 def _label(doubt: Doubt, answer: Answer) -> str:
-    """Return an answer as a word that means the same for every doubt: kept, changed or unsure."""
+    """Return an answer in terms that are the same for every doubt: kept, changed or unsure."""
     if answer.pairs is None:
         return "unsure"
     return "kept" if answer.pairs == frozenset(doubt.pairs(doubt.followed)) else "changed"

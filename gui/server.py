@@ -20,13 +20,13 @@ from backend.project.settings import REPOSITORY, Settings, state_folder
 from backend.web.gate import Gate
 from backend.web.headers import content_policy, inline_hashes
 from backend.web.hosts import OwnHosts
-from backend.web.links import app_link
+from backend.web.links import APP_RECORD, app_link
 from backend.web.request_body import UPLOAD_BYTES, BodyLimit
 from backend.web.token import read_or_create_token, token_path
 from gui.guide import WithGuide
 
 SCRIPT = REPOSITORY / "gui" / "app.py"
-RECORD, LOCK = "app.json", ".app.lock"
+LOCK = ".app.lock"
 START_S = 20.0  # how long a second start waits for the first one to say where it listens
 
 
@@ -114,11 +114,11 @@ def recorded(settings: Settings, port: int, state: Path | None = None) -> Iterat
         lock = file_lock(state / LOCK)
         with lock:
             record = AppRecord(pid=os.getpid(), address=app_link(settings, port))
-            atomic_json(state / RECORD, record.model_dump())
+            atomic_json(state / APP_RECORD, record.model_dump())
             try:
                 yield
             finally:
-                (state / RECORD).unlink(missing_ok=True)
+                (state / APP_RECORD).unlink(missing_ok=True)
     except BlockingIOError as error:
         raise InputError(f"Lektrack runs already on the state folder {state}") from error
 
@@ -137,7 +137,7 @@ def running_app(state: Path | None = None, wait_s: float = START_S) -> AppRecord
         except BlockingIOError:
             pass
         try:
-            return AppRecord.model_validate(json.loads((state / RECORD).read_bytes()))
+            return AppRecord.model_validate(json.loads((state / APP_RECORD).read_bytes()))
         except (FileNotFoundError, ValidationError, ValueError):
             if time.monotonic() > end:
                 raise InputError(f"Lektrack is starting on the state folder {state}; try again in a moment") from None

@@ -9,6 +9,7 @@ objects.json and frames.json are written into the project's segannot/VIDEO/ with
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,7 +22,7 @@ from backend.project.paths import SLUG, Project
 from backend.project.settings import Address, Port, load_settings
 from backend.video.frame_cache import ShownFrames
 from backend.video.library import add_video, get_video, list_videos, open_video
-from backend.web.links import app_link, service_link
+from backend.web.links import running_app_link, service_link
 from backend.web.page_identity import work_id
 from backend.web.serve import serve
 from segannot.engines.classic import warm_up
@@ -75,7 +76,7 @@ def main(argv: list[str]) -> None:
         session = Session(AnnotationStore(project.segannot(video), source.size), source, engines)
         record = get_video(project, video)
         work = work_id("segannot", project.root.resolve(), video, record.identity)
-        api = AnnotationApi(session, record.name, work, app_link(ours, ours.app_port))
+        api = AnnotationApi(session, record.name, work, partial(running_app_link, ours))
         if sys.stdout.isatty():
             print(f"SegAnnot: {service_link(ours, None, settings.port)}", flush=True)
         try:

@@ -40,11 +40,23 @@ LEAST_WIDTH = 64
 
 
 class AnnotationApi:
-    """The routes of one open session; ``work`` is its `work_id`."""
+    """The routes of one open session.
 
-    def __init__(self, session: Session, name: str, work: str, back: str = ""):
+    Parameters
+    ----------
+    session
+        What the page shows and changes.
+    name
+        The video's name.
+    work
+        Its `backend.web.page_identity.work_id`.
+    app_address
+        Returns the address of the web app for the Host header of a request; empty where there is none.
+    """
+
+    def __init__(self, session: Session, name: str, work: str, app_address: Callable[[str | None], str] = lambda _: ""):
         self.work = work
-        self._session, self._name, self._back = session, name, back
+        self._session, self._name, self._app_address = session, name, app_address
         self._suggester = Suggester(session.store, session.source)
         self._instance = secrets.token_hex(8)
 
@@ -71,7 +83,7 @@ class AnnotationApi:
         ]
 
     def _state(self, request: Request) -> Response:
-        return JSONResponse(self.state())
+        return JSONResponse(self.state(request))
 
     def _pulse(self, request: Request) -> Response:
         task = self._session.task
@@ -102,7 +114,7 @@ class AnnotationApi:
         async def endpoint(request: Request) -> Response:
             given = checked(model, await read_json(request, MAX_BODY))
             await run_in_threadpool(act, given)
-            return JSONResponse(await run_in_threadpool(self.state))
+            return JSONResponse(await run_in_threadpool(self.state, request))
 
         return endpoint
 
@@ -112,8 +124,8 @@ class AnnotationApi:
             return  # it has just ended
         {"pause": task.pause, "resume": task.resume, "stop": task.stop}[request.act]()
 
-    def state(self) -> dict[str, Any]:
-        """Return all that the page shows, but pixels."""
+    def state(self, request: Request) -> dict[str, Any]:
+        """Return everything the page shows, except images and masks."""
         session = self._session
         store, source, task = session.store, session.source, session.task
         with store.lock:
@@ -134,7 +146,7 @@ class AnnotationApi:
                 "task": task and task.facts(),
                 "engine": session.engines.chosen.name,
                 "engines": [vars(each) for each in session.engines.facts()],
-                "back": self._back,
+                "app": self._app_address(request.headers.get("host")),
             }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from backend.tracking.io.sleap import FRAME, INSTANCE, POINT, PREDICTED_POINT
 from backend.tracking.tracks.schemas import State
 from backend.tracking.tracks.track_folder import open_tracks, read_doubts
 from backend.tracking.tracks.tracks import NONE, Tracks
-from board.load_board import opened_board
+from board.load_board import open_board
 from board.requests import ActRequest
 from tests.board.boards import N_FRAMES, small_project
 from tests.tracking.track_samples import two_birds, write_run
@@ -71,7 +71,7 @@ def test_a_board_opens_on_imported_tracks_and_corrects_them(tmp_path: Path) -> N
     export_tracks(["--tracks", str(project.track_output("lek", "tracks-a")), "--to", "slp", "--out", str(tmp_path)])
     run = project.track_output("lek", "sleap")
     main(["--from", str(tmp_path / "tracks.slp"), "--video-path", str(tmp_path / "project/lek.mp4"), "--out", str(run)])
-    with opened_board(project, run, 1.0) as board:
+    with open_board(project, run, 1.0) as board:
         act = ActRequest(version=0, kind="name", track=1, frame=5, identity="Bruno", to="end")
         board.session.act(act, "Ann")
     assert (project.root / "corrections" / "lek" / "sleap-imported.jsonl").exists()

@@ -10,7 +10,7 @@ import pytest
 from backend.project.paths import Project
 from backend.video.library import add_video, get_video, open_video
 from backend.video.proxies import inputs_of, make_proxy, proxy_folder
-from board.load_board import opened_board
+from board.load_board import open_board
 from board.requests import ActRequest, Turn
 from segannot.requests import Draw, ObjectAct
 from tests.board.boards import N_FRAMES, small_project
@@ -53,11 +53,11 @@ def test_boards_leak_nothing(tmp_path: Path) -> None:
     run = project.track_output("lek", "tracks-a")
 
     def session(number: int) -> None:
-        with opened_board(project, run, 1.0) as board:
+        with open_board(project, run, 1.0) as board:
             for frame in (number % N_FRAMES, (7 * number) % N_FRAMES):
-                board.clips.jpeg(frame, 160)
-                board.quick.jpeg(frame, 160)
-                board.other_cameras.jpeg("east", frame % 20, 160, quick=False)
+                board.frames.jpeg(frame, 160)
+                board.proxy.jpeg(frame, 160)
+                board.others.jpeg("east", frame % 20, 160, quick=False)
                 board.masks.at(frame)
             version = board.session.view.version
             board.session.act(ActRequest(kind="answer", doubt=1, version=version), "Ann")

@@ -8,9 +8,13 @@ With a public address or a path prefix, a proxy stands in front and keeps paths 
 Every service answers under ``PREFIX/port/PORT/`` and, for a direct visitor, under ``/`` as well.
 """
 
+import json
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from backend.project.settings import Settings
+from backend.project.settings import Settings, state_folder
+
+APP_RECORD = "app.json"  # in the state folder: where the running app listens, as `gui.server` writes it
 
 
 def service_base(settings: Settings, port: int) -> str:
@@ -39,6 +43,22 @@ def service_link(settings: Settings, request_host: str | None, port: int, path: 
 def app_link(settings: Settings, port: int, request_host: str | None = None) -> str:
     """Return the address of the web app's home page."""
     return f"{_origin(settings, request_host, port)}{settings.path_prefix}/"
+
+
+def running_app_link(settings: Settings, request_host: str | None = None, state: Path | None = None) -> str:
+    """Return the address of the app's home page on the port that the app was really started on.
+
+    The port stands in `APP_RECORD` of the state folder while the app runs; without a record it is ``app_port`` of the
+    settings. ``request_host`` is the Host header of the page's own request, as in `service_link`.
+    """
+    return app_link(settings, _recorded_port(state or state_folder()) or settings.app_port, request_host)
+
+
+def _recorded_port(state: Path) -> int | None:
+    try:
+        return urlsplit(json.loads((state / APP_RECORD).read_bytes())["address"]).port
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # the app does not run, or it is being started
 
 
 def direct_link(settings: Settings, port: int, path: str = "/") -> str:

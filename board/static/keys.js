@@ -1,10 +1,12 @@
-// All keys in one table: what each does, and what the help says of it. Every one can be changed in the help.
+// All keyboard shortcuts in one table: action, key, and their line in the dialog, where each key can be changed.
 
 import * as api from "./api.js";
-import { acts, cancel, confirm, cycle, isAuditing, verdict } from "./acts.js";
-import { answer, step as stepCard, unsure } from "./cards.js";
-import { nextStretch } from "./lanes.js";
-import { focusPlayers, nextLayout, together } from "./players.js";
+import { isAuditing, judge } from "./audit.js";
+import { apply, cancel } from "./change_preview.js";
+import { corrections, cycle, nameByKey } from "./corrections.js";
+import { answer, step as stepCard, unsure } from "./doubt_cards.js";
+import { nextRun } from "./lanes.js";
+import { allViews, focusViews, nextLayout } from "./players.js";
 import { showTab } from "./tabs.js";
 import { app, byId, element, goTo, lastFrame, say, set } from "./state.js";
 import { INTERPOLATED, LOST } from "./tracks.js";
@@ -18,77 +20,78 @@ const step = (by) => () => {
   goTo(app.frame + by);
 };
 const jump = (find) => () => {
-  const found = find();
-  if (found === null || found === undefined) return say("There is none further on");
+  const frame = find();
+  if (frame === null || frame === undefined) return say("No more in this direction");
   set({ playing: 0 });
-  goTo(found);
+  goTo(frame);
 };
-const moment = (way, kind) => jump(() => {
-  const starts = app.server.moments.filter((each) => !kind || each[1] === kind).map((each) => each[2]).sort((a, b) => a - b);
-  return way > 0 ? starts.find((each) => each > app.frame) : starts.findLast((each) => each < app.frame);
+const doubt = (direction, kind) => jump(() => {
+  const moments = app.server.moments.filter((moment) => !kind || moment[1] === kind);
+  const starts = moments.map(([, , from]) => from).sort((a, b) => a - b);
+  return direction > 0 ? starts.find((frame) => frame > app.frame) : starts.findLast((frame) => frame < app.frame);
 });
-const play = (way) => () => set({ playing: app.playing === way ? 0 : way });
+const play = (direction) => () => set({ playing: app.playing === direction ? 0 : direction });
 const faster = (by) => () => set({ speed: Math.min(8, Math.max(0.125, app.speed * by)) });
-const toggle = (what) => () => set({ show: { ...app.show, [what]: !app.show[what] } });
+const toggle = (layer) => () => set({ show: { ...app.show, [layer]: !app.show[layer] } });
 
-// [group, name, what it does, key, act]; a key is event.key in lower case with "ctrl+", "alt+" and "shift+" before it
+// [group, name, description, key, action]; the names stand in the browser's storage; a key is event.key in lower case with "ctrl+", "alt+" and "shift+" before it
 const TABLE = [
-  ["Doubt", "keep", "keep: tracking is right", "k", () => (isAuditing() ? verdict("right") : answer("keep"))],
-  ["Doubt", "swap", "swap: the birds have each other's names from here on", "s", () => (isAuditing() ? verdict("wrong") : answer("swap"))],
-  ["Doubt", "chosen", "as chosen below the pictures", "d", () => answer("chosen")],
-  ["Doubt", "unsure", "unsure: it cannot be told", "u", () => (isAuditing() ? verdict("unsure") : unsure())],
-  ["Doubt", "next", "next doubt, this one later", "n", () => stepCard(1)],
-  ["Doubt", "previous", "doubt before", "p", () => stepCard(-1)],
-  ["Play", "play", "play, stop", " ", play(1)],
-  ["Play", "back", "play backward, stop", "shift+ ", play(-1)],
+  ["Doubt", "keep", "keep: the names are right", "k", () => (isAuditing() ? judge("right") : answer("keep"))],
+  ["Doubt", "swap", "swap: the names are exchanged from here on", "s", () => (isAuditing() ? judge("wrong") : answer("swap"))],
+  ["Doubt", "chosen", "as selected below the images", "d", () => answer("chosen")],
+  ["Doubt", "unsure", "unsure: cannot be decided", "u", () => (isAuditing() ? judge("unsure") : unsure())],
+  ["Doubt", "next", "next doubt (skip this one)", "n", () => stepCard(1)],
+  ["Doubt", "previous", "previous doubt", "p", () => stepCard(-1)],
+  ["Play", "play", "play, pause", " ", play(1)],
+  ["Play", "back", "play backward, pause", "shift+ ", play(-1)],
   ["Play", "slower", "slower", ",", faster(0.5)],
   ["Play", "faster", "faster", ".", faster(2)],
-  ["Go", "left", "1 frame back", "arrowleft", step(-1)],
-  ["Go", "right", "1 frame on", "arrowright", step(1)],
-  ["Go", "left10", "10 frames back", "shift+arrowleft", step(-10)],
-  ["Go", "right10", "10 frames on", "shift+arrowright", step(10)],
-  ["Go", "left100", "100 frames back", "alt+arrowleft", step(-100)],
-  ["Go", "right100", "100 frames on", "alt+arrowright", step(100)],
-  ["Go", "first", "first frame", "home", () => goTo(0)],
-  ["Go", "last", "last frame", "end", () => goTo(lastFrame())],
-  ["Jump", "doubt", "next doubt in time", "]", moment(1)],
-  ["Jump", "doubt-back", "doubt before in time", "[", moment(-1)],
-  ["Jump", "crossing", "next crossing", "c", moment(1, "crossing")],
-  ["Jump", "gap", "next gap of the chosen bird, or of any", "g", jump(() => nextStretch(INTERPOLATED, 1))],
-  ["Jump", "lost", "where it is next lost", "l", jump(() => nextStretch(LOST, 1))],
-  ["Bird", "bird", "choose the next bird in the picture", "tab", () => cycle(1)],
-  ["Bird", "bird-back", "choose the one before", "shift+tab", () => cycle(-1)],
-  ["Bird", "swap-with", "swap the chosen bird with another", "x", acts.swap],
-  ["Bird", "split", "split: from here on it is another bird", "/", acts.split],
-  ["Bird", "link", "link: where did it come back?", "i", acts.link],
-  ["Bird", "lost-here", "it is not seen here", "o", acts.lost],
-  ["Bird", "no-bird", "this is not a bird", "delete", acts.not_a_bird],
-  ["Bird", "draw", "draw its mask or box", "b", acts.draw],
-  ["Bird", "reviewed", "mark as reviewed", "r", acts.reviewed],
-  ["Act", "do", "do what is shown", "enter", confirm],
-  ["Act", "cancel", "leave it", "escape", cancel],
-  ["Act", "undo", "undo, without limit", "ctrl+z", () => api.turn("undo")],
-  ["Act", "redo", "redo", "ctrl+y", () => api.turn("redo")],
-  ["Look", "masks", "masks", "m", toggle("masks")],
-  ["Look", "boxes", "boxes", "shift+b", toggle("boxes")],
-  ["Look", "names", "names", "shift+n", toggle("names")],
-  ["Look", "trails", "trails", "t", toggle("trails")],
-  ["Look", "zones", "zones", "z", toggle("zones")],
-  ["Look", "layout", "one to four pictures side by side", "v", nextLayout],
-  ["Look", "players", "choose what the pictures beside show", "shift+v", focusPlayers],
-  ["Look", "in", "zoom in", "+", () => together("zoom", 1.25)],
-  ["Look", "out", "zoom out", "-", () => together("zoom", 0.8)],
-  ["Look", "fit", "whole picture", "0", () => together("fit")],
-  ["Look", "up", "move the picture up", "arrowup", () => together("pan", 0, 60)],
-  ["Look", "down", "move the picture down", "arrowdown", () => together("pan", 0, -60)],
-  ["Look", "tab1", "doubts", "f1", () => showTab("doubts")],
-  ["Look", "tab2", "birds", "f2", () => showTab("birds")],
-  ["Look", "tab3", "audit and history", "f3", () => showTab("audit")],
-  ["Look", "help", "this help", "?", () => (help.open ? help.close() : help.showModal())],
-].map(([group, name, words, key, act]) => ({ group, name, words, key, act }));
+  ["Navigate", "left", "1 frame back", "arrowleft", step(-1)],
+  ["Navigate", "right", "1 frame forward", "arrowright", step(1)],
+  ["Navigate", "left10", "10 frames back", "shift+arrowleft", step(-10)],
+  ["Navigate", "right10", "10 frames forward", "shift+arrowright", step(10)],
+  ["Navigate", "left100", "100 frames back", "alt+arrowleft", step(-100)],
+  ["Navigate", "right100", "100 frames forward", "alt+arrowright", step(100)],
+  ["Navigate", "first", "first frame", "home", () => goTo(0)],
+  ["Navigate", "last", "last frame", "end", () => goTo(lastFrame())],
+  ["Jump", "doubt", "next doubt in time", "]", doubt(1)],
+  ["Jump", "doubt-back", "previous doubt in time", "[", doubt(-1)],
+  ["Jump", "crossing", "next crossing", "c", doubt(1, "crossing")],
+  ["Jump", "gap", "next gap of the selected (or any) bird", "g", jump(() => nextRun(INTERPOLATED, 1))],
+  ["Jump", "lost", "where it is lost next", "l", jump(() => nextRun(LOST, 1))],
+  ["Bird", "bird", "select the next bird in view", "tab", () => cycle(1)],
+  ["Bird", "bird-back", "select the previous one", "shift+tab", () => cycle(-1)],
+  ["Bird", "swap-with", "swap with another bird", "x", corrections.swap],
+  ["Bird", "split", "split: another bird from here on", "/", corrections.split],
+  ["Bird", "link", "link to the track it came back as", "i", corrections.link],
+  ["Bird", "lost-here", "not visible here", "o", corrections.lost],
+  ["Bird", "no-bird", "not a bird", "delete", corrections.not_a_bird],
+  ["Bird", "draw", "draw its mask or box", "b", corrections.draw],
+  ["Bird", "reviewed", "mark as reviewed", "r", corrections.reviewed],
+  ["Change", "do", "apply the previewed change", "enter", apply],
+  ["Change", "cancel", "cancel", "escape", cancel],
+  ["Change", "undo", "undo (unlimited)", "ctrl+z", () => api.turn("undo")],
+  ["Change", "redo", "redo", "ctrl+y", () => api.turn("redo")],
+  ["View", "masks", "masks", "m", toggle("masks")],
+  ["View", "boxes", "boxes", "shift+b", toggle("boxes")],
+  ["View", "names", "names", "shift+n", toggle("names")],
+  ["View", "trails", "trails", "t", toggle("trails")],
+  ["View", "zones", "zones", "z", toggle("zones")],
+  ["View", "layout", "1 to 4 views side by side", "v", nextLayout],
+  ["View", "players", "set what the other views show", "shift+v", focusViews],
+  ["View", "in", "zoom in", "+", () => allViews("zoom", 1.25)],
+  ["View", "out", "zoom out", "-", () => allViews("zoom", 0.8)],
+  ["View", "fit", "fit the whole frame", "0", () => allViews("fit")],
+  ["View", "up", "pan up", "arrowup", () => allViews("pan", 0, 60)],
+  ["View", "down", "pan down", "arrowdown", () => allViews("pan", 0, -60)],
+  ["View", "tab1", "tab Doubts", "f1", () => showTab("doubts")],
+  ["View", "tab2", "tab Birds", "f2", () => showTab("birds")],
+  ["View", "tab3", "tab Audit", "f3", () => showTab("audit")],
+  ["View", "help", "this panel", "?", () => (help.open ? help.close() : help.showModal())],
+].map(([group, name, description, key, action]) => ({ group, name, description, key, action }));
 
-let own = restored();
-let changing = null;
+let own = restored(); // name -> key, where the reviewer changed it
+let changing = null; // the entry whose new key is awaited
 
 function restored() {
   try {
@@ -102,56 +105,58 @@ function keyOf(entry) {
   return own[entry.name] ?? entry.key;
 }
 
-const SIGNS = { arrowleft: "←", arrowright: "→", arrowup: "↑", arrowdown: "↓", " ": "Space", escape: "Esc", delete: "Delete" };
-function said(key) {
+const SYMBOLS = { arrowleft: "←", arrowright: "→", arrowup: "↑", arrowdown: "↓", " ": "Space", escape: "Esc", delete: "Delete" };
+// A key as displayed.
+function label(key) {
   const parts = key.split(/\+(?=.)/);
   const last = parts.pop();
-  const sign = SIGNS[last] ?? (last.length === 1 ? last.toUpperCase() : last[0].toUpperCase() + last.slice(1));
-  return [...parts.map((each) => each[0].toUpperCase() + each.slice(1)), sign].join(" ");
+  const symbol = SYMBOLS[last] ?? (last.length === 1 ? last.toUpperCase() : last[0].toUpperCase() + last.slice(1));
+  return [...parts.map((part) => part[0].toUpperCase() + part.slice(1)), symbol].join(" ");
 }
 
-function pressed(event) {
+// The key of an event as the table writes it.
+function keyOfEvent(event) {
   const key = event.key.toLowerCase();
   const shifts = event.shiftKey && (/^[a-z]$/.test(key) || key.length > 1 || key === " ");
   return `${event.ctrlKey || event.metaKey ? "ctrl+" : ""}${event.altKey ? "alt+" : ""}${shifts ? "shift+" : ""}${key}`;
 }
 
-function table() {
-  const groups = [...new Set(TABLE.map((each) => each.group))];
+function drawTable() {
+  const groups = [...new Set(TABLE.map(({ group }) => group))];
   byId("keys").replaceChildren(...groups.map((group) =>
-    element("section", {}, element("h3", { textContent: group }), element("dl", {}, ...TABLE.filter((each) => each.group === group).flatMap((entry) => {
-      const button = element("button", { type: "button", textContent: changing === entry ? "press a key" : said(keyOf(entry)), title: "Change this key" });
+    element("section", {}, element("h3", { textContent: group }), element("dl", {}, ...TABLE.filter((entry) => entry.group === group).flatMap((entry) => {
+      const button = element("button", { type: "button", textContent: changing === entry ? "press a key" : label(keyOf(entry)), title: "Click, then press the new key" });
       button.addEventListener("click", () => {
         changing = entry;
-        table();
+        drawTable();
       });
-      return [element("dt", {}, button), element("dd", { textContent: entry.words })];
+      return [element("dt", {}, button), element("dd", { textContent: entry.description })];
     }))),
   ));
 }
 
 function change(key) {
-  const taken = TABLE.find((each) => each !== changing && keyOf(each) === key);
+  const taken = TABLE.find((entry) => entry !== changing && keyOf(entry) === key);
   if (taken) own[taken.name] = keyOf(changing); // the two exchange their keys
   own[changing.name] = key;
   changing = null;
   try {
     localStorage.setItem(STORE, JSON.stringify(own));
   } catch {
-    // the keys hold until the page is closed
+    // no storage: kept until the page is closed
   }
-  table();
+  drawTable();
 }
 
 byId("keys-reset").addEventListener("click", () => {
   own = {};
   localStorage.removeItem(STORE);
-  table();
+  drawTable();
 });
 byId("help-button").addEventListener("click", () => help.showModal());
 byId("help-close").addEventListener("click", () => help.close());
 help.addEventListener("close", () => (changing = null));
-table();
+drawTable();
 
 function typing(target) {
   return target.tagName === "SELECT" || target.tagName === "TEXTAREA" || (target.tagName === "INPUT" && !["range", "checkbox"].includes(target.type));
@@ -159,13 +164,13 @@ function typing(target) {
 
 document.addEventListener("keydown", (event) => {
   if (!app.server || ["Shift", "Control", "Alt", "Meta"].includes(event.key)) return;
-  const key = pressed(event);
+  const key = keyOfEvent(event);
   if (changing) {
     event.preventDefault();
     if (key !== "escape") change(key);
     else {
       changing = null;
-      table();
+      drawTable();
     }
     return;
   }
@@ -173,14 +178,12 @@ document.addEventListener("keydown", (event) => {
     if (key === "escape") event.target.blur();
     return;
   }
-  const entry = TABLE.find((each) => keyOf(each) === key);
+  const entry = TABLE.find((candidate) => keyOf(candidate) === key);
   if (help.open && entry?.name !== "help") return;
   const onButton = event.target.tagName === "BUTTON" || event.target.tagName === "A";
-  if (onButton && (key === "enter" || key === " ") && !app.asking) return; // the button's own key
+  if (onButton && (key === "enter" || key === " ") && !app.preview) return; // the button's own key
   if (entry) {
     event.preventDefault();
-    if (!(event.repeat && ANSWERS.includes(entry.name))) entry.act(); // a key held down would answer what nobody looked at
-  } else if (/^[1-9]$/.test(key) && app.server.birds[key - 1]) {
-    acts.name(app.server.birds[key - 1].name);
-  }
+    if (!(event.repeat && ANSWERS.includes(entry.name))) entry.action(); // a key held down must not answer doubts unseen
+  } else if (/^[1-9]$/.test(key)) nameByKey(Number(key));
 });

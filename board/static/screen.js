@@ -1,58 +1,58 @@
-// One picture on the board: which frame of which video it shows, and how it gets it: a small copy first, then the frame itself.
+// One canvas that shows a frame of a video: first the frame of the proxy video, if there is one, then the full frame.
 
 import { app, set } from "./state.js";
-import * as pictures from "../shared/pictures.js";
+import * as frames from "../shared/frame_cache.js";
 import { Viewport } from "../shared/viewport.js";
 
-const REST_MS = 120; // so long after a jump the exact frame is asked for, if nobody has jumped on
+const REST_MS = 120; // after a jump the full frame is fetched once the view has rested this long
 const RETRY_MS = 1000;
 
 export class Screen {
-  // ``source()`` says {video, frame, where}: what to show now, the frame null for nothing; ``overlay(screen)`` draws on it.
+  // ``source()`` gives {video, frame, path}: what to show now, frame null for nothing; ``overlay(screen)`` draws on top.
   constructor(canvas, source, overlay) {
-    Object.assign(this, { canvas, source, overlay, wanted: "", frame: null, bitmap: null, exact: false });
+    Object.assign(this, { canvas, source, overlay, requested: "", frame: null, bitmap: null, exact: false });
     this.view = new Viewport(canvas, () => this.source().video);
   }
 
   update() {
-    const { video, frame, where } = this.source();
-    this.view.settle();
-    const width = pictures.usefulWidth(this.view.scale, video);
-    const key = `${where} ${frame} ${width}`;
-    if (key !== this.wanted) {
-      this.wanted = key;
+    const { video, frame, path } = this.source();
+    this.view.refit();
+    const width = frames.usefulWidth(this.view.scale, video);
+    const key = `${path} ${frame} ${width}`;
+    if (key !== this.requested) {
+      this.requested = key;
       if (frame === null) this.show(key, null, null, true);
-      else this.load(key, frame, width, where, video);
+      else this.load(key, frame, width, path, video);
     }
     this.draw();
   }
 
-  async load(key, frame, width, where, video) {
-    const early = pictures.here(frame, width, where);
+  async load(key, frame, width, path, video) {
+    const early = frames.cached(frame, width, path);
     if (early) this.show(key, frame, early, false);
     try {
-      if (!early && width !== pictures.QUICK && video.quick) {
-        this.show(key, frame, await pictures.bitmap(frame, pictures.QUICK, where), false);
+      if (!early && width !== frames.PROXY && video.quick) {
+        this.show(key, frame, await frames.bitmap(frame, frames.PROXY, path), false);
         await new Promise((go) => setTimeout(go, REST_MS));
-        if (this.wanted !== key) return;
+        if (this.requested !== key) return;
       }
-      this.show(key, frame, await pictures.bitmap(frame, width, where), width !== pictures.QUICK);
-      if (!app.playing && this.wanted === key) pictures.prefetch(frame, width, 1, where, video.frames - 1);
+      this.show(key, frame, await frames.bitmap(frame, width, path), width !== frames.PROXY);
+      if (!app.playing && this.requested === key) frames.prefetch(frame, width, 1, path, video.frames - 1);
     } catch {
-      if (this.wanted !== key) return;
-      this.wanted = "";
+      if (this.requested !== key) return;
+      this.requested = "";
       setTimeout(() => set({}), RETRY_MS);
     }
   }
 
   show(key, frame, bitmap, exact) {
-    if (this.wanted !== key) return;
+    if (this.requested !== key) return;
     Object.assign(this, { frame, bitmap, exact });
     this.draw();
   }
 
-  // Whether the picture on the screen is of the frame that was asked for last.
-  isHere() {
+  // Whether the canvas shows the frame that was asked for last.
+  isCurrent() {
     return this.frame === this.source().frame;
   }
 

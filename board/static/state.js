@@ -1,15 +1,15 @@
-// What the page knows beside what every page does: what is shown, and what waits for the reviewer.
+// The state of this page beside that of every page: what is displayed, and what waits for the reviewer.
 
 import { app } from "../shared/page.js";
 
 export { app, byId, clock, element, goTo, lastFrame, listen, say, set } from "../shared/page.js";
 
 Object.assign(app, {
-  other: null, // track of a second bird, for swap, merge and link
+  other: null, // track of a second bird, for a swap
   show: { masks: true, boxes: true, names: true, trails: false, zones: true },
-  asking: null, // {request, told}: an act that waits for "do it"
-  picking: null, // {what, take}: the next click on a bird goes to ``take``
-  drawing: null, // {name, frame, track}: the bird that is being drawn
+  preview: null, // {request, answer}: a correction that waits to be applied
+  picking: null, // {hint, take}: the row of the next bird that is clicked goes to ``take``
+  drawing: null, // {name, frame, track}: the bird whose mask is being drawn
 });
 
 export function bird(code) {

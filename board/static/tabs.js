@@ -1,16 +1,16 @@
-// The three parts of the side: doubts, birds, audit and history.
+// The tabs of the side panel: doubts; birds; audit and history.
 
 import { byId, set } from "./state.js";
 
 const TABS = ["doubts", "birds", "audit"];
 
 export function showTab(name) {
-  for (const each of TABS) {
-    byId(each).hidden = each !== name;
-    byId(`tab-${each}`).ariaSelected = String(each === name);
+  for (const tab of TABS) {
+    byId(tab).hidden = tab !== name;
+    byId(`tab-${tab}`).ariaSelected = String(tab === name);
   }
   set({});
 }
 
-for (const each of TABS) byId(`tab-${each}`).addEventListener("click", () => showTab(each));
+for (const tab of TABS) byId(`tab-${tab}`).addEventListener("click", () => showTab(tab));
 showTab("doubts");

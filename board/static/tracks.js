@@ -1,17 +1,17 @@
-// Rows of the corrected tracks and masks of their birds, fetched in stretches of frames and kept while they are true.
+// Rows of the corrected tracks and masks of their birds, fetched in blocks of frames and cached per version of the log.
 
 import * as api from "./api.js";
 import { app, colourOf, lastFrame, set } from "./state.js";
 import { painted, parsed as parsedMask } from "../shared/masks.js";
 
-const STRETCH = 200; // frames a request
-const MOST_STRETCHES = 30;
-const MOST_MASKS = 150;
+const BLOCK = 200; // frames per request
+const MAX_BLOCKS = 30;
+const MAX_MASKS = 150;
 export const DETECTED = 0;
 export const INTERPOLATED = 1;
 export const LOST = 2;
 
-let stretches = new Map(); // first frame -> {promise, rows: Map frame -> rows}
+let blocks = new Map(); // first frame -> {promise, rows: Map frame -> rows, stale: rows of the version before}
 let version = -1;
 const masks = new Map(); // frame -> {promise, mask}
 let lanes = null;
@@ -19,28 +19,28 @@ let lanesVersion = -1;
 
 api.on("state", (state) => {
   if (state.version === version) return;
-  const old = stretches;
+  const old = blocks;
   version = state.version;
-  stretches = new Map();
-  const here = Math.floor(app.frame / STRETCH) * STRETCH;
-  if (old.has(here)) stretch(here).stale = old.get(here).rows; // shown until the new ones are here: no flicker
+  blocks = new Map();
+  const first = Math.floor(app.frame / BLOCK) * BLOCK;
+  if (old.has(first)) block(first).stale = old.get(first).rows; // displayed until the new ones arrive: no flicker
   loadLanes();
 });
 
-function stretch(first) {
-  if (!stretches.has(first)) {
+function block(first) {
+  if (!blocks.has(first)) {
     const entry = { rows: null, stale: null };
-    const last = Math.min(first + STRETCH - 1, lastFrame());
+    const last = Math.min(first + BLOCK - 1, lastFrame());
     entry.promise = api.bytes(`rows/${first}/${last}`).then((data) => {
       entry.rows = parsed(data);
       set({});
       return entry.rows;
     });
-    entry.promise.catch(() => stretches.delete(first));
-    stretches.set(first, entry);
-    if (stretches.size > MOST_STRETCHES) stretches.delete(stretches.keys().next().value);
+    entry.promise.catch(() => blocks.delete(first));
+    blocks.set(first, entry);
+    if (blocks.size > MAX_BLOCKS) blocks.delete(blocks.keys().next().value);
   }
-  return stretches.get(first);
+  return blocks.get(first);
 }
 
 function parsed(data) {
@@ -60,23 +60,28 @@ function parsed(data) {
   return rows;
 }
 
-// Rows of a frame that are here already; they are fetched if not.
+// Rows of a frame that are in memory; they are fetched if they are not.
 export function rowsAt(frame) {
-  const entry = stretch(Math.floor(frame / STRETCH) * STRETCH);
+  const entry = block(Math.floor(frame / BLOCK) * BLOCK);
   return (entry.rows ?? entry.stale)?.get(frame) ?? [];
 }
 
 export async function rowsOf(frame) {
-  return (await stretch(Math.floor(frame / STRETCH) * STRETCH).promise).get(frame) ?? [];
+  return (await block(Math.floor(frame / BLOCK) * BLOCK).promise).get(frame) ?? [];
 }
 
-export function seenAt(frame) {
+export function visibleAt(frame) {
   return rowsAt(frame).filter((row) => row.state !== LOST);
 }
 
-// {x, y, width, height, labels} of a frame if it is here, with the labels of its rows; an older one until then
+// The row of the selected bird in the current frame, null if it has none.
+export function selectedRow() {
+  return rowsAt(app.frame).find((row) => row.track === app.selected) ?? null;
+}
+
+// {x, y, width, height, labels} of a frame with the labels of its rows; null or an older one until it arrives
 export function maskAt(frame) {
-  const drawn = app.server.drawn[frame] ?? ""; // another number when what people drew is another
+  const drawn = app.server.drawn[frame] ?? ""; // changes with the masks that reviewers drew
   if (masks.get(frame)?.drawn !== drawn) {
     const entry = { mask: masks.get(frame)?.mask ?? null, drawn };
     entry.promise = api.bytes(`masks/${frame}${drawn && `?drawn=${drawn}`}`).then((data) => {
@@ -86,44 +91,44 @@ export function maskAt(frame) {
     });
     entry.promise.catch(() => masks.delete(frame));
     masks.set(frame, entry);
-    if (masks.size > MOST_MASKS) masks.delete(masks.keys().next().value);
+    if (masks.size > MAX_MASKS) masks.delete(masks.keys().next().value);
   }
   return masks.get(frame).mask;
 }
 
-const FILL = 70;
-const FILL_CHOSEN = 130;
+const FILL = 70; // opacity of masks, 0 to 255
+const FILL_SELECTED = 130;
 
-// The mask as a picture in the colours of its birds.
-export function maskPicture(mask, rows) {
-  const chosen = app.selected;
-  const key = `${chosen} ${rows.map((row) => `${row.label}:${row.identity}:${row.track === chosen}`).join()}`;
+// A canvas with the mask in the colours of its birds.
+export function paintedMask(mask, rows) {
+  const { selected } = app;
+  const key = `${selected} ${rows.map((row) => `${row.label}:${row.identity}:${row.track === selected}`).join()}`;
   if (mask.painted.has(key)) return mask.painted.get(key);
   const byLabel = new Map(rows.map((row) => [row.label, row]));
-  const made = painted(mask, (label) => {
+  const canvas = painted(mask, (label) => {
     const row = byLabel.get(label);
-    return row && { colour: colourOf(row.identity), alpha: row.track === chosen ? FILL_CHOSEN : FILL };
+    return row && { colour: colourOf(row.identity), alpha: row.track === selected ? FILL_SELECTED : FILL };
   });
   mask.painted.clear();
-  mask.painted.set(key, made);
-  return made;
+  mask.painted.set(key, canvas);
+  return canvas;
 }
 
 async function loadLanes() {
   if (lanesVersion === version) return;
-  const wanted = version;
+  const requested = version;
   try {
     const data = await api.bytes("lanes");
     const n = new Uint32Array(data, 4, 1)[0];
     lanes = { n, cells: new Int32Array(data, 8, 5 * n) };
-    lanesVersion = wanted;
+    lanesVersion = requested;
     set({});
   } catch {
     // the next change asks again
   }
 }
 
-// Stretches of one state as {n, cells}: track, identity, state, first, last of each in a row; null until they are here.
+// Runs of frames in one state as {n, cells}: track, identity, state, first, last of each; null until they arrive.
 export function allLanes() {
   return lanes;
 }

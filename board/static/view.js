@@ -1,17 +1,17 @@
-// The picture with what is known of its birds: zoom, pan, choosing by click.
+// The main view: the frame with masks, boxes, names, trails and zones; zoom, pan, selection by click.
 
 import { app, byId, colourOf, listen, nameOf, set } from "./state.js";
 import { labelIn } from "../shared/masks.js";
 import { Screen } from "./screen.js";
-import { INTERPOLATED, maskAt, maskPicture, rowsAt, seenAt } from "./tracks.js";
+import { INTERPOLATED, maskAt, paintedMask, rowsAt, visibleAt } from "./tracks.js";
 
 const canvas = byId("view");
-const screen = new Screen(canvas, () => ({ video: app.server.video, frame: app.frame, where: "" }), overlay);
+const screen = new Screen(canvas, () => ({ video: app.server.video, frame: app.frame, path: "" }), overlay);
 const { view } = screen;
 const TRAIL = 50; // frames
 
-let pull = null; // {moved}
-let tool = null; // what the pointer does while a bird is drawn
+let drag = null; // {moved}: px that the pointer has moved while its button is down
+let tool = null; // {down, move, up, paint}: takes the pointer while a mask is drawn
 
 export const fit = () => view.fit();
 export const zoom = (factor) => view.zoom(factor);
@@ -19,18 +19,18 @@ export const pan = (dx, dy) => view.pan(dx, dy);
 export const scale = () => view.scale;
 export const shownFrame = () => screen.frame;
 
-export function drawWith(drawing) {
+export function setDrawingTool(drawing) {
   tool = drawing;
 }
 
-// The bird under a point: by mask where there is one, else the smallest box.
+// The row of the bird under a point: by mask where there is one, else by the smallest box.
 export function birdAt([x, y]) {
-  const rows = seenAt(app.frame);
+  const rows = visibleAt(app.frame);
   const mask = maskAt(app.frame);
   if (mask) {
     const label = labelIn(mask, [x, y]);
-    const found = label && rows.find((each) => each.label === label);
-    if (found) return found;
+    const row = label && rows.find((candidate) => candidate.label === label);
+    if (row) return row;
   }
   const area = ({ box }) => (box[2] - box[0]) * (box[3] - box[1]);
   const inside = rows.filter(({ box }) => box[0] <= x && x <= box[2] && box[1] <= y && y <= box[3]);
@@ -39,20 +39,20 @@ export function birdAt([x, y]) {
 
 function overlay({ frame, exact }) {
   const { paper } = view;
-  byId("quick").hidden = exact || Boolean(app.playing) || !app.server.video.quick;
+  byId("proxy").hidden = exact || Boolean(app.playing) || !app.server.video.quick;
   drawOverlay(paper, frame, 1 / view.scale);
   if (app.drawing) tool.paint(paper, view.scale);
 }
 
-// What is switched on, in frame coordinates; ``px`` is the size of a screen px in them.
+// Draw the layers that are switched on, in frame coordinates; ``px`` is the size of a screen px in them.
 export function drawOverlay(paper, frame, px, loop = false) {
   const rows = rowsAt(frame);
-  const seen = rows.filter((row) => row.box[0] === row.box[0]);
+  const located = rows.filter((row) => !Number.isNaN(row.box[0]));
   if (app.show.zones && !loop) for (const zone of app.server.zones) drawZone(paper, zone, px);
   const mask = app.show.masks && (!app.playing || loop) ? maskAt(frame) : null;
-  if (mask?.width) paper.drawImage(maskPicture(mask, seen), mask.x, mask.y);
-  if (app.show.trails && !loop) for (const row of seen) drawTrail(paper, row, frame, px);
-  for (const row of seen) drawBird(paper, row, px, loop, Boolean(mask?.width));
+  if (mask?.width) paper.drawImage(paintedMask(mask, located), mask.x, mask.y);
+  if (app.show.trails && !loop) for (const row of located) drawTrail(paper, row, frame, px);
+  for (const row of located) drawBird(paper, row, px, loop, Boolean(mask?.width));
 }
 
 function drawZone(paper, zone, px) {
@@ -64,7 +64,7 @@ function drawZone(paper, zone, px) {
   paper.lineWidth = 1.5 * px;
   paper.stroke();
   paper.setLineDash([]);
-  words(paper, zone.name, zone.shape[0][0], zone.shape[0][1], "#ffffff", px);
+  label(paper, zone.name, zone.shape[0][0], zone.shape[0][1], "#ffffff", px);
 }
 
 function drawTrail(paper, row, frame, px) {
@@ -73,10 +73,10 @@ function drawTrail(paper, row, frame, px) {
   paper.beginPath();
   let begun = false;
   for (let k = frame - TRAIL; k <= frame; k++) {
-    const there = k >= 0 && rowsAt(k).find((each) => each.track === row.track);
-    if (!there || there.box[0] !== there.box[0]) begun = false;
+    const past = k >= 0 && rowsAt(k).find(({ track }) => track === row.track);
+    if (!past || Number.isNaN(past.box[0])) begun = false;
     else {
-      const [x, y] = [(there.box[0] + there.box[2]) / 2, there.box[3]];
+      const [x, y] = [(past.box[0] + past.box[2]) / 2, past.box[3]];
       if (begun) paper.lineTo(x, y);
       else paper.moveTo(x, y);
       begun = true;
@@ -87,16 +87,16 @@ function drawTrail(paper, row, frame, px) {
 
 function drawBird(paper, row, px, loop, masked) {
   const [x1, y1, x2, y2] = row.box;
-  const chosen = row.track === app.selected;
+  const selected = row.track === app.selected;
   paper.strokeStyle = row.track === app.other ? "#ffffff" : colourOf(row.identity);
-  paper.lineWidth = (chosen ? 3.5 : 1.5) * px;
+  paper.lineWidth = (selected ? 3.5 : 1.5) * px;
   if (row.state === INTERPOLATED) paper.setLineDash([4 * px, 4 * px]);
-  if (chosen || row.track === app.other || (app.show.boxes && !(loop && masked))) paper.strokeRect(x1, y1, x2 - x1, y2 - y1);
+  if (selected || row.track === app.other || (app.show.boxes && !(loop && masked))) paper.strokeRect(x1, y1, x2 - x1, y2 - y1);
   paper.setLineDash([]);
-  if (app.show.names || chosen) words(paper, nameOf(row), x1, y1 - 4 * px, colourOf(row.identity), px);
+  if (app.show.names || selected) label(paper, nameOf(row), x1, y1 - 4 * px, colourOf(row.identity), px);
 }
 
-function words(paper, text, x, y, colour, px) {
+function label(paper, text, x, y, colour, px) {
   paper.font = `600 ${12 * px}px system-ui, sans-serif`;
   paper.lineWidth = 3.5 * px;
   paper.strokeStyle = "#000000c0";
@@ -109,30 +109,30 @@ function words(paper, text, x, y, colour, px) {
 canvas.addEventListener("pointerdown", (event) => {
   canvas.setPointerCapture(event.pointerId);
   if (app.drawing && event.button !== 1) tool.down(event, view.toFrame(event));
-  else pull = { moved: 0 };
+  else drag = { moved: 0 };
 });
 canvas.addEventListener("pointermove", (event) => {
-  if (pull) {
-    pull.moved += Math.abs(event.movementX) + Math.abs(event.movementY);
-    if (pull.moved > 4) view.pan(event.movementX, event.movementY);
+  if (drag) {
+    drag.moved += Math.abs(event.movementX) + Math.abs(event.movementY);
+    if (drag.moved > 4) view.pan(event.movementX, event.movementY);
   } else if (app.drawing) tool.move(event, view.toFrame(event));
 });
 canvas.addEventListener("pointerup", (event) => {
-  const done = pull;
-  pull = null;
+  const done = drag;
+  drag = null;
   if (!app.server) return;
   if (!done && app.drawing) tool.up();
-  else if (done && done.moved <= 4 && !app.drawing) choose(birdAt(view.toFrame(event)), event.shiftKey);
+  else if (done && done.moved <= 4 && !app.drawing) select(birdAt(view.toFrame(event)), event.shiftKey);
 });
 canvas.addEventListener("contextmenu", (event) => app.drawing && event.preventDefault());
 
-function choose(found, second) {
-  if (app.picking && found) {
+function select(row, asSecond) {
+  if (app.picking && row) {
     const { take } = app.picking;
     set({ picking: null });
-    take(found);
-  } else if (second && found && app.selected !== null) set({ other: found.track });
-  else set({ selected: found?.track ?? null, other: null, asking: null });
+    take(row);
+  } else if (asSecond && row && app.selected !== null) set({ other: row.track });
+  else set({ selected: row?.track ?? null, other: null, preview: null });
 }
 
 for (const input of document.querySelectorAll("#show input")) {
@@ -142,6 +142,6 @@ listen(() => {
   screen.update();
   for (const input of document.querySelectorAll("#show input")) input.checked = app.show[input.name];
   canvas.dataset.tool = app.drawing ? "draw" : app.picking ? "pick" : "";
-  byId("hint").textContent = app.picking?.what ?? "";
+  byId("hint").textContent = app.picking?.hint ?? "";
   byId("hint").hidden = !app.picking;
 });

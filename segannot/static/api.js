@@ -1,4 +1,4 @@
-// What SegAnnot asks of its server, beside what every page does.
+// SegAnnot's requests to its server, beside those of every page.
 
 import { bytes, json, post, push, start as begin, take, version } from "../shared/server.js";
 import { parsed } from "../shared/masks.js";
@@ -27,7 +27,7 @@ export function start() {
   begin({
     name: "segannot-queue",
     deliver: ({ path, key, body }) => post(path, { key, ...body, version: version() }, CHANGE_TIMEOUT_MS),
-    again: ({ path }) => path === "draw", // drawn while another window changed something: look, then draw it there
+    retry: ({ path }) => path === "draw", // drawn while another window changed something: it is sent once more on the new version
     busy: ({ task }) => Boolean(task && (task.state === "running" || task.state === "paused")),
   });
 }

@@ -1,25 +1,43 @@
-// The right side: birds, what can be done with the frame, and carrying outlines on.
+// The side panel: the list of birds, actions on the frame, propagation, engine.
 
 import * as api from "./api.js";
-import { app, busy, byId, element, goTo, lastFrame, listen, objects, origin, selected, set } from "./state.js";
+import { app, busy, byId, element, frontToBack, goTo, lastFrame, listen, objects, origin, say, selected, set } from "./state.js";
 
+const NUMBER_KEYS = 9;
 const list = byId("birds");
-const ORIGINS = { "hand-made": "drawn by you", propagated: "carried, not looked at yet", reviewed: "looked at and accepted" };
+const ORIGINS = { "hand-made": "drawn by hand", propagated: "propagated, unchecked", reviewed: "accepted" };
 let drawnFor = "";
+let suggesting = false;
 
-export const acts = {
+export const actions = {
   add: () => api.change("object", { kind: "add" }),
   edit: (object, changes) => api.change("object", { kind: "edit", object, ...changes }),
   frame: (kind, more = {}) => api.change("frame", { frame: app.frame, kind, ...more }),
   undo: () => api.change("turn", { way: "undo" }),
   redo: () => api.change("turn", { way: "redo" }),
-  carry: (to) => api.change("propagate", { frame: app.frame, to, objects: chosenOnly() }),
-  around: () => api.change("propagate", { frame: app.frame, objects: chosenOnly() }),
+  propagate: (to) => api.change("propagate", { frame: app.frame, to, objects: objectsToPropagate() }),
+  around: () => api.change("propagate", { frame: app.frame, objects: objectsToPropagate() }),
   task: (act) => api.control("task", { act }).catch(() => null),
+  suggestFrame,
 };
 
-function chosenOnly() {
-  return byId("only-chosen").checked && app.selected ? [app.selected] : null;
+// null: all birds of the frame
+function objectsToPropagate() {
+  return byId("selected-only").checked && app.selected ? [app.selected] : null;
+}
+
+async function suggestFrame() {
+  if (suggesting) return;
+  suggesting = true;
+  say("Searching for the most informative frame…");
+  try {
+    const { frame, reason } = await api.nextFrame();
+    goTo(frame);
+    say(`Frame ${frame}: ${reason}.`);
+  } catch (error) {
+    say(error.message, true);
+  }
+  suggesting = false;
 }
 
 function icon(name) {
@@ -30,43 +48,55 @@ function icon(name) {
   return svg;
 }
 
-function toggle(each, what, on, off, title) {
-  const button = element("button", { type: "button", className: each[what] ? "icon on" : "icon", title,
-    ariaPressed: String(each[what]), ariaLabel: `${title}: ${each.name}` }, icon(each[what] ? on : off));
+function toggle(object, property, on, off, title) {
+  const button = element("button", { type: "button", className: object[property] ? "icon on" : "icon", title,
+    ariaPressed: String(object[property]), ariaLabel: `${title}: ${object.name}` }, icon(object[property] ? on : off));
   button.addEventListener("click", (event) => {
     event.stopPropagation();
-    acts.edit(each.id, { [what]: !each[what] });
+    actions.edit(object.id, { [property]: !object[property] });
   });
   return button;
 }
 
-function row(each) {
-  const name = element("input", { value: each.name, maxLength: 200, ariaLabel: "Name", spellcheck: false });
-  name.addEventListener("change", () => name.value.trim() && acts.edit(each.id, { name: name.value.trim() }));
-  name.addEventListener("focus", () => set({ selected: each.id }));
-  const colour = element("input", { type: "color", value: each.colour, ariaLabel: `Colour of ${each.name}` });
-  colour.addEventListener("change", () => acts.edit(each.id, { colour: colour.value }));
-  const made = element("li", { data: { id: each.id }, className: each.id === app.selected ? "chosen" : "" }, colour, name,
-    toggle(each, "hidden", "eye-off", "eye", "Hide or show"), toggle(each, "locked", "lock", "unlock", "Lock or unlock"));
-  made.addEventListener("click", () => set({ selected: each.id }));
-  return made;
+// One bird of the list; the first nine show the number key that selects them.
+function row(object, index) {
+  const number = element("kbd", { textContent: index < NUMBER_KEYS ? String(index + 1) : "", hidden: index >= NUMBER_KEYS });
+  const name = element("input", { value: object.name, maxLength: 200, ariaLabel: "Name", spellcheck: false });
+  name.addEventListener("change", () => name.value.trim() && actions.edit(object.id, { name: name.value.trim() }));
+  name.addEventListener("focus", () => set({ selected: object.id }));
+  name.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    name.blur(); // the name is taken
+    byId("view").focus();
+  });
+  const colour = element("input", { type: "color", value: object.colour, ariaLabel: `Colour of ${object.name}` });
+  colour.addEventListener("change", () => actions.edit(object.id, { colour: colour.value }));
+  const item = element("li", { data: { id: object.id }, className: object.id === app.selected ? "chosen" : "" }, number, colour, name,
+    toggle(object, "hidden", "eye-off", "eye", "Hide or show"), toggle(object, "locked", "lock", "unlock", "Lock or unlock"));
+  item.addEventListener("click", () => set({ selected: object.id }));
+  return item;
+}
+
+// Whether a name in the list is being typed: the list must not be rebuilt then.
+function isTyping() {
+  const { activeElement } = document;
+  return list.contains(activeElement) && activeElement.type !== "color" && activeElement.value !== activeElement.defaultValue;
 }
 
 function drawBirds() {
   const key = JSON.stringify([objects(), app.selected]);
-  if (key === drawnFor || list.contains(document.activeElement) && document.activeElement.type !== "color" && drawnFor
-    && document.activeElement.value !== document.activeElement.defaultValue) return; // do not take a name away while it is typed
+  if (key === drawnFor || (drawnFor && isTyping())) return;
   drawnFor = key;
-  const front = [...objects()].sort((a, b) => b.order - a.order);
-  list.replaceChildren(...front.map(row));
+  list.replaceChildren(...frontToBack().map(row));
   byId("no-birds").hidden = objects().length > 0;
   byId("bird-details").hidden = !selected();
   if (!selected()) return;
   byId("bird-class").value = selected().class;
-  const others = objects().filter((each) => each.id !== app.selected);
+  const others = objects().filter((object) => object.id !== app.selected);
   const first = element("option", { value: "", textContent: "Merge with…" });
-  byId("merge").replaceChildren(first, ...others.map((each) => element("option", { value: each.id, textContent: each.name })));
-  byId("classes").replaceChildren(...[...new Set(objects().map((each) => each.class))].map((value) => element("option", { value })));
+  byId("merge").replaceChildren(first, ...others.map((object) => element("option", { value: object.id, textContent: object.name })));
+  const classes = [...new Set(objects().map((object) => object.class))];
+  byId("classes").replaceChildren(...classes.map((value) => element("option", { value })));
 }
 
 function drawFrame() {
@@ -74,10 +104,10 @@ function drawFrame() {
   byId("origin").textContent = kind ? ORIGINS[kind] : "no outlines yet";
   byId("origin").className = kind ?? "none";
   byId("accept").disabled = kind !== "propagated";
-  for (const id of ["specks", "clear", "forward", "backward", "carry-to"]) byId(id).disabled = !kind || busy();
+  for (const id of ["specks", "clear", "forward", "backward", "propagate-to"]) byId(id).disabled = !kind || busy();
   byId("copy").disabled = app.frame === 0 || !origin(app.frame - 1) || busy();
   byId("propose").disabled = Boolean(engine("detector")?.reason) || busy();
-  byId("propose").title = engine("detector")?.reason ?? "";
+  byId("propose").title = engine("detector")?.reason || "Outline the birds that your trained model detects in this frame";
   const beside = [app.frame - 1, app.frame + 1].some((frame) => origin(frame) === "propagated");
   byId("around").disabled = !(kind && kind !== "propagated" && beside) || busy();
 }
@@ -86,30 +116,30 @@ function drawTask() {
   const task = app.server.task;
   byId("task").hidden = !task || (!busy() && task.state !== "failed");
   if (!task) return;
-  const left = task.rate && busy() ? `, ${Math.ceil((task.total - task.done) / task.rate)} s left` : "";
-  const words = { running: "Carrying on", paused: "Paused", failed: task.problem };
-  byId("task-words").textContent = `${words[task.state] ?? ""}: ${task.done} of ${task.total} frames${left}`;
-  if (task.state === "failed") byId("task-words").textContent = `It failed: ${task.problem}`;
+  const remaining = task.rate && busy() ? `, ${Math.ceil((task.total - task.done) / task.rate)} s left` : "";
+  const state = task.state === "paused" ? "Paused" : "Propagating";
+  byId("task-words").textContent = task.state === "failed" ? `Failed: ${task.problem}`
+    : `${state}: ${task.done} of ${task.total} frames${remaining}`;
   byId("task-bar").max = Math.max(1, task.total);
   byId("task-bar").value = task.done;
-  byId("pause").textContent = task.state === "paused" ? "Go on" : "Pause";
+  byId("pause").textContent = task.state === "paused" ? "Resume" : "Pause";
   byId("pause").hidden = byId("stop").hidden = !busy();
 }
 
 function engine(name) {
-  return app.server.engines.find((each) => each.name === name);
+  return app.server.engines.find((entry) => entry.name === name);
 }
 
 function drawEngines() {
   const select = byId("engine");
   if (select.options.length === 0) {
-    for (const each of app.server.engines.filter((one) => one.name !== "detector")) {
-      select.append(element("option", { value: each.name, textContent: each.title, disabled: Boolean(each.reason) }));
+    for (const { name, title, reason } of app.server.engines.filter((entry) => entry.name !== "detector")) {
+      select.append(element("option", { value: name, textContent: title, disabled: Boolean(reason) }));
     }
   }
   select.value = app.server.engine;
-  const missing = app.server.engines.filter((each) => each.reason);
-  byId("engine-why").textContent = missing.map((each) => `${each.title}: ${each.reason}.`).join(" ");
+  const missing = app.server.engines.filter((entry) => entry.reason);
+  byId("engine-why").replaceChildren(...missing.map(({ title, reason }) => element("span", { textContent: `${title}: ${reason}.` })));
 }
 
 listen(() => {
@@ -122,20 +152,20 @@ listen(() => {
 });
 
 const clicks = {
-  add: acts.add, accept: () => acts.frame("review"), copy: () => acts.frame("copy"), specks: () => acts.frame("specks"),
-  clear: () => acts.frame("clear"), propose: () => acts.frame("propose"), around: acts.around,
-  forward: () => acts.carry(lastFrame()), backward: () => acts.carry(0),
-  "carry-to": () => byId("to").reportValidity() && acts.carry(Number(byId("to").value)),
-  pause: () => acts.task(app.server.task.state === "paused" ? "resume" : "pause"), stop: () => acts.task("stop"),
+  add: actions.add, accept: () => actions.frame("review"), copy: () => actions.frame("copy"), specks: () => actions.frame("specks"),
+  clear: () => actions.frame("clear"), propose: () => actions.frame("propose"), around: actions.around,
+  forward: () => actions.propagate(lastFrame()), backward: () => actions.propagate(0),
+  "propagate-to": () => byId("to").reportValidity() && actions.propagate(Number(byId("to").value)),
+  pause: () => actions.task(app.server.task.state === "paused" ? "resume" : "pause"), stop: () => actions.task("stop"),
   front: () => api.change("object", { kind: "front", object: app.selected }),
   back: () => api.change("object", { kind: "back", object: app.selected }),
-  "clear-bird": () => acts.frame("clear", { object: app.selected }),
+  "clear-bird": () => actions.frame("clear", { object: app.selected }),
   delete: () => api.change("object", { kind: "delete", object: app.selected }),
 };
-for (const [id, act] of Object.entries(clicks)) byId(id).addEventListener("click", act);
+for (const [id, action] of Object.entries(clicks)) byId(id).addEventListener("click", action);
 byId("bird-class").addEventListener("change", (event) => {
   const value = event.target.value.trim();
-  if (value) acts.edit(app.selected, { class_name: value });
+  if (value) actions.edit(app.selected, { class_name: value });
 });
 byId("merge").addEventListener("change", (event) => {
   if (event.target.value) api.change("object", { kind: "merge", object: app.selected, into: Number(event.target.value) });

@@ -1,4 +1,4 @@
-// What the page knows beside what every page does: the tool, and how to read the server's state.
+// The state of this page beside that of every page: the tool, and lookups in the server's state.
 
 import { app } from "../shared/page.js";
 
@@ -6,18 +6,23 @@ export { app, byId, clock, element, goTo, lastFrame, listen, say, set } from "..
 
 Object.assign(app, {
   tool: "scribble",
-  negative: false,
+  negative: false, // what is drawn does not belong to the bird
   radius: 12, // of brush and eraser, px of the frame
   outlines: true,
-  follow: true, // the view goes with what is carried on
+  follow: true, // the view follows the propagation
 });
 
 export function objects() {
   return app.server?.objects ?? [];
 }
 
+// Objects as the list shows them: the one in front first.
+export function frontToBack() {
+  return [...objects()].sort((a, b) => b.order - a.order);
+}
+
 export function selected() {
-  return objects().find((each) => each.id === app.selected) ?? null;
+  return objects().find((object) => object.id === app.selected) ?? null;
 }
 
 export function origin(frame) {
@@ -25,13 +30,14 @@ export function origin(frame) {
   return run ? run[2] : null;
 }
 
+// Whether a propagation is running or paused.
 export function busy() {
   const task = app.server?.task;
   return Boolean(task && (task.state === "running" || task.state === "paused"));
 }
 
-// Frames that a person drew or accepted, and frames with doubts, ascending.
-export function labelled() {
+// Frames that a person drew or accepted, ascending.
+export function labelledFrames() {
   const frames = [];
   for (const [first, last, kind] of app.server?.origins ?? []) {
     if (kind !== "propagated") for (let frame = first; frame <= last; frame++) frames.push(frame);
@@ -39,6 +45,7 @@ export function labelled() {
   return frames;
 }
 
-export function doubtful() {
+// Frames in which the propagation is uncertain of an object, ascending.
+export function uncertainFrames() {
   return Object.keys(app.server?.doubts ?? {}).map(Number);
 }

@@ -1,18 +1,18 @@
-// What the pointer does on the picture: strokes, boxes, polygons, moving the view.
+// Pointer input on the frame: strokes, boxes, polygons, panning.
 
 import * as api from "./api.js";
 import { app, busy, byId, objects, say, selected, set } from "./state.js";
 import { labelAt, pan, scale, shownFrame, showPreviews, toFrame } from "./view.js";
-import { closes, extend, rounded, withoutDoubles } from "../shared/strokes.js";
+import { closes, extend, rounded, withoutRepeats } from "../shared/strokes.js";
 
 const canvas = byId("view");
 const SCRIBBLE_PX = 2.5; // half the width of a scribble on the screen
 
 let stroke = null; // {kind, points, negative} while the button is down
 let polygon = null; // corners so far
-let moving = null;
+let dragging = null; // where the pointer was last while the view is panned
 let cursor = null;
-export const held = { space: false, moved: false };
+export const held = { space: false, moved: false }; // Space is down; the view was panned meanwhile
 
 export function cancel() {
   stroke = polygon = null;
@@ -27,28 +27,30 @@ function radius(kind) {
   return kind === "brush" || kind === "eraser" ? app.radius : Math.max(1, SCRIBBLE_PX / scale());
 }
 
+// Strokes being drawn or waiting for the server.
 function previews(frame) {
-  const found = api.pending().filter((act) => act.path === "draw" && act.body.frame === frame).map(({ body }) => ({
+  const strokes = api.pending().filter((change) => change.path === "draw" && change.body.frame === frame).map(({ body }) => ({
     kind: body.kind, points: body.points, radius: body.radius, negative: !body.positive,
-    colour: objects().find((each) => each.id === body.object)?.colour ?? "#ffffff",
+    colour: objects().find((object) => object.id === body.object)?.colour ?? "#ffffff",
   }));
-  if (stroke) found.push({ ...stroke, radius: radius(stroke.kind), colour: colour() });
-  if (polygon) found.push({ kind: "polygon", points: [...polygon.points, ...(cursor ? [cursor] : [])],
+  if (stroke) strokes.push({ ...stroke, radius: radius(stroke.kind), colour: colour() });
+  if (polygon) strokes.push({ kind: "polygon", points: [...polygon.points, ...(cursor ? [cursor] : [])],
     colour: colour(), negative: polygon.negative });
   if (cursor && !stroke && (app.tool === "brush" || app.tool === "eraser")) {
-    found.push({ kind: app.tool, points: [cursor], radius: app.radius, colour: "#ffffff", cursor: true });
+    strokes.push({ kind: app.tool, points: [cursor], radius: app.radius, colour: "#ffffff", cursor: true });
   }
-  return found;
+  return strokes;
 }
 showPreviews(previews);
 
+// Whether something can be drawn now; says why not.
 function ready() {
   if (!app.server || shownFrame() !== app.frame) return false;
-  if (busy()) return refuse("Outlines are being carried on. Stop that first, or wait for its end.");
-  const chosen = selected();
-  if (!chosen) return refuse("Add a bird first (key A), or choose one on the right.");
-  if (chosen.locked) return refuse(`${chosen.name} is locked. Unlock it on the right to change it.`);
-  if (chosen.hidden) return refuse(`${chosen.name} is hidden. Show it on the right to change it.`);
+  if (busy()) return refuse("Propagation is running. Stop it first, or wait until it finishes.");
+  const bird = selected();
+  if (!bird) return refuse("Add a bird first (A), or select one on the right.");
+  if (bird.locked) return refuse(`${bird.name} is locked. Unlock it on the right to edit it.`);
+  if (bird.hidden) return refuse(`${bird.name} is hidden. Show it on the right to edit it.`);
   return true;
 }
 
@@ -68,7 +70,7 @@ canvas.addEventListener("pointerdown", (event) => {
   canvas.focus();
   canvas.setPointerCapture(event.pointerId);
   if (event.button === 1 || held.space || app.tool === "move") {
-    moving = [event.clientX, event.clientY];
+    dragging = [event.clientX, event.clientY];
     held.moved = true;
     return;
   }
@@ -88,22 +90,20 @@ canvas.addEventListener("pointerdown", (event) => {
 });
 
 canvas.addEventListener("pointermove", (event) => {
-  if (moving) {
-    pan(event.clientX - moving[0], event.clientY - moving[1]);
-    moving = [event.clientX, event.clientY];
+  if (dragging) {
+    pan(event.clientX - dragging[0], event.clientY - dragging[1]);
+    dragging = [event.clientX, event.clientY];
     return;
   }
   cursor = toFrame(event);
   if (stroke) {
-    for (const each of event.getCoalescedEvents?.() ?? [event]) {
-      extend(stroke, toFrame(each), scale());
-    }
+    for (const point of event.getCoalescedEvents?.() ?? [event]) extend(stroke, toFrame(point), scale());
   }
   if (stroke || polygon || app.tool === "brush" || app.tool === "eraser") set({});
 });
 
 canvas.addEventListener("pointerup", () => {
-  moving = null;
+  dragging = null;
   if (!stroke) return;
   const { kind, points, negative } = stroke;
   stroke = null;
@@ -132,7 +132,7 @@ export function closePolygon() {
   if (!polygon) return;
   const { points, negative } = polygon;
   polygon = null;
-  const clean = withoutDoubles(points);
-  if (clean.length > 2) send("polygon", clean, negative);
+  const corners = withoutRepeats(points);
+  if (corners.length > 2) send("polygon", corners, negative);
   set({});
 }

@@ -1,86 +1,87 @@
-// The picture with outlines: zoom, pan, what is being drawn.
+// The frame with its outlines: zoom, pan, strokes being drawn.
 
 import { app, busy, byId, listen, objects, set } from "./state.js";
 import { labelIn, painted } from "../shared/masks.js";
 import { paintStroke } from "../shared/strokes.js";
 import { Viewport } from "../shared/viewport.js";
-import * as pictures from "./pictures.js";
+import { bitmap as frameBitmap, cached, usefulWidth } from "../shared/frame_cache.js";
+import { mask as frameMask } from "./mask_cache.js";
 
 const view = new Viewport(byId("view"), () => app.server.video);
-const FILL = 60;
-const FILL_CHOSEN = 90;
+const FILL = 60; // opacity of masks, 0 to 255
+const FILL_SELECTED = 90;
 
-let shown = { frame: -1, bitmap: null, mask: null };
+let displayed = { frame: -1, bitmap: null, mask: null };
 let overlay = null; // canvas of the mask's box
 let overlayKey = "";
 let previews = () => [];
-let wanted = "";
+let requested = ""; // frame, width and version on their way
 
 export const fit = () => view.fit();
 export const zoom = (factor) => view.zoom(factor);
 export const pan = (dx, dy) => view.pan(dx, dy);
 export const scale = () => view.scale;
 export const toFrame = (event) => view.toFrame(event);
-export const shownFrame = () => shown.frame;
+export const shownFrame = () => displayed.frame;
 
 export function showPreviews(source) {
   previews = source;
 }
 
 export function labelAt(point) {
-  return shown.mask ? labelIn(shown.mask, point) : 0;
+  return displayed.mask ? labelIn(displayed.mask, point) : 0;
 }
 
 // Fetch what is missing, draw what is there.
 function update() {
-  view.settle();
+  view.refit();
   const frame = app.frame;
-  const width = pictures.usefulWidth(view.scale);
+  const width = usefulWidth(view.scale);
   const key = `${frame} ${width} ${app.server.version} ${busy() ? app.server.task.done : ""}`;
-  if (key !== wanted) {
-    wanted = key;
+  if (key !== requested) {
+    requested = key;
     load(frame, width, key);
   }
   draw();
 }
 
 async function load(frame, width, key) {
-  const early = pictures.here(frame, width);
+  const early = cached(frame, width);
   try {
-    const [bitmap, mask] = await Promise.all([early ?? pictures.bitmap(frame, width), pictures.mask(frame)]);
+    const [bitmap, mask] = await Promise.all([early ?? frameBitmap(frame, width), frameMask(frame)]);
     if (frame !== app.frame) return;
-    shown = { frame, bitmap, mask };
+    displayed = { frame, bitmap, mask };
     draw();
     if (early && early.width !== width) {
-      const sharp = await pictures.bitmap(frame, width);
-      if (shown.frame === frame) shown.bitmap = sharp;
+      const sharp = await frameBitmap(frame, width);
+      if (displayed.frame === frame) displayed.bitmap = sharp;
       draw();
     }
   } catch {
-    if (wanted === key) wanted = ""; // the next change or pulse tries again
+    if (requested === key) requested = ""; // the next change or pulse tries again
   }
 }
 
 function draw() {
-  view.paint(shown.bitmap);
-  if (!shown.bitmap) return;
-  if (app.outlines && shown.mask?.width) drawMask();
+  view.paint(displayed.bitmap);
+  if (!displayed.bitmap) return;
+  if (app.outlines && displayed.mask?.width) drawMask();
   for (const preview of previews(app.frame)) paintStroke(view.paper, preview, view.scale);
 }
 
 function drawMask() {
-  const hidden = objects().filter((each) => each.hidden).map((each) => each.id);
-  const key = [shown.frame, app.server.version, app.server.task?.done, app.selected, hidden].join();
-  if (key !== overlayKey || overlay?.mask !== shown.mask) {
-    overlay = { mask: shown.mask, canvas: painted(shown.mask, look) };
+  const hidden = objects().filter((object) => object.hidden).map((object) => object.id);
+  const key = [displayed.frame, app.server.version, app.server.task?.done, app.selected, hidden].join();
+  if (key !== overlayKey || overlay?.mask !== displayed.mask) {
+    overlay = { mask: displayed.mask, canvas: painted(displayed.mask, colourOf) };
     overlayKey = key;
   }
-  view.paper.drawImage(overlay.canvas, shown.mask.x, shown.mask.y);
+  view.paper.drawImage(overlay.canvas, displayed.mask.x, displayed.mask.y);
 }
 
-function look(label) {
-  const found = objects().find((each) => each.id === label && !each.hidden);
-  return found && { colour: found.colour, alpha: found.id === app.selected ? FILL_CHOSEN : FILL };
+function colourOf(label) {
+  const object = objects().find(({ id, hidden }) => id === label && !hidden);
+  return object && { colour: object.colour, alpha: object.id === app.selected ? FILL_SELECTED : FILL };
 }
 
 listen(update);

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backend.project.paths import Project
-from board.load_board import Board, opened_board
+from board.load_board import Board, open_board
 from tests.board.boards import board_server, small_project
 from tests.web.servers import Server, running
 
@@ -20,7 +20,7 @@ def project(tmp_path: Path) -> Project:
 @pytest.fixture
 def board(project: Project) -> Iterator[Board]:
     """Return the open board."""
-    with opened_board(project, project.track_output("lek", "tracks-a"), 1.0, threads=1) as found:
+    with open_board(project, project.track_output("lek", "tracks-a"), 1.0, threads=1) as found:
         yield found
 
 

@@ -4,7 +4,7 @@ import json
 
 from backend.project.paths import Project
 from backend.tracking.tracks.edits import read_log
-from board.load_board import opened_board
+from board.load_board import open_board
 from board.requests import ActRequest, Turn
 
 LOG = "corrections/lek/detections-a.jsonl"
@@ -21,7 +21,7 @@ def test_a_decision_of_several_lines_that_was_cut_short_is_dropped_whole_and_don
     project: Project,
 ) -> None:
     log, run = project.root / LOG, project.track_output("lek", "tracks-a")
-    with opened_board(project, run, 1.0, threads=1) as board:
+    with open_board(project, run, 1.0, threads=1) as board:
         board.session.act(SWAP, "Ann")
         decided = log.read_bytes()
         board.session.turn(Turn(way="undo", version=board.session.view.version, key="undo"), "Ann")
@@ -33,7 +33,7 @@ def test_a_decision_of_several_lines_that_was_cut_short_is_dropped_whole_and_don
             done = end == len(whole)
             lines = whole if done else whole[:start]
             assert len(read_log(log)) == lines.count(b"\n")
-            with opened_board(project, run, 1.0, threads=1) as board:
+            with open_board(project, run, 1.0, threads=1) as board:
                 assert log.read_bytes() == lines
                 if isinstance(request, Turn):
                     board.session.turn(request, "Ann")
@@ -45,13 +45,13 @@ def test_a_decision_of_several_lines_that_was_cut_short_is_dropped_whole_and_don
 
 def test_a_log_whose_lines_do_not_say_what_follows_is_read_as_before(project: Project) -> None:
     log, run = project.root / LOG, project.track_output("lek", "tracks-a")
-    with opened_board(project, run, 1.0, threads=1) as board:
+    with open_board(project, run, 1.0, threads=1) as board:
         board.session.act(SWAP, "Ann")
         acts = [act.act for act in board.session.view.acts]
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [line.pop("more", False) for line in lines] == [True, False]
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    with opened_board(project, run, 1.0, threads=1) as board:
+    with open_board(project, run, 1.0, threads=1) as board:
         assert [act.act for act in board.session.view.acts] == acts == ["swap", "keep"]
         board.session.act(SWAP, "Ann")
         assert board.session.view.version == 2

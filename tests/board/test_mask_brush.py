@@ -11,7 +11,7 @@ from backend.masks import rle
 from backend.masks.strokes import stroke_mask
 from backend.project.errors import InputError
 from backend.tracking.tracks.track_folder import open_tracks
-from board.load_board import Board, opened_board
+from board.load_board import Board, open_board
 from board.mask_brush import drawn_frames, label_map, row_labels, with_mask
 from board.requests import ActRequest, Turn
 from tests.board.boards import SIZE, board_server, box_of, post, small_project
@@ -25,7 +25,7 @@ LINE = {"kind": "brush", "points": [[60, 80], [90, 80]], "radius": 4}
 def board(tmp_path: Path):
     """An open board whose masks are full boxes."""
     project = small_project(tmp_path / "project")
-    with opened_board(project, project.track_output("lek", "tracks-a"), 1.0) as opened:
+    with open_board(project, project.track_output("lek", "tracks-a"), 1.0) as opened:
         yield opened
 
 
@@ -108,8 +108,8 @@ def test_a_box_alone_takes_the_mask_away_and_says_so(board: Board) -> None:
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        ({"strokes": [{"kind": "eraser", "points": [[30, 12]], "radius": 400}]}, "nothing is left of the bird"),
-        ({"strokes": [{"kind": "polygon", "points": [[0, 0], [9, 9]]}]}, "at least 3 corners, this one 2"),
+        ({"strokes": [{"kind": "eraser", "points": [[30, 12]], "radius": 400}]}, "the mask is empty"),
+        ({"strokes": [{"kind": "polygon", "points": [[0, 0], [9, 9]]}]}, "at least 3 corners, this one has 2"),
         ({"rle": "no counts", "box": (0, 0, 9, 9)}, "rle cannot be used"),
         ({"rle": rle.encode(np.ones((10, 10), bool)).decode(), "box": (0, 0, 9, 9)}, "rle cannot be used"),
     ],

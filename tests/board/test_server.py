@@ -39,7 +39,7 @@ def test_a_picture_is_the_exact_frame(server: Server, project: Project) -> None:
             assert answer.status == 200 and others[0] < 6 < others[1]
 
 
-def test_jumps_and_play_get_the_small_copy_and_a_paused_picture_the_frame(project: Project) -> None:
+def test_jumps_and_play_get_the_proxy_and_a_paused_view_the_full_frame(project: Project) -> None:
     video = get_video(project, "lek")
     folder = proxy_folder(project, "lek")
     folder.mkdir(parents=True)
@@ -76,7 +76,7 @@ def test_other_cameras_are_listed_with_their_delay_and_shown_by_their_own_frames
         expected = {"video": "east", "camera": "east", "late_s": -2.5, "frames": 20, "width": 192, "quick": False}
         assert expected.items() <= listed.items()
         assert [shown_by(server, f"others/east/frames/{frame}") for frame in (7, 19, 0)] == [507, 519, 500]
-        assert shown_by(server, "others/east/frames/7?quick=1") == 507  # it has no small copy
+        assert shown_by(server, "others/east/frames/7?quick=1") == 507  # it has no proxy video
         for path in ("others/east/frames/20", "others/west/frames/0", "others/..%2Flek/frames/0"):
             assert server.ask_signed_in(path=f"/api/{path}").status in (400, 404)
 
@@ -96,13 +96,13 @@ def test_a_part_of_a_picture_can_be_asked_for(server: Server, project: Project) 
         ("frames/60", "frame 60 is not there: the video has frames 0 to 59"),
         ("frames/3?width=x", "width 'x' is not a whole number"),
         ("frames/3?crop=1,2,3", "crop '1,2,3' must be x,y,width,height in px"),
-        ("frames/3?crop=999,0,5,5", "crop '999,0,5,5' lies outside of the 160x96 picture"),
-        ("frames/3?crop=0,0,0,5", "crop '0,0,0,5' lies outside of the 160x96 picture"),
-        ("rows/5/4", "frames 5 to 4: ask for 1 to 2000 frames"),
-        ("rows/0/99999", "frames 0 to 99999: ask for 1 to 2000 frames"),
+        ("frames/3?crop=999,0,5,5", "crop '999,0,5,5' lies outside the frame of 160x96 px"),
+        ("frames/3?crop=0,0,0,5", "crop '0,0,0,5' lies outside the frame of 160x96 px"),
+        ("rows/5/4", "frames 5 to 4: request 1 to 2000 frames"),
+        ("rows/0/99999", "frames 0 to 99999: request 1 to 2000 frames"),
         ("doubts/99", "there is no doubt 99"),
         ("loops/99", "there is no doubt 99"),
-        ("gaps/77/3", "frame 3: track 77 is not seen up to here"),
+        ("gaps/77/3", "frame 3: track 77 is not detected up to here"),
         ("gaps/1/99999999999", "frame 99999999999 is not there: the video has frames 0 to 59"),
     ],
 )

@@ -13,7 +13,7 @@ from backend.tracking.tracks.track_folder import open_tracks, read_doubts, write
 from backend.web.http_errors import Conflict
 from backend.zones.zone_file import Zone, Zones, save_zones, zones_path
 from board.anchored_doubts import rows_of
-from board.load_board import Board, opened_board
+from board.load_board import Board, open_board
 from board.requests import ActRequest, Turn
 from board.session import Session, agreement, audit
 from tests.board.boards import MEETINGS, identity_errors, plain_table, tracked
@@ -41,13 +41,13 @@ def test_answers_from_truth_leave_no_wrong_identity(board: Board) -> None:
     assert identity_errors(board.session.view.tracks) > 0
     answer_from_truth(board.session)
     assert identity_errors(board.session.view.tracks) == 0
-    assert len(board.session.view.counting) == 4 + 2  # an answer each, and two exchanges
+    assert len(board.session.view.active_acts) == 4 + 2  # an answer each, and two exchanges
 
 
 def test_a_new_name_is_tied_to_a_sighting_of_the_bird(board: Board) -> None:
     session = board.session
     ask(session, "rename", identity="bird 02", new="Hugo")
-    anchor, tracks = session.view.counting[-1].anchor, session.view.tracks
+    anchor, tracks = session.view.active_acts[-1].anchor, session.view.tracks
     (row,) = rows_of(tracks, [anchor])
     assert tracks.names[tracks.identity[row]] == "Hugo"
     assert tracks.p_identity[row] == max(tracks.p_identity[tracks.identity == tracks.identity[row]])
@@ -202,7 +202,7 @@ def test_with_zones_an_exchange_within_one_zone_does_not_matter(project: Project
     lanes = [((0, 0), (160, 0), (160, 60), (0, 60)), ((0, 60), (160, 60), (160, 96), (0, 96))]  # birds 1 and 2; bird 3
     zones = tuple(Zone(id=k + 1, name=f"lane {k + 1}", shape=shape) for k, shape in enumerate(lanes))
     save_zones(zones_path(project, "lek"), Zones(image_size=(160, 96), zones=zones), based_on=0)
-    with opened_board(project, project.track_output("lek", "tracks-a"), 1.0) as board:
+    with open_board(project, project.track_output("lek", "tracks-a"), 1.0) as board:
         effects = {doubt.number: doubt.effect_s for doubt in board.session.view.open}
     # tracks 1 and 2 (doubt 1) stand in the upper zone until track 2 or 1 goes down at frame 36
     assert effects[1] == pytest.approx(0.3 * 2 * (60 - 36) / 25, rel=0.02)
@@ -224,7 +224,7 @@ def test_a_doubt_about_one_tracklet_shows_the_other_bird_it_may_be(project: Proj
     rows = read_doubts(folder).to_pylist()
     first = rows[0] | {"before": rows[0]["before"][:1], "after": rows[0]["after"][:1]}
     write_table(folder / DOUBTS, plain_table([tuple(first.values())], DOUBT_COLUMNS))
-    with opened_board(project, folder, 1.0) as board:
+    with open_board(project, folder, 1.0) as board:
         doubt = board.session.view.doubts[1]
         assert (doubt.followed, [anchor.frame for anchor in doubt.anchors]) == ((0, 1), [11, 11, 12, 12])
         ask(board.session, "answer", doubt=1, assignment=[1, 0])
@@ -272,7 +272,7 @@ def test_audited_moments_give_an_interval(board: Board) -> None:
 def test_one_board_at_a_time_writes_a_log(board: Board, project: Project) -> None:
     with (
         pytest.raises(InputError, match="in use by another board"),
-        opened_board(project, project.track_output("lek", "tracks-a"), 1.0),
+        open_board(project, project.track_output("lek", "tracks-a"), 1.0),
     ):
         pass
 

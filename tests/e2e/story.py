@@ -156,7 +156,7 @@ def annotate(story: Story, strokes: dict[int, list[Stroke]], class_name: str) ->
     for frame, end in pairwise([*sorted(strokes), story.part - 1]):
         if frame:
             put_right(story, tool, frame, strokes[frame])
-        tool.get_by_label("Carry to frame").fill(str(end))
+        tool.get_by_label("Propagate to frame").fill(str(end))
         tool.get_by_role("button", name="To frame").click()
         quiet(tool)
         until_true(tool, "segannot.app.server.task && segannot.app.server.task.state === 'done'")

@@ -117,7 +117,7 @@ def test_a_key_is_taken_only_for_a_doubt_that_is_shown_and_once_however_long_it_
     expect(page.locator("#card")).to_be_hidden()
     page.keyboard.press("k")
     page.keyboard.press("u")
-    expect(page.locator("#message")).to_have_text("Not taken: the next doubt is not shown yet")
+    expect(page.locator("#message")).to_have_text("Ignored: the next doubt is not displayed yet")
     expect(page.locator("#queue-state")).to_have_text("1 of 4 done")
     expect(page.locator("#saved")).to_have_text("All saved")
     expect(page.locator("#coming")).to_be_visible()
@@ -167,13 +167,13 @@ def test_an_act_says_what_it_will_change_and_a_bird_in_two_places_is_refused(
     page.keyboard.press("Tab")
     page.locator("#exchange").uncheck()
     page.keyboard.press("2")
-    expect(page.locator("#asking-words")).to_contain_text("frame 12: bird 02 is seen elsewhere in this frame")
-    expect(page.locator("#do-it")).to_be_disabled()
+    expect(page.locator("#preview-words")).to_contain_text("frame 12: bird 02 is seen elsewhere in this frame")
+    expect(page.locator("#apply")).to_be_disabled()
     page.locator("#exchange").check()
     page.locator("#scope").select_option("end")
     page.locator("#view").focus()
     page.keyboard.press("2")
-    expect(page.locator("#asking-words")).to_have_text(
+    expect(page.locator("#preview-words")).to_have_text(
         "bird 01 becomes bird 02 in 48 frames, 12 to the end; bird 02 becomes bird 01 in 48 frames, 12 to the end"
     )
     page.locator("#act-why").fill("the ring, read at 0:03")  # once it is seen what will change
@@ -183,6 +183,31 @@ def test_an_act_says_what_it_will_change_and_a_bird_in_two_places_is_refused(
     expect(page.locator("#act-why")).to_have_value("")
     acts = read_log(project.root / "corrections/lek/detections-a.jsonl")
     assert acts and {act.why for act in acts} == {"the ring, read at 0:03"}
+
+
+def test_enter_applies_a_typed_name_and_number_keys_choose_the_name_that_shows_the_number(
+    page: Page, server: Server, project: Project
+) -> None:
+    begin(page, server)
+    page.keyboard.press("F2")
+    page.keyboard.press("Tab")
+    name = page.locator("#new-name")
+    name.fill("Rufus")
+    name.press("Enter")
+    expect(page.locator("#preview-words")).to_contain_text("becomes Rufus")
+    name.press("Enter")
+    expect(page.locator("#preview")).to_be_hidden()
+    expect(page.locator("#palette button", has_text="Rufus")).to_have_count(1)
+    (act,) = read_log(project.root / "corrections/lek/detections-a.jsonl")
+    assert (act.act, act.identity) == ("name", "Rufus")
+    page.locator("#view").focus()
+    buttons = page.locator("#palette button")
+    for number in range(1, buttons.count() + 1):
+        shown = buttons.filter(has=page.locator("kbd", has_text=str(number)))
+        bird = shown.get_attribute("title") or ""
+        page.keyboard.press(str(number))
+        said = page.locator("#message" if bird == "Rufus" else "#preview-words")
+        expect(said).to_contain_text(f"{bird} already" if bird == "Rufus" else f"becomes {bird}")
 
 
 def test_two_pages_see_each_other_and_a_decision_on_what_has_changed_is_not_made(
@@ -249,7 +274,7 @@ def test_a_mask_is_drawn_by_mouse_and_by_keyboard_and_undone(
     page.mouse.down()
     page.mouse.move(left + 130 * scale, top + 80 * scale, steps=5)
     page.mouse.up()
-    words = page.locator("#asking-words")
+    words = page.locator("#preview-words")
     expect(words).to_have_text(f"bird 01 is drawn in frame {frame} with this mask, 1 frame")
     page.keyboard.press("Enter")
     expect(page.locator("#history li")).to_have_count(1)
@@ -259,20 +284,20 @@ def test_a_mask_is_drawn_by_mouse_and_by_keyboard_and_undone(
     assert where == (frame, 1) and mask[80, 101:130].all()
     assert mask[36 + 8, 10 + 2 * frame + 10]  # what it had: the two birds were exchanged here
 
-    expect(page.locator("#chosen-facts")).to_have_text("seen, 100 % sure")  # the rows after the act are here
+    expect(page.locator("#chosen-facts")).to_have_text("detected, 100 % certain")  # the rows after the act are here
     page.keyboard.press("b")
     page.keyboard.press("g")
     for key in ("Space", *["Shift+ArrowLeft"] * 3, "Space", *["Shift+ArrowUp"] * 2, "Space"):
         page.keyboard.press(key)
-    expect(page.locator("#asking")).to_be_hidden()
+    expect(page.locator("#preview")).to_be_hidden()
     page.keyboard.press("Enter")  # closes the polygon
-    expect(page.locator("#asking")).to_be_visible()
+    expect(page.locator("#preview")).to_be_visible()
     expect(words).to_contain_text("with this mask")
     page.keyboard.press("Backspace")  # takes it back
-    expect(page.locator("#asking")).to_be_hidden()
+    expect(page.locator("#preview")).to_be_hidden()
     page.keyboard.press("e")
     page.keyboard.press("Space")
-    expect(page.locator("#asking")).to_be_visible()
+    expect(page.locator("#preview")).to_be_visible()
     expect(words).to_contain_text("with this mask")
     page.keyboard.press("Enter")
     expect(page.locator("#history li")).to_have_count(2)

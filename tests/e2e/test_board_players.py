@@ -1,4 +1,4 @@
-"""The board's pictures in a real browser: the small copy, then the frame itself; four pictures that go together."""
+"""The board's pictures in a real browser: the proxy video's frame, then the full frame; four synchronised views."""
 
 import base64
 import re
@@ -27,7 +27,7 @@ BEGAN = datetime(2026, 5, 2, 5, 0, tzinfo=UTC)
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """Return a tracked video with a small copy that shows 1000 more, and another camera that began a second later."""
+    """Return a tracked video with a proxy video that shows 1000 more, and another camera that began a second later."""
     found = small_project(tmp_path / "project")
     update_video(found, "lek", start_time=BEGAN)
     numbers = write_video(
@@ -73,18 +73,18 @@ def shows(page: Page, canvas: str, what: str) -> None:
     expect(page.locator(canvas)).to_have_attribute("data-shown", what, timeout=SLOW_MS)
 
 
-def test_after_a_jump_the_small_copy_is_shown_and_at_rest_the_frame_itself(page: Page, server: Server) -> None:
+def test_after_a_jump_the_proxy_is_shown_and_at_rest_the_full_frame(page: Page, server: Server) -> None:
     bare(page, server)
     page.route("**/api/frames/*width=*", lambda route: None)  # the frame itself is never answered
     page.keyboard.press("End")
     shows(page, "#view", "59 quick")
     assert number_on(page, "#view") == 1059
-    expect(page.locator("#quick")).to_be_visible()
+    expect(page.locator("#proxy")).to_be_visible()
     page.unroute("**/api/frames/*width=*")
     page.keyboard.press("ArrowLeft")  # nothing but the frame itself comes to rest
     shows(page, "#view", "58 exact")
     assert number_on(page, "#view") == 58
-    expect(page.locator("#quick")).to_be_hidden()
+    expect(page.locator("#proxy")).to_be_hidden()
     for _ in range(3):
         page.keyboard.press(",")  # at an eighth of its speed the video takes 18 s
     page.keyboard.press("Shift+ ")
@@ -94,7 +94,7 @@ def test_after_a_jump_the_small_copy_is_shown_and_at_rest_the_frame_itself(page:
     assert number_on(page, "#view") == int(page.locator("#frame").input_value()) < 58
 
 
-def test_four_pictures_go_together_by_keyboard(page: Page, server: Server) -> None:
+def test_four_views_are_synchronised_by_keyboard(page: Page, server: Server) -> None:
     complaints = bare(page, server)
     for _ in range(3):
         page.keyboard.press("v")
@@ -117,7 +117,7 @@ def test_four_pictures_go_together_by_keyboard(page: Page, server: Server) -> No
     page.keyboard.press("Escape")
     shows(page, beside[0], "10 exact")
     shows(page, beside[1], "null exact")
-    expect(page.get_by_text("not filmed then")).to_have_count(2)
+    expect(page.get_by_text("not recorded at this time")).to_have_count(2)
     page.locator("#view").focus()
     for _ in range(3):
         page.keyboard.press("Shift+ArrowRight")

@@ -1,4 +1,4 @@
-"""Changes that the server cannot carry out, in a real browser: said, kept, and given up only when a person says so."""
+"""Changes that the server cannot carry out, in a real browser: said, kept, and discarded only when a person says so."""
 
 import json
 from collections.abc import Iterator
@@ -54,14 +54,14 @@ def test_a_full_disk_is_said_and_what_was_done_is_saved_once_there_is_room(
         add(page, name)
     expect(page.locator("#message")).to_contain_text(f"Not saved: {FULL}", timeout=1000 * PATIENT_S)
     expect(page.get_by_text("2 not saved")).to_have_attribute("title", FULL)
-    expect(page.get_by_role("button", name="Give it up")).to_be_hidden()
+    expect(page.get_by_role("button", name="Discard this change")).to_be_hidden()
     page.unroute("**/api/object*")
     until(page, "segannot.pending().length === 0 && segannot.app.server.objects.length === 2", PATIENT_S)
     expect(page.get_by_text("All saved")).to_be_visible()
     assert [entry.name for entry in read_objects(birds_project.segannot("birds"))] == ["first", "second"]
 
 
-def test_a_change_that_fails_again_and_again_can_be_given_up_and_the_rest_is_saved(
+def test_a_change_that_fails_again_and_again_can_be_discarded_and_the_rest_is_saved(
     server: Server, page: Page, birds_project: Project
 ) -> None:
     enter(page, server)
@@ -69,15 +69,15 @@ def test_a_change_that_fails_again_and_again_can_be_given_up_and_the_rest_is_sav
     refuse(page, 500, "this failed", "broken")
     for name in ("broken", "whole"):
         add(page, name)
-    give_up = page.get_by_role("button", name="Give it up")
-    expect(give_up).to_be_visible(timeout=1000 * PATIENT_S)
+    discard = page.get_by_role("button", name="Discard this change")
+    expect(discard).to_be_visible(timeout=1000 * PATIENT_S)
     expect(page.get_by_text("2 not saved")).to_be_visible()
     asked: list[str] = []
     page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
-    give_up.click()
+    discard.click()
     assert asked and page.evaluate("segannot.pending().length") == 2
     page.once("dialog", lambda dialog: dialog.accept())
-    give_up.click()
+    discard.click()
     until(page, "segannot.pending().length === 0 && segannot.app.server.objects.length === 1", PATIENT_S)
-    expect(give_up).to_be_hidden()
+    expect(discard).to_be_hidden()
     assert [entry.name for entry in read_objects(birds_project.segannot("birds"))] == ["whole"]

@@ -96,7 +96,7 @@ def colour_at(page: Page, x: float, y: float) -> list[int]:
     )
 
 
-def carried(page: Page) -> None:
+def propagated(page: Page) -> None:
     until(page, QUIET)  # the state is that of the new task, not of one before
     until(page, "segannot.app.server.task && segannot.app.server.task.state === 'done'", 60)
     until(page, QUIET)
@@ -105,7 +105,7 @@ def carried(page: Page) -> None:
 def test_a_real_annotation_from_scribbles_to_masks(server: Server, page: Page, birds_project: Project) -> None:
     folder = birds_project.segannot("birds")
     enter(page, server)
-    expect(page.get_by_text("From a video to outlines")).to_be_visible()
+    expect(page.get_by_role("heading", name="Quick start")).to_be_visible()
     page.get_by_role("button", name="Close").click()
 
     plain = colour_at(page, 60, 70)
@@ -114,9 +114,9 @@ def test_a_real_annotation_from_scribbles_to_masks(server: Server, page: Page, b
     assert [iou(seen(page, 0) == number, truth(0) == number) > 0.85 for number in (1, 2)] == [True, True]
     assert np.abs(np.subtract(colour_at(page, 60, 80), plain)).max() > 15  # the outline is tinted on the screen
 
-    page.get_by_label("Carry to frame").fill("50")
+    page.get_by_label("Propagate to frame").fill("50")
     page.get_by_role("button", name="To frame").click()
-    carried(page)
+    propagated(page)
     assert len(read_frames(folder)) == 51
     for frame in (1, 25, 50):
         assert (read_labels(folder / f"{frame:06d}.png") == seen(page, frame)).all()
@@ -125,8 +125,8 @@ def test_a_real_annotation_from_scribbles_to_masks(server: Server, page: Page, b
     page.keyboard.press("d")
     stroke(page, [(250, 30), (260, 30)])  # the chosen bird is the second one
     assert (seen(page, 30) != before).any() and read_frames(folder)[30] is MaskOrigin.HAND_MADE
-    page.get_by_role("button", name="Put right around this correction").click()
-    carried(page)
+    page.get_by_role("button", name="Re-propagate around this correction").click()
+    propagated(page)
     assert read_frames(folder)[29] is MaskOrigin.PROPAGATED
     for _ in range(2):
         page.locator("#view").focus()
@@ -202,7 +202,7 @@ def test_it_follows_the_browsers_light_or_dark(server: Server, page: Page, schem
     assert (sum(map(int, colour.split(","))) / 3 > 128) is light
 
 
-def test_help_lists_every_key_and_h_closes_it(server: Server, page: Page, tmp_path: Path) -> None:
+def test_the_shortcuts_are_listed_and_h_closes_the_list(server: Server, page: Page, tmp_path: Path) -> None:
     enter(page, server)
     expect(page.get_by_role("dialog")).to_be_visible()
     assert page.locator("#keys dt").count() > 20
@@ -210,6 +210,23 @@ def test_help_lists_every_key_and_h_closes_it(server: Server, page: Page, tmp_pa
     expect(page.get_by_role("dialog")).to_be_hidden()
     page.keyboard.press("h")
     expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def test_a_number_key_selects_the_bird_whose_row_shows_the_number(server: Server, page: Page) -> None:
+    enter(page, server)
+    page.get_by_role("button", name="Close").click()
+    for count in (1, 2, 3):
+        page.keyboard.press("a")
+        until(page, f"segannot.app.server.objects.length === {count}")
+    page.get_by_label("Name").first.click()
+    page.get_by_role("button", name="To back").click()
+    until(page, "segannot.pending().length === 0 && segannot.app.server.objects[2].order === 1")
+    page.locator("#view").focus()
+    for number in ("3", "1", "2"):
+        page.keyboard.press(number)
+        row = page.locator("#birds li", has=page.locator("kbd", has_text=number))
+        expect(row).to_have_class("chosen")
+        assert int(row.get_attribute("data-id")) == page.evaluate("segannot.app.selected")
 
 
 def test_from_the_annotation_page_to_a_training_set(running_app: Server, page: Page, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from backend.jobs import JobStore
 from backend.project.paths import Project
 from backend.video.library import get_video
-from board.load_board import opened_board
+from board.load_board import open_board
 from board.requests import ActRequest
 from board.summary import review_of
 from gui.widgets.annotation_jobs import start_annotation
@@ -24,7 +24,7 @@ def project(installed: Project) -> Project:
 
 def decided(project: Project, *decisions: tuple[str, dict]) -> None:
     """Make decisions on the board, as (who, request)."""
-    with opened_board(project, project.track_output("lek", "tracks-a"), 1.0) as board:
+    with open_board(project, project.track_output("lek", "tracks-a"), 1.0) as board:
         for who, request in decisions:
             board.session.act(ActRequest(version=board.session.view.version, **request), who)
 

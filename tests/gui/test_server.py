@@ -16,8 +16,9 @@ import pytest
 
 from backend.project.errors import InputError
 from backend.project.settings import REPOSITORY
+from backend.web.links import APP_RECORD
 from backend.web.token import TOKEN, read_or_create_token
-from gui.server import LOCK, RECORD, running_app
+from gui.server import LOCK, running_app
 from tests.web.servers import Server, app_server, installation, running
 
 
@@ -84,7 +85,7 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
     assert refused.returncode == 2 and refused.stdout == ""
     assert refused.stderr.count("\n") == 1
     assert f"port {port}" in refused.stderr and f"process {os.getpid()}" in refused.stderr
-    assert not (tmp_path / "state" / RECORD).exists()
+    assert not (tmp_path / "state" / APP_RECORD).exists()
 
 
 @pytest.mark.parametrize(
@@ -107,16 +108,16 @@ def test_a_record_left_by_a_killed_app_is_not_believed(tmp_path: Path) -> None:
     with running(app_server(installation(tmp_path))) as server:
         assert running_app(server.state).pid == server.pid
         server.kill()
-        assert (server.state / RECORD).exists()
+        assert (server.state / APP_RECORD).exists()
         assert running_app(server.state) is None
         server.start()
         assert running_app(server.state).pid == server.pid
         assert server.stop() == 130
-        assert not (server.state / RECORD).exists() and running_app(server.state) is None
+        assert not (server.state / APP_RECORD).exists() and running_app(server.state) is None
 
 
 def test_a_record_that_names_a_living_stranger_is_not_believed(tmp_path: Path) -> None:
-    (tmp_path / RECORD).write_text(json.dumps({"format": 1, "pid": os.getpid(), "address": "http://evil.example/"}))
+    (tmp_path / APP_RECORD).write_text(json.dumps({"format": 1, "pid": os.getpid(), "address": "http://evil.example/"}))
     assert running_app(tmp_path) is None
 
 

@@ -13,7 +13,7 @@ from backend.tracking.review.views import doubt_rows
 from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DOUBTS, SUMMARY
 from backend.tracking.tracks.track_folder import open_tracks, write_table, write_tracks
 from backend.zones.zone_file import parse_zones
-from board.load_board import opened_board
+from board.load_board import open_board
 from board.requests import ActRequest
 from tests.board.boards import SIZE, small_project
 from tests.gui.pages import button, opened
@@ -57,7 +57,7 @@ def test_corrections_are_told_and_tracking_again_keeps_what_tracking_was_told(pr
     manifest = read_manifest(folder)
     manifest.settings |= {"n_birds": 3, "camera_motion": "off", "least_probability": 0.5, "no_appearance": True}
     manifest.write(folder)
-    with opened_board(project, folder, 1.0) as board:
+    with open_board(project, folder, 1.0) as board:
         board.session.act(ActRequest(version=board.session.view.version, kind="answer", doubt=1), "Ann")
     app = opened("track", **RESULTS)
     assert not app.exception and not app.error

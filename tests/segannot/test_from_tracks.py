@@ -14,7 +14,7 @@ from backend.masks.objects import MaskOrigin, read_frames, read_objects
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.paths import Project
-from board.load_board import opened_board
+from board.load_board import open_board
 from board.requests import ActRequest
 from segannot.from_tracks import main
 from segannot.store import AnnotationStore
@@ -30,7 +30,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def decide(project: Project, *decisions: dict) -> None:
-    with opened_board(project, project.track_output("lek", "tracks-a"), 1.0) as board:
+    with open_board(project, project.track_output("lek", "tracks-a"), 1.0) as board:
         for decision in decisions:
             board.session.act(ActRequest(version=board.session.view.version, **decision), "Ann")
 

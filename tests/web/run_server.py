@@ -167,13 +167,13 @@ OPEN = ExitStack()  # what is open for as long as the server runs
 
 def board_api(settings: Settings, stack: ExitStack) -> Any:
     """Return the board of a small tracked video of a project of its own, open until the stack is left."""
-    from board.load_board import opened_board
+    from board.load_board import open_board
     from board.server import BoardApi
     from tests.board.boards import small_project
 
     project = small_project(settings.project_folder)
     tracks = project.track_output("lek", "tracks-a")
-    return BoardApi(stack.enter_context(opened_board(project, tracks, memory_gb=1, threads=1)))
+    return BoardApi(stack.enter_context(open_board(project, tracks, memory_gb=1, threads=1)))
 
 
 def protected_relabelling(settings: Settings, port: int) -> ASGIApp:

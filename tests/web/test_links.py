@@ -1,9 +1,12 @@
 """Links to services: as the public address, the prefix, or the visitor's own way to this machine ask for."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from backend.project.settings import Settings
-from backend.web.links import app_link, direct_link, service_base, service_link
+from backend.web.links import APP_RECORD, app_link, direct_link, running_app_link, service_base, service_link
 
 LAB = {"public_address": "https://lek.example.org", "path_prefix": "labs/lek"}
 
@@ -36,6 +39,20 @@ def test_the_base_is_the_links_path() -> None:
 def test_the_app_is_at_the_prefix() -> None:
     assert app_link(Settings(), 8501) == "http://127.0.0.1:8501/"
     assert app_link(Settings(**LAB), 8501) == "https://lek.example.org/labs/lek/"
+
+
+def test_the_running_app_is_linked_on_the_port_that_it_was_started_on(tmp_path: Path) -> None:
+    assert running_app_link(Settings(), "labserver:8881", tmp_path) == "http://labserver:8501/"
+    (tmp_path / APP_RECORD).write_text(json.dumps({"format": 1, "pid": 1, "address": "http://127.0.0.1:9001/"}))
+    assert running_app_link(Settings(), "labserver:8881", tmp_path) == "http://labserver:9001/"
+    assert running_app_link(Settings(), None, tmp_path) == "http://127.0.0.1:9001/"
+    assert running_app_link(Settings(**LAB), "labserver:8881", tmp_path) == "https://lek.example.org/labs/lek/"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"address": 7}', '{"address": "http://127.0.0.1:99999999/"}'])
+def test_a_record_that_cannot_be_read_leaves_the_port_of_the_settings(tmp_path: Path, content: str) -> None:
+    (tmp_path / APP_RECORD).write_text(content)
+    assert running_app_link(Settings(app_port=8600), None, tmp_path) == "http://127.0.0.1:8600/"
 
 
 def test_this_machine_reaches_a_service_past_the_proxy() -> None:

@@ -1,22 +1,22 @@
-// What every page knows and does: the server's state, the frame, listeners, elements, short messages, times.
+// Shared by every page: the application state, listeners, elements, messages, times.
 
 export const app = {
-  server: null, // the answer of api/state, null until it is there
+  server: null, // the answer of api/state; null until it has arrived
   frame: 0,
-  selected: null, // the chosen bird
-  playing: 0, // 1 forward, -1 back
+  selected: null, // id of the selected bird
+  playing: 0, // 1 forward, -1 backward
   speed: 1,
 };
 
 const listeners = new Set();
 let due = false;
 
-// Called after every change, once the server's state is there.
+// Call ``listener`` after every change, once the server's state has arrived.
 export function listen(listener) {
   listeners.add(listener);
 }
 
-// Change something and let every part draw itself once, before the next picture of the screen.
+// Change the application state; every listener then redraws once, in the browser's next animation frame.
 export function set(changes) {
   Object.assign(app, changes);
   if (due) return;
@@ -38,18 +38,19 @@ export function goTo(frame) {
 export const byId = (id) => document.getElementById(id);
 
 export function element(name, properties = {}, ...children) {
-  const made = document.createElement(name);
+  const node = document.createElement(name);
   for (const [key, value] of Object.entries(properties)) {
-    if (key === "data") Object.assign(made.dataset, value);
-    else if (key in made) made[key] = value;
-    else made.setAttribute(key, value);
+    if (key === "data") Object.assign(node.dataset, value);
+    else if (key in node) node[key] = value;
+    else node.setAttribute(key, value);
   }
-  made.append(...children);
-  return made;
+  node.append(...children);
+  return node;
 }
 
 let timer = 0;
 
+// Show a message for a few seconds.
 export function say(text, bad = false) {
   const line = byId("message");
   line.textContent = text;
@@ -58,6 +59,7 @@ export function say(text, bad = false) {
   timer = setTimeout(() => (line.className = ""), Math.max(3000, 60 * text.length));
 }
 
+// Time of a frame as [h:]mm:ss.cc
 export function clock(frame) {
   const seconds = frame / app.server.video.fps;
   const whole = Math.floor(seconds);

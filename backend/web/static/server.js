@@ -1,19 +1,19 @@
-// The only module that talks to a server of ours. Changes wait in a queue that survives a reload, go out one after the
-// other, and are sent again until the server has answered; their keys see to it that none is carried out twice.
+// The only module that sends requests to the page's server. Changes wait in a queue that survives a reload, are sent one
+// at a time, and are sent again until the server answers; their keys make sure that none is applied twice.
 
 const PULSE_MS = 1000;
 const BUSY_PULSE_MS = 300;
 const TIMEOUT_MS = 30000;
 
 const listeners = {};
-const waiting = []; // for the end of the queue
+const waiting = []; // resolvers of `settled`: called once the queue is empty
 let page = null; // see ``start``
-let of = null; // what the server works on; a server that works on something else refuses what names this
+let of = null; // id of the video or run that the server works on; another server refuses requests that name it
 let queue = [];
 let state = null; // the newest, null until it is there
 let sending = false;
 let connected = null;
-let failing = null; // what the server says to the first change of the queue: {message, times}, null if it takes it
+let failing = null; // {message, times}: why and how often the first change of the queue failed; null if it did not
 
 export function on(event, listener) {
   (listeners[event] ??= []).push(listener);
@@ -42,8 +42,8 @@ async function ask(path, options = {}) {
   if (answer.status === 401) setConnected("signed-out");
   else if (answer.status < 500) setConnected("connected");
   if (!answer.ok) {
-    const told = await answer.json().catch(() => null);
-    throw new Refused(answer.status, told?.error?.message ?? `the server answered ${answer.status}`);
+    const body = await answer.json().catch(() => null);
+    throw new Refused(answer.status, body?.error?.message ?? `the server answered ${answer.status}`);
   }
   return answer;
 }
@@ -79,18 +79,19 @@ export function version() {
 export async function refresh() {
   const answer = await json("state");
   if (of && answer.of !== of) {
-    location.reload(); // another video or run is served here now: nothing of this page fits
+    location.reload(); // another video or run is served here now
     await new Promise(() => {});
   }
   take(answer);
 }
 
 export function take(answer) {
-  if (!of) begin(answer.of);
+  if (!of) restoreQueue(answer.of);
   emit("state", (state = answer));
 }
 
-function begin(work) {
+// Once it is known what the server works on: changes of an earlier visit come first.
+function restoreQueue(work) {
   of = work;
   const early = queue;
   queue = [...restored(), ...early];
@@ -100,20 +101,20 @@ function begin(work) {
 
 async function pulse() {
   try {
-    const told = await json("pulse");
-    const changed = told.version !== state?.version || told.server !== state.server || page.busy(told) || page.busy(state);
+    const now = await json("pulse");
+    const changed = now.version !== state?.version || now.server !== state.server || page.busy(now) || page.busy(state);
     if (changed && !sending) await refresh();
     send();
   } catch {
-    // said by the connection's state; the next pulse tries again
+    // the connection's state says so; the next pulse tries again
   }
   setTimeout(pulse, state && page.busy(state) ? BUSY_PULSE_MS : PULSE_MS);
 }
 
-// Begin. ``name`` is the page's; ``deliver`` sends a change and resolves to the state it led to; ``again``
-// says which changes are worth a second look where somebody else was faster; ``busy`` whether a state goes on by itself.
-export function start({ name, deliver, again, busy = () => false }) {
-  page = { name, deliver, again, busy };
+// Connect. ``name`` is the queue's name in storage; ``deliver`` sends a change and resolves to the new state; ``retry``
+// says which changes are sent once more after a conflict; ``busy`` whether a state is going to change by itself.
+export function start({ name, deliver, retry, busy = () => false }) {
+  page = { name, deliver, retry, busy };
   emit("queue", queue);
   pulse();
 }
@@ -134,13 +135,13 @@ export function pending() {
   return queue;
 }
 
-// Give up the first change of the queue if it fails once more.
-export function giveUp() {
+// Discard the first change of the queue if it fails once more.
+export function discardFirst() {
   if (queue.length) queue[0].unwanted = true;
   send();
 }
 
-// Resolves once no change is under way.
+// Resolves once every change is saved.
 export function settled() {
   return queue.length ? new Promise((go) => waiting.push(go)) : Promise.resolve();
 }
@@ -154,17 +155,17 @@ async function send() {
       take(await page.deliver(entry));
       emit("done", entry);
     } catch (error) {
-      if (error.status >= 500) fails({ message: error.message, times: error.status === 500 ? (failing?.times ?? 0) + 1 : 0 });
+      if (error.status >= 500) setFailing({ message: error.message, times: error.status === 500 ? (failing?.times ?? 0) + 1 : 0 });
       if (isLost(error) && !entry.unwanted) break; // the pulse tries again
       const fresh = await refresh().then(() => true, () => false);
       if (error.status === 409 && !fresh) break;
-      if (error.status === 409 && !entry.seenAgain && page.again(entry)) {
+      if (error.status === 409 && !entry.seenAgain && page.retry(entry)) {
         entry.seenAgain = true;
         continue;
       }
       emit("refused", error.message, entry);
     }
-    fails(null);
+    setFailing(null);
     queue.shift();
     drop(entry);
     changed();
@@ -174,8 +175,8 @@ async function send() {
   sending = false;
 }
 
-function fails(how) {
-  if (how || failing) emit("failing", (failing = how));
+function setFailing(now) {
+  if (now || failing) emit("failing", (failing = now));
 }
 
 function isLost(error) {
@@ -187,15 +188,16 @@ function changed() {
   if (!queue.length) for (const go of waiting.splice(0)) go();
 }
 
-// Each change is kept by itself: two windows do not overwrite each other's. One that both send is carried out once.
+// Each change has its own storage key, so that two windows do not overwrite each other's changes. A change that both
+// windows send is applied once.
 
-function place(entry) {
+function storageKey(entry) {
   return `${page.name} ${of} ${entry?.key ?? ""}`;
 }
 
 function keep(entry) {
   try {
-    if (of) localStorage.setItem(place(entry), JSON.stringify(entry));
+    if (of) localStorage.setItem(storageKey(entry), JSON.stringify(entry));
   } catch {
     // no room or no storage: the queue still lives in this page
   }
@@ -203,7 +205,7 @@ function keep(entry) {
 
 function drop(entry) {
   try {
-    localStorage.removeItem(place(entry));
+    localStorage.removeItem(storageKey(entry));
   } catch {
     // it is not there either
   }
@@ -211,8 +213,8 @@ function drop(entry) {
 
 function restored() {
   try {
-    const kept = Object.keys(localStorage).filter((name) => name.startsWith(place()));
-    return kept.map((name) => JSON.parse(localStorage.getItem(name))).sort((one, other) => one.at - other.at);
+    const names = Object.keys(localStorage).filter((name) => name.startsWith(storageKey()));
+    return names.map((name) => JSON.parse(localStorage.getItem(name))).sort((one, other) => one.at - other.at);
   } catch {
     return [];
   }

@@ -1,8 +1,8 @@
-// A picture on a canvas: where it lies, zoom by wheel, moving. screen = frame * scale + (x, y), CSS px.
+// A video frame on a canvas: position, zoom by wheel, panning. screen = frame * scale + (x, y), CSS px.
 
 import { set } from "./page.js";
 
-const MOST_ZOOM = 40; // screen px a frame px
+const MAX_ZOOM = 40; // screen px a frame px
 
 export class Viewport {
   // ``size`` gives the frame's {width, height} once it is known.
@@ -29,7 +29,7 @@ export class Viewport {
 
   zoom(factor, x = this.canvas.clientWidth / 2, y = this.canvas.clientHeight / 2) {
     const least = 0.5 * Math.min(this.canvas.clientWidth / this.size().width, 1);
-    const now = Math.min(MOST_ZOOM, Math.max(least, this.scale * factor));
+    const now = Math.min(MAX_ZOOM, Math.max(least, this.scale * factor));
     this.x = x - ((x - this.x) * now) / this.scale;
     this.y = y - ((y - this.y) * now) / this.scale;
     Object.assign(this, { scale: now, fitted: false });
@@ -46,8 +46,8 @@ export class Viewport {
     return [(event.clientX - box.left - this.x) / this.scale, (event.clientY - box.top - this.y) / this.scale];
   }
 
-  // Lay the whole picture into the canvas, unless somebody zoomed or moved it.
-  settle() {
+  // Fit the whole frame into the canvas, unless it was zoomed or panned.
+  refit() {
     if (this.scale && !this.fitted) return;
     const { width, height } = this.size();
     const { clientWidth, clientHeight } = this.canvas;
@@ -55,11 +55,11 @@ export class Viewport {
     this.scale = Math.min(clientWidth / width, clientHeight / height);
     this.x = (clientWidth - width * this.scale) / 2;
     this.y = (clientHeight - height * this.scale) / 2;
-    if (!known) set({}); // others show the scale
+    if (!known) set({}); // other parts of the page show the scale
   }
 
-  // Draw a picture of the whole frame; what is drawn on ``paper`` afterwards is in frame coordinates.
-  paint(picture) {
+  // Draw a bitmap of the whole frame; what is drawn on ``paper`` afterwards is in frame coordinates.
+  paint(bitmap) {
     const { canvas, paper } = this;
     const ratio = devicePixelRatio;
     const [width, height] = [Math.round(canvas.clientWidth * ratio), Math.round(canvas.clientHeight * ratio)];
@@ -67,11 +67,11 @@ export class Viewport {
     paper.setTransform(1, 0, 0, 1, 0, 0);
     paper.fillStyle = getComputedStyle(canvas).backgroundColor;
     paper.fillRect(0, 0, width, height);
-    if (!picture) return;
+    if (!bitmap) return;
     paper.setTransform(this.scale * ratio, 0, 0, this.scale * ratio, this.x * ratio, this.y * ratio);
     paper.imageSmoothingEnabled = this.scale * ratio < 3;
     paper.imageSmoothingQuality = "high";
     const frame = this.size();
-    paper.drawImage(picture, 0, 0, frame.width, frame.height);
+    paper.drawImage(bitmap, 0, 0, frame.width, frame.height);
   }
 }

@@ -1,7 +1,7 @@
-// What stands around every page's picture: connection, what waits to be saved, the way back, and the player.
+// Around every page's video frame: connection, unsaved changes, links to the app, and the player.
 
 import { app, byId, clock, element, goTo, lastFrame, listen, say, set } from "./page.js";
-import { giveUp, on, pending } from "./server.js";
+import { discardFirst, on, pending } from "./server.js";
 
 const CONNECTION = {
   connected: "Connected", lost: "Connection lost, trying again…", "signed-out": "Signed out: reload to sign in",
@@ -13,17 +13,17 @@ on("connection", (now) => {
 });
 on("refused", (message) => say(message, true));
 
-const OFTEN = 5; // times that a change must fail before giving it up is offered
-const WHAT = "The server could not do this again and again; the reason is in its log. Give this change up, so that what comes after it is saved?";
+const DISCARD_AFTER = 5; // failures of one change before the page offers to discard it
+const QUESTION = "The server failed to save this change several times; the reason is in its log. Discard this change, so that the later ones can be saved?";
 let failing = null;
-const given = element("button", { type: "button", id: "give-up", textContent: "Give it up", title: WHAT, hidden: true });
-given.addEventListener("click", () => confirm(WHAT) && giveUp());
-byId("saved").after(given);
+const discard = element("button", { type: "button", id: "discard", textContent: "Discard this change", title: QUESTION, hidden: true });
+discard.addEventListener("click", () => confirm(QUESTION) && discardFirst());
+byId("saved").after(discard);
 
 on("failing", (now) => {
   if (now && now.message !== failing?.message) say(`Not saved: ${now.message}`, true);
   failing = now;
-  given.hidden = !now || now.times < OFTEN;
+  discard.hidden = !now || now.times < DISCARD_AFTER;
   drawQueue();
 });
 on("queue", drawQueue);
@@ -37,28 +37,29 @@ function drawQueue() {
   set({});
 }
 
-// Fill in what stays as it is, and return the frame that the address or this tab's last visit names, else ``frame``.
-export function begin(server, title, frame = 0) {
+// Fill in the header, and return the frame to open: from the address, from this tab's last visit, else ``frame``.
+export function openPage(server, title, frame = 0) {
   document.title = `${server.video.name} - ${title}`;
   byId("video").textContent = server.video.name;
   byId("last").textContent = `of ${lastFrame()}`;
   byId("frame").max = lastFrame();
-  if (server.back) byId("home").href = server.back;
-  else byId("home").hidden = true;
-  const place = `${title} frame ${server.of}`;
-  const kept = Number(new URLSearchParams(location.search).get("frame") ?? sessionStorage.getItem(place) ?? frame);
+  byId("home").href = server.app;
+  byId("guide").href = server.app + byId("guide").dataset.section;
+  byId("home").hidden = byId("guide").hidden = !server.app;
+  const key = `${title} frame ${server.of}`;
+  const kept = Number(new URLSearchParams(location.search).get("frame") ?? sessionStorage.getItem(key) ?? frame);
   listen(() => {
     try {
-      sessionStorage.setItem(place, app.frame);
+      sessionStorage.setItem(key, app.frame);
     } catch {
-      // no storage: the page begins elsewhere next time
+      // no storage: next time the page opens at its default frame
     }
   });
   return Number.isFinite(kept) ? kept : 0;
 }
 
-// The player shows every frame, as fast as it should or the pictures come.
-export function player({ view, ahead }) {
+// The player skips no frame: it goes on at the video's speed, or as fast as the frames arrive.
+export function player({ view, readAhead }) {
   let due = 0;
   const tick = (now) => {
     if (app.playing && app.server) {
@@ -68,7 +69,7 @@ export function player({ view, ahead }) {
         due = Math.max(due + 1000 / (app.server.video.fps * app.speed), now - 100);
         goTo(app.frame + app.playing);
       }
-      ahead(app.playing);
+      readAhead(app.playing);
     }
     requestAnimationFrame(tick);
   };
@@ -76,7 +77,7 @@ export function player({ view, ahead }) {
   listen(() => {
     if (document.activeElement !== byId("frame")) byId("frame").value = app.frame;
     byId("time").textContent = clock(app.frame);
-    byId("play").textContent = app.playing > 0 ? "Stop" : "Play";
+    byId("play").textContent = app.playing > 0 ? "Pause" : "Play";
     byId("zoom").textContent = `${Math.round(view.scale() * 100)} %`;
   });
   byId("frame").addEventListener("change", (event) => {

@@ -1,17 +1,15 @@
-// Pictures and masks that the page holds.
+// Masks that the page holds, and masks and frames fetched ahead of the player.
 
 import * as api from "./api.js";
 import { lastFrame } from "./state.js";
-import * as pictures from "../shared/pictures.js";
-
-export { bitmap, here, usefulWidth } from "../shared/pictures.js";
+import { prefetch as prefetchFrames } from "../shared/frame_cache.js";
 
 const AHEAD = 6; // masks fetched before they are played
-const MOST_MASKS = 60;
+const MAX_MASKS = 60;
 const masks = new Map(); // frame -> promise of {x, y, width, height, labels}
 
 export function prefetch(frame, width, step) {
-  pictures.prefetch(frame, width, step);
+  prefetchFrames(frame, width, step);
   for (let k = 1; k <= AHEAD; k++) {
     const next = frame + k * step;
     if (next >= 0 && next <= lastFrame()) mask(next).catch(() => null);
@@ -23,7 +21,7 @@ export function mask(frame) {
     const promise = api.mask(frame);
     promise.catch(() => masks.delete(frame));
     masks.set(frame, promise);
-    if (masks.size > MOST_MASKS) masks.delete(masks.keys().next().value);
+    if (masks.size > MAX_MASKS) masks.delete(masks.keys().next().value);
   }
   return masks.get(frame);
 }
