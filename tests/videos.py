@@ -60,6 +60,7 @@ def write_video(
     picture: Callable[[int, tuple[int, int]], np.ndarray] = barcode,
     setup: Callable[[av.VideoStream], None] = lambda stream: None,
     metadata: dict[str, str] | None = None,
+    time_code: str | None = None,
 ) -> Path:
     """Encode ``n_frames`` barcodes; the container follows the suffix.
 
@@ -73,6 +74,8 @@ def write_video(
         stream.codec_context.gop_size = gop
         if times_ms is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
+        if time_code is not None:
+            stream.metadata["timecode"] = time_code
         setup(stream)
         for number in range(n_frames):
             frame = av.VideoFrame.from_ndarray(picture(number, size), format="rgb24").reformat(format=pix_fmt)
@@ -82,6 +85,43 @@ def write_video(
                 frame.pts, frame.time_base = times_ms[number], Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    return path
+
+
+def with_pictures(path: Path, sizes: Sequence[tuple[int, int]], default: int | None, n_frames: int = 5) -> Path:
+    """Write a file of several video streams; ``default`` is the number of the one that players show."""
+    with av.open(str(path), "w") as container:
+        streams = []
+        for number, (width, height) in enumerate(sizes):
+            stream = container.add_stream("libx264", rate=25, options=_encoder_options("libx264", 12, 0, {}))
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            stream.disposition = stream.disposition.__class__.default if number == default else 0
+            streams.append(stream)
+        for number in range(n_frames):
+            for stream, size in zip(streams, sizes, strict=True):
+                frame = av.VideoFrame.from_ndarray(barcode(number, size), format="rgb24").reformat(format="yuv420p")
+                frame.pts, frame.time_base = number, Fraction(1, 25)
+                container.mux(stream.encode(frame))
+        for stream in streams:
+            container.mux(stream.encode())
+    return path
+
+
+def with_sound(path: Path, n_frames: int, sound_s: float) -> Path:
+    """Write a video at 25 frames/s with silence of ``sound_s`` seconds beside it."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options=_encoder_options("libx264", 12, 0, {}))
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        sound = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        for number in range(n_frames):
+            frame = av.VideoFrame.from_ndarray(barcode(number, (160, 96)), format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, int(8000 * sound_s)), np.int16), format="s16", layout="mono")
+        samples.sample_rate, samples.pts, samples.time_base = 8000, 0, Fraction(1, 8000)
+        container.mux(sound.encode(samples))
+        container.mux(sound.encode())
     return path
 
 

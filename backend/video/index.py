@@ -26,14 +26,16 @@ from backend.project.atomic import atomic_write
 from backend.project.errors import InputError
 from backend.project.manifest import file_identity
 from backend.project.settings import state_folder
-from backend.video.source import open_video_file
+from backend.video.source import open_video_file, real_video_streams
 
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 TRIM_PACKETS = 1000  # how far the first frame that can be decoded is looked for
 BEAT_PACKETS = 500
 CHECKED_FRAMES = 16  # decoded to see that the packets' times are the frames' times
 MOST_REORDERED = 40  # packets a frame may be from its place in display order: with 16 B-frames in a row it is 16
+SOUND_MAY_GO_ON_S = 1.0  # sound that ends this much after the pictures is no sign of a cut
 CONVERT = "convert it to mp4 or mkv with a video tool first"
+JUMPS_BACK = f"its clock jumps back (recordings joined into one file?); {CONVERT}"
 NO_TIMES = f"does not say when its frames are shown (AVI with B-frames, or a bare stream); {CONVERT}"
 log = logging.getLogger(__name__)
 
@@ -202,6 +204,9 @@ class _Packets:
         self.broken = 0
         self.seen = 0
         self.promised = stream.frames  # 0 where the container does not say
+        self.end: int | None = None  # of the last frame, in units of the time base
+        self.last_dts: int | None = None
+        self.clock_jumps_back = False
 
     def read(self, container: InputContainer, stream: VideoStream, beat: Callable[[], None]) -> None:
         try:
@@ -212,18 +217,44 @@ class _Packets:
                     beat()
         except (av.error.FFmpegError, OSError) as error:
             self.warnings.append(f"reading stopped early ({error.strerror or error})")
-        if self.promised > self.seen:
-            self.warnings.append(f"the file is cut off: it promises {self.promised} frames and holds {self.seen}")
+        self._check_streams(container, stream)
+        self._check_length(container, stream)
         if self.broken:
             self.warnings.append(f"{self.broken} packets are cut off or damaged and left out")
         if not self.rows:
             raise InputError(f"{self.path} holds a video stream without a single whole frame; it may be cut off")
+
+    def _check_streams(self, container: InputContainer, stream: VideoStream) -> None:
+        others = [each for each in real_video_streams(container) if each.index != stream.index]
+        if others:
+            sizes = ", ".join(f"{each.width}x{each.height}" for each in others)
+            used = f"{stream.width}x{stream.height}"
+            self.warnings.append(f"the file holds {len(others) + 1} videos; this one is {used}, not used: {sizes}")
+
+    def _check_length(self, container: InputContainer, stream: VideoStream) -> None:
+        """Compare what was read with the number of frames, or else the length, that the file's header states."""
+        if self.promised > self.seen:
+            self.warnings.append(f"the file is cut off: it promises {self.promised} frames and holds {self.seen}")
+        if self.promised or not container.duration or self.end is None:
+            return
+        stated_s, end_s = container.duration / av.time_base, float(self.end * self.time_base)
+        frame_s = 1 / float(self.declared_fps) if self.declared_fps else end_s / max(1, self.seen)
+        alone = all(each.index == stream.index for each in container.streams)
+        if stated_s - end_s > (frame_s if alone else max(frame_s, SOUND_MAY_GO_ON_S)):
+            self.warnings.append(
+                f"the file is cut off: it promises {stated_s:.2f} s and its frames end at {end_s:.2f} s"
+            )
 
     def _add(self, packet: av.Packet) -> None:
         pts = packet.pts if packet.pts is not None else packet.dts
         dts = packet.dts if packet.dts is not None else pts
         if pts is None or (packet.pts is None and self.reorders):
             raise InputError(f"{self.path} {NO_TIMES}")
+        if packet.dts is not None:
+            self.clock_jumps_back |= self.last_dts is not None and packet.dts < self.last_dts
+            self.last_dts = packet.dts
+        end = pts + (packet.duration or 0)
+        self.end = end if self.end is None else max(end, self.end)
         seek = min(pts, dts)
         self.first_seek = seek if self.first_seek is None else min(seek, self.first_seek)
         self.seen += 1
@@ -240,7 +271,7 @@ class _Packets:
         rows = np.array(self.rows, np.int64)  # P x 4
         moved = np.abs(np.argsort(rows[:, 0], kind="stable") - np.arange(len(rows)))
         if moved.max() > MOST_REORDERED:
-            raise InputError(f"{self.path}: its clock jumps back (recordings joined into one file?); {CONVERT}")
+            raise InputError(f"{self.path}: {JUMPS_BACK}")
         first = self._checked_first(decoded)
         pts, order = np.unique(rows[:, 0], return_index=True)
         if len(pts) < len(rows):
@@ -274,8 +305,10 @@ class _Packets:
             raise InputError(f"{self.path}: none of its {len(self.rows)} frames can be decoded")
         shown = [frame.pts for frame in decoded]
         if shown != sorted(shown):
-            raise InputError(f"{self.path} {NO_TIMES}")
+            raise InputError(f"{self.path}: {JUMPS_BACK}" if self.clock_jumps_back else f"{self.path} {NO_TIMES}")
         promised = sum(shown[0] <= row[0] <= shown[-1] for row in self.rows)
+        if len(set(shown)) < promised * 3 / 4 and self.clock_jumps_back:
+            raise InputError(f"{self.path}: {JUMPS_BACK}")
         if len(set(shown)) < promised * 3 / 4:
             raise InputError(f"{self.path}: packets and frames do not match (a picture in several parts?); {CONVERT}")
         return decoded[0]

@@ -1,5 +1,6 @@
 """What a video file is, for people: size, rate, length, codec, when it was recorded, and what is odd about it."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from backend.video.index import PacketIndex, load_index
 from backend.video.source import open_video_file
 
 START_KEYS = ("com.apple.quicktime.creationdate", "creation_time", "date", "DATE")
+CHAPTER = re.compile(r"(?P<kind>G[HXLP])(?P<number>\d\d)\d{4}\.\w+", re.IGNORECASE)  # GoPro's names
+TIME_CODE = re.compile(r"([01]\d|2[0-3]):([0-5]\d):([0-5]\d)[:;.](\d{1,3})")
 FIRST_YEAR = 1990  # cameras with an empty clock say 1904, 1970 or 1980
 VARIABLE_SHARE = 0.02  # frame intervals off the median by more than this make the rate variable (a time base rounds)
 
@@ -62,7 +65,40 @@ def video_identity(path: Path | str, cache_folder: Path | None = None) -> dict[s
 
 
 def recording_start(container: InputContainer, stream: VideoStream) -> datetime | None:
-    """Return when the file says its recording began, in UTC; None where it says nothing sane.
+    """Return when the file says that its first frame was taken, in UTC; None where it says nothing sane.
+
+    GoPro writes the begin of the whole recording into every chapter (GH01..., GH02...); the chapter's own time of day
+    stands in its time code.
+    """
+    start = _stated_start(container, stream)
+    own = _time_code(container, stream) if _chapter(container.name) > 1 else None
+    if start is None or own is None:
+        return start
+    midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight + own + timedelta(days=0 if midnight + own >= start.replace(microsecond=0) else 1)
+
+
+def _chapter(path: str) -> int:
+    """Return the chapter's number in a name that GoPro gives (GH020123.MP4, GX02..., GP01...), else 1."""
+    name = CHAPTER.fullmatch(Path(path).name)
+    if name is None:
+        return 1
+    return int(name["number"]) + (1 if name["kind"].upper() == "GP" else 0)  # GOPR0123, then GP010123
+
+
+def _time_code(container: InputContainer, stream: VideoStream) -> timedelta | None:
+    """Return the time of day of the first frame by the file's time code (hours:minutes:seconds:frames)."""
+    for metadata in (stream.metadata, *(each.metadata for each in container.streams), container.metadata):
+        code = TIME_CODE.fullmatch(metadata.get("timecode", ""))
+        if code is not None:
+            hours, minutes, seconds, frames = map(int, code.groups())
+            rate = float(stream.average_rate or 0)
+            return timedelta(hours=hours, minutes=minutes, seconds=seconds + (frames / rate if rate else 0))
+    return None
+
+
+def _stated_start(container: InputContainer, stream: VideoStream) -> datetime | None:
+    """Return the begin of the recording as the file's metadata state it.
 
     mp4 and mov store UTC by their standard, but many cameras write their local clock there, and some the end of the
     recording: a person has to look, which is why a video's start time can be edited. A time without a zone is taken

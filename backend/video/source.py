@@ -17,7 +17,9 @@ SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2
 
 
 def open_video_file(path: Path | str) -> tuple[InputContainer, VideoStream]:
-    """Open ``path`` with FFmpeg and return the container with its first real video stream.
+    """Open ``path`` with FFmpeg and return the container with the video stream that players show.
+
+    That is the default one, of several the largest; covers and thumbnails do not count (`real_video_streams`).
 
     Raises
     ------
@@ -31,9 +33,10 @@ def open_video_file(path: Path | str) -> tuple[InputContainer, VideoStream]:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{path} {_why_not(path, error)}") from error
     try:
-        stream = next((each for each in container.streams.video if _is_film(each)), None)
-        if stream is None:
+        streams = real_video_streams(container)
+        if not streams:
             raise InputError(f"{path} holds no video stream ({_streams(container)})")
+        stream = max(streams, key=lambda each: (_is_default(each), _area_px2(each)))
         if stream.codec_context is None or not stream.codec_context.width:
             raise InputError(f"{path} holds a video stream whose codec or size is not known to FFmpeg")
     except BaseException:
@@ -55,9 +58,18 @@ def _check_file(path: Path) -> None:
         raise InputError(f"{path} is empty (0 bytes)")
 
 
-def _is_film(stream: VideoStream) -> bool:
-    cover = stream.disposition & stream.disposition.__class__.attached_pic
-    return not cover
+def real_video_streams(container: InputContainer) -> list[VideoStream]:
+    """Return the video streams of a file that are no cover or thumbnail."""
+    return [each for each in container.streams.video if not each.disposition & each.disposition.__class__.attached_pic]
+
+
+def _is_default(stream: VideoStream) -> bool:
+    return bool(stream.disposition & stream.disposition.__class__.default)
+
+
+def _area_px2(stream: VideoStream) -> int:
+    codec = stream.codec_context
+    return codec.width * codec.height if codec is not None else 0
 
 
 def _streams(container: InputContainer) -> str:
