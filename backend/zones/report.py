@@ -1,17 +1,17 @@
 """The report: one HTML file that needs nothing else, and every plot as PNG and SVG beside it."""
 
-import base64
 import io
-from html import escape
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib as mpl
 import pandas as pd
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from backend.dataset.report_html import CSS
 from backend.project.atomic import atomic_write
 from backend.project.manifest import Manifest
+from backend.reports.html_page import Card, Number, bullets, html, page, png_image, table
 from backend.zones.bird_sequences import NOT_TOLD_APART
 from backend.zones.methods import mean_share, methods
 from backend.zones.occupancy_map import HeatMaps
@@ -21,17 +21,7 @@ from backend.zones.tables import Tables
 REPORT, METHODS = "report.html", "methods.txt"
 DPI = 150
 RINGS = {"transitions", "network"}  # plots that are as high as wide: side by side where there are both
-OWN_CSS = """
-.report section img { background: #ffffff; border-radius: 6px; padding: 6px; box-sizing: border-box; }
-.report section img.small { max-width: 800px; margin: 0 auto; }
-.report td.left, .report th.left { text-align: left; }
-.report .scroll td, .report .scroll th { white-space: nowrap; overflow-wrap: normal; }
-.report .scroll th { position: sticky; top: 0; background: var(--card); }
-.report .scroll { overflow-x: auto; max-height: 560px; overflow-y: auto; }
-.report .methods { font-size: 15px; color: var(--ink); max-width: 95ch; }
-.report section.half { grid-column: span 1; }
-"""
-TEXT = ("bird", "zone", "video")
+TEXT_COLUMNS = ("bird", "zone", "video")
 FORMATS = {
     "Time, s": "{:.1f}", "Time, %": "{:.1f}", "Seen, s": "{:.1f}", "Interpolated, s": "{:.1f}", "Missing, s": "{:.1f}",
     "Latency, s": "{:.1f}", "Mean stay, s": "{:.1f}", "Distance": "{:.2f}", "Speed": "{:.3f}", "Birds": "{:.2f}",
@@ -51,10 +41,14 @@ def write_report(folder: Path, tables: Tables, heat: HeatMaps, manifest: Manifes
             for kind, data in (("png", png), ("svg", _drawn(figure, "svg"))):
                 atomic_write(folder / "plots" / f"{stem}.{kind}", data)
                 names.append(f"plots/{stem}.{kind}")
-            cards.append(_card(title, _picture(png, title, stem in RINGS), note, pair and stem in RINGS))
+            image = png_image(png, title, "small" if stem in RINGS else "")
+            cards.append(Card(title, image, note, "half" if pair and stem in RINGS else "wide"))
     text = methods(tables, manifest)
     atomic_write(folder / METHODS, text + "\n")
-    atomic_write(folder / REPORT, _page(folder.name, tables, cards, text, manifest))
+    cards += _cards(tables, text, manifest)
+    made = f"made {manifest.started:%Y-%m-%d %H:%M} UTC with zone_stats; tables lie beside this file"
+    heading = f"Zone statistics {folder.name}"
+    atomic_write(folder / REPORT, page(f"{folder.name}: zone statistics", heading, made, _numbers(tables), cards))
     return [*names, METHODS, REPORT]
 
 
@@ -65,53 +59,32 @@ def _drawn(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def _page(name: str, tables: Tables, cards: list[str], text: str, manifest: Manifest) -> str:
-    videos = tables["videos"]
-    sections = [*cards, _counts(tables["counts"])]
+def _cards(tables: Tables, text: str, manifest: Manifest) -> Iterator[Card]:
+    yield _counts(tables["counts"])
     if "birds" in tables:
-        sections.append(_birds(tables["birds"]))
-    sections.append(_videos(videos))
-    sections.append(_card("Methods", f'<p class="methods">{escape(text)}</p>', f"Also in {METHODS}."))
-    sections.append(_provenance(manifest))
-    title = escape(name)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}: zone statistics</title><style>{CSS}{OWN_CSS}</style></head>"
-        f'<body class="report"><h1>Zone statistics {title}</h1>'
-        f'<p class="when">made {manifest.started:%Y-%m-%d %H:%M} UTC with zone_stats; tables lie beside this file</p>'
-        f'{_numbers(tables)}<div class="cards">{"".join(sections)}</div></body></html>\n'
-    )
+        yield _birds(tables["birds"])
+    yield _videos(tables["videos"])
+    yield Card("Methods", html('<p class="methods">{}</p>', text), f"Also in {METHODS}.", "wide")
+    yield _provenance(manifest)
 
 
-def _numbers(tables: Tables) -> str:
+def _numbers(tables: Tables) -> list[Number]:
     videos = tables["videos"]
-    shown = [(len(videos), "videos"), (f"{videos['watched_s'].sum() / 60:.1f}", "minutes looked at")]
+    numbers: list[Number] = [(len(videos), "videos"), (f"{videos['watched_s'].sum() / 60:.1f}", "minutes looked at")]
     inside = tables["counts"].query("kind == 'any'")
     mean = (inside["birds"] * inside["watched_s"]).sum() / inside["watched_s"].sum()
-    shown.append((f"{mean:.2f}", "birds in the zones on average"))
+    numbers.append((f"{mean:.2f}", "birds in the zones on average"))
     if "birds" in tables:
-        shown += [
+        numbers += [
             (int((tables["birds"].drop_duplicates(["camera", "bird"])["bird"] != NOT_TOLD_APART).sum()), "named birds"),
             (mean_share(videos, "not_seen_share", 1), "of their time not seen"),
             (mean_share(videos, "reviewed_share", 0), "reviewed by a person"),
             (mean_share(videos, "identity_error", 2), "expected under a wrong name"),
         ]
-    boxes = "".join(f"<div><b>{value}</b><span>{what}</span></div>" for value, what in shown)
-    return f'<div class="numbers">{boxes}</div>'
+    return numbers
 
 
-def _card(title: str, body: str, note: str, half: bool = False) -> str:
-    kind = "half" if half else "wide"
-    return f'<section class="{kind}"><h2>{escape(title)}</h2>{body}<p>{escape(note)}</p></section>'
-
-
-def _picture(png: bytes, title: str, small: bool = False) -> str:
-    kind = ' class="small"' if small else ""
-    return f'<img{kind} alt="{escape(title)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-
-
-def _counts(counts: pd.DataFrame) -> str:
+def _counts(counts: pd.DataFrame) -> Card:
     shown = pd.DataFrame(
         {
             "Video": counts["video"],
@@ -127,10 +100,10 @@ def _counts(counts: pd.DataFrame) -> str:
         "much longer recording; empty where the recording is too short to tell. Detection bounds: only where the "
         "detector's errors were stated."
     )
-    return _card("Mean number of birds in each zone", _table(shown), note)
+    return Card("Mean number of birds in each zone", _table(shown), note, "wide")
 
 
-def _birds(birds: pd.DataFrame) -> str:
+def _birds(birds: pd.DataFrame) -> Card:
     shown = pd.DataFrame(
         {
             "Video": birds["video"],
@@ -156,27 +129,30 @@ def _birds(birds: pd.DataFrame) -> str:
         "Three errors, kept apart: sampling (a longer recording), identity (wrong names), detection (least: only time "
         "with a place; most: and all of its lost time). Missing: hidden, or not seen for too few samples to be lost."
     )
-    return _card("Each bird in each zone", _table(shown), note)
+    return Card("Each bird in each zone", _table(shown), note, "wide")
 
 
-def _videos(videos: pd.DataFrame) -> str:
+def _videos(videos: pd.DataFrame) -> Card:
     columns = ["video", "camera", "start_time", "watched_s", "frame_rate", "named_birds", "not_seen_share"]
     columns += ["reviewed_share", "identity_error", "zones_version", "unit", "source", "run"]
-    return _card("Videos", _table(videos[columns]), "Every column is explained in the sheet about of statistics.xlsx.")
+    note = "Every column is explained in the sheet about of statistics.xlsx."
+    return Card("Videos", _table(videos[columns]), note, "wide")
 
 
-def _provenance(manifest: Manifest) -> str:
-    rows = "".join(
-        f"<li>{escape(run['video'])}: <code>{escape(run['folder'])}</code>, sha256 <code>{run['sha256']}</code>; zones "
-        f"version {run['zones_version']}, sha256 <code>{run['zones_sha256']}</code>"
-        + (f"; corrections sha256 <code>{run['corrections_sha256']}</code>" if run["corrections_sha256"] else "")
-        + "</li>"
-        for run in manifest.inputs["runs"]
-    )
-    versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+def _provenance(manifest: Manifest) -> Card:
+    lines = []
+    for run in manifest.inputs["runs"]:
+        line = html("{}: <code>{}</code>, sha256 <code>{}</code>; ", run["video"], run["folder"], run["sha256"])
+        line += html("zones version {}, sha256 <code>{}</code>", run["zones_version"], run["zones_sha256"])
+        if run["corrections_sha256"]:
+            line += html("; corrections sha256 <code>{}</code>", run["corrections_sha256"])
+        lines.append(line)
     settings = ", ".join(f"{name} {value}" for name, value in manifest.settings.items() if value not in (None, {}))
-    body = f"<ul>{rows}<li>Settings: {escape(settings)}</li><li>Versions: {escape(versions)}</li></ul>"
-    return _card("Where the numbers come from", body, "The same, with checksums of all files, is in manifest.json.")
+    versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+    body = bullets([*lines, f"Settings: {settings}", f"Versions: {versions}"])
+    return Card(
+        "Where the numbers come from", body, "The same, with checksums of all files, is in manifest.json.", "wide"
+    )
 
 
 def _interval(low: pd.Series, high: pd.Series, factor: float, digits: int) -> pd.Series:
@@ -187,22 +163,17 @@ def _interval(low: pd.Series, high: pd.Series, factor: float, digits: int) -> pd
     return pd.Series(texts, index=low.index)
 
 
-def _table(table: pd.DataFrame) -> str:
-    table = table.loc[:, [(table[name].notna() & (table[name].astype(str) != "")).any() for name in table]]
-    left = {name: ' class="left"' if name.lower() in TEXT else "" for name in table}
-    head = "".join(f"<th{left[name]}>{escape(name)}</th>" for name in table)
-    rows = "".join(
-        "<tr>"
-        + "".join(f"<td{left[name]}>{_text(name, value)}</td>" for name, value in zip(table, row, strict=True))
-        + "</tr>"
-        for row in table.itertuples(index=False, name=None)
+def _table(values: pd.DataFrame) -> Markup:
+    """Return the columns that hold anything."""
+    values = values.loc[:, [(values[name].notna() & (values[name].astype(str) != "")).any() for name in values]]
+    left = {0, *(index for index, name in enumerate(values) if name.lower() in TEXT_COLUMNS)}
+    rows = (
+        [_text(*pair) for pair in zip(values, row, strict=True)] for row in values.itertuples(index=False, name=None)
     )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    return table(list(values), rows, left)
 
 
 def _text(name: str, value: object) -> str:
     if value is None or (isinstance(value, float) and pd.isna(value)):
         return ""
-    if isinstance(value, float):
-        return FORMATS.get(name, "{:.4g}").format(value)
-    return escape(str(value))
+    return FORMATS.get(name, "{:.4g}").format(value) if isinstance(value, float) else str(value)

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from backend.dataset.svg import heat_map, level_bars, nice_ceiling, shorten, stacked_bars, strips
+from backend.reports.svg import heat_map, level_bars, nice_ceiling, shorten, stacked_bars, strips
 
 NAMES = ["<script>", "a & b", "ő" * 60]
 

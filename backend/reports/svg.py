@@ -6,6 +6,8 @@ Colours are CSS variables of the page: ``--series-1`` and so on, ``--ink``, ``--
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from markupsafe import Markup
+
 WIDTH, HEIGHT, WIDE = 560, 240, 1180
 LEFT, RIGHT, TOP, BOTTOM = 48, 8, 12, 42
 MOST_LABELS = 14
@@ -13,7 +15,7 @@ MOST_LABELS = 14
 
 def stacked_bars(
     labels: Sequence[str], series: Mapping[str, Sequence[int]], x_title: str, y_title: str, colours: Sequence[str]
-) -> str:
+) -> Markup:
     """Draw one stacked bar a label; ``series`` maps a name to one count a label, ``colours`` are CSS colours."""
     totals = [sum(values) for values in zip(*series.values(), strict=True)]
     top = nice_ceiling(max(totals, default=1))
@@ -40,7 +42,7 @@ def stacked_bars(
 
 def level_bars(
     labels: Sequence[str], series: Mapping[str, Sequence[int]], colours: Sequence[str], label_width: int = 170
-) -> str:
+) -> Markup:
     """Draw one horizontal stacked bar a label, with the total behind it."""
     row, wide = 26, WIDTH - label_width - 70
     top = max([sum(values) for values in zip(*series.values(), strict=True)], default=1) or 1
@@ -60,7 +62,7 @@ def level_bars(
     return _svg(WIDTH, max(row, row * len(labels)), parts, "counts")
 
 
-def heat_map(grid: Sequence[Sequence[int]], aspect: float, what: str) -> str:
+def heat_map(grid: Sequence[Sequence[int]], aspect: float, what: str) -> Markup:
     """Draw a grid of counts, rows from the top; ``aspect`` is the picture's width by its height."""
     most = max((value for row in grid for value in row), default=0) or 1
     high = WIDTH / aspect
@@ -77,7 +79,9 @@ def heat_map(grid: Sequence[Sequence[int]], aspect: float, what: str) -> str:
     return _svg(WIDTH, high, parts, f"where in the picture {what} are")
 
 
-def strips(rows: Sequence[tuple[str, Sequence[Sequence[int]]]], colours: Sequence[str], label_width: int = 170) -> str:
+def strips(
+    rows: Sequence[tuple[str, Sequence[Sequence[int]]]], colours: Sequence[str], label_width: int = 170
+) -> Markup:
     """Draw for each video what became of its frames along time.
 
     ``rows``: name, and pieces ``[first frame, last frame, side, images]``; ``colours`` by side.
@@ -135,7 +139,7 @@ def _text(x: float, y: float, text: str, anchor: str, kind: str = "label") -> st
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{kind}">{escape(text)}</text>'
 
 
-def _svg(width: float, height: float, parts: Sequence[str], name: str) -> str:
+def _svg(width: float, height: float, parts: Sequence[str], name: str) -> Markup:
     body = "".join(parts)
     frame = f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(name)}"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {frame}>{body}</svg>'
+    return Markup(f'<svg xmlns="http://www.w3.org/2000/svg" {frame}>{body}</svg>')  # noqa: S704 - escaped in the parts
