@@ -26,7 +26,7 @@ from backend.project.manifest import Manifest, begin_manifest, file_identity, fi
 from backend.tracking.evaluation.metrics import measures
 from backend.tracking.tracks.schemas import TRACKS
 from backend.tracking.tracks.track_folder import open_tracks, track_manifest
-from backend.training.folder import COMPARISON_FILE
+from backend.training.model_folder import COMPARISON_FILE
 from backend.zones.bird_sequences import of_tracks
 from backend.zones.inputs import Source, find_source
 from backend.zones.settings import Measures, VideoFacts

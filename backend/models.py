@@ -15,8 +15,8 @@ from typing import Any
 from backend.jobs.script import ScriptParser, SubParser, checked, run_script
 from backend.project.errors import InputError
 from backend.project.settings import load_settings
+from backend.training.model_folder import ModelRecord, list_models, read_model
 from backend.training.settings import CompareSettings
-from backend.training.trained_models import ModelRecord, list_models, read_model
 
 
 def main(argv: list[str]) -> None:

@@ -21,11 +21,11 @@ import torch
 from backend.detectors.detector_settings import DetectorSettings
 from backend.detectors.load import build_detector
 from backend.detectors.precision import number_format, pick_device
-from backend.training.augmentation import augmentation
+from backend.training.augmentation import augment_settings
 from backend.training.checkpoints import TrainingState
 from backend.training.data_loading import Batch, Pictures, TrainingOrder, loader
 from backend.training.distributed import Ranks
-from backend.training.folder import ModelFolder
+from backend.training.model_folder import ModelFolder
 from backend.training.read_coco import read_pictures
 from backend.training.settings import TrainSettings
 from backend.training.train_step import Stepper
@@ -106,7 +106,7 @@ def prepare(given, settings: TrainSettings, device: torch.device):
     found = read_pictures(settings.train_annot)
     order = TrainingOrder(len(found), given.batch_size, 0)
     order.n_steps = given.warm_up + given.turns * given.steps + 8
-    pictures = Pictures(found, detector_settings, 0, augmentation("light"))
+    pictures = Pictures(found, detector_settings, 0, augment_settings("light"))
     folder = ModelFolder(settings.out_dir)
     stepper = Stepper(detector, settings, Ranks(0, 1, device), order.n_steps, folder)
     return stepper, iter(loader(pictures, order, given.workers, device.type == "cuda"))

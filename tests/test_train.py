@@ -20,8 +20,8 @@ from backend.train import main, parse
 from backend.training import loop as training_loop
 from backend.training import run as training_run
 from backend.training import train_step as training_stepper
-from backend.training.folder import ModelFolder
 from backend.training.history import read_history
+from backend.training.model_folder import ModelFolder
 from tests.training.shapes import shapes_set
 from tests.training.tiny import arguments, make_data, train, weights_sum
 

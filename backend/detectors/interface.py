@@ -7,8 +7,8 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from backend.dataset.exposure import auto_gamma
 from backend.detectors.detector_settings import MASK_SIDE, DetectorSettings
+from backend.detectors.exposure import auto_gamma
 from backend.detectors.precision import FORMATS
 from backend.project.errors import InputError
 

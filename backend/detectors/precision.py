@@ -1,5 +1,7 @@
 """Devices and number formats."""
 
+from typing import Any
+
 import torch
 
 from backend.project.errors import InputError
@@ -39,3 +41,16 @@ def number_format(device: torch.device, amp: str = "auto") -> str:
     if amp == "fp16" and device.type == "cpu":
         raise InputError("number format fp16 needs a GPU; the CPU computes in fp32 or bf16")
     return amp
+
+
+def device_description(device: torch.device) -> dict[str, Any]:
+    """Return the GPU's name, memory and compute capability; nothing for the CPU, which the manifest names anyway."""
+    if device.type != "cuda":
+        return {"device": "cpu"}
+    properties = torch.cuda.get_device_properties(device)
+    return {
+        "device": properties.name,
+        "device_memory_bytes": properties.total_memory,
+        "compute_capability": f"{properties.major}.{properties.minor}",
+        "cuda": torch.version.cuda,
+    }

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from backend.detectors.detector_settings import DetectorSettings
 from backend.project.atomic import atomic_file, atomic_write
 from backend.project.manifest import Manifest, sha256
-from backend.training.advice import advice
-from backend.training.folder import CURVES, ModelFolder
+from backend.training.history import advice
+from backend.training.model_folder import CURVES, ModelFolder
 from backend.training.settings import TrainSettings
 from backend.training.train_step import TrainingState
 

@@ -11,8 +11,8 @@ from backend.project.manifest import begin_manifest, finished_file, now
 from backend.training.ap import Result
 from backend.training.distributed import Ranks, devices
 from backend.training.evaluate import Evaluation, evaluate
-from backend.training.folder import COMPARED_PREDICTIONS, COMPARISON_FILE
 from backend.training.match_predictions import compare, totals
+from backend.training.model_folder import COMPARED_PREDICTIONS, COMPARISON_FILE
 from backend.training.plan import check_folder
 from backend.training.read_coco import PictureSet, read_pictures
 from backend.training.settings import CompareSettings

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from backend.dataset.augment import AugmentSettings, augment
 from backend.detectors.detector_settings import DetectorSettings
 from backend.detectors.interface import Target
 from backend.masks import rle
 from backend.masks.polygons import to_counts
 from backend.project.errors import InputError
+from backend.training.augmentation import AugmentSettings, augment
 from backend.training.read_coco import Instance, Picture, PictureSet
 from backend.training.seeding import AUGMENT, ORDER, seed_of
 from backend.video.resize import resize

@@ -5,17 +5,16 @@ from pathlib import Path
 
 from backend.detectors.interface import Detector
 from backend.detectors.load import load_detector, model_identity
+from backend.detectors.precision import device_description
 from backend.jobs.progress import Progress
 from backend.project.atomic import atomic_json, atomic_write
 from backend.project.locks import output_lock
 from backend.project.manifest import Manifest, begin_manifest, finished_file, now
 from backend.training.distributed import Ranks
-from backend.training.draw_predictions import as_jpeg
+from backend.training.draw_predictions import as_jpeg, chosen_places, draw_predictions
 from backend.training.evaluate import Evaluation, evaluate, predict
-from backend.training.folder import METRICS_FILE
-from backend.training.hardware import describe
+from backend.training.model_folder import METRICS_FILE
 from backend.training.plan import check_folder
-from backend.training.preview_pictures import chosen_places, draw_predictions
 from backend.training.read_coco import PictureSet, check_classes, read_pictures
 from backend.training.settings import TrainSettings
 
@@ -60,7 +59,7 @@ def _begin(settings: TrainSettings, found: PictureSet, detector: Detector) -> Ma
     inputs = {"val": found.identity(), "model": model_identity(settings.model_dir, settings.model_ckpt)}
     manifest = begin_manifest(settings.out_dir, "evaluate", inputs, {"seed": settings.seed})
     manifest.number_format = detector.number_format
-    manifest.hardware.update(describe(detector.device))
+    manifest.hardware.update(device_description(detector.device))
     return manifest
 
 

@@ -1,7 +1,7 @@
-"""Importing this makes a process deaf to SIGTERM and Ctrl-C.
+"""Ignore SIGTERM and SIGINT (Ctrl-C) in the data-loader fork server.
 
-It is imported by the process from which readers of pictures are forked, and by nothing else: stopping is for the
-training process, which saves a checkpoint and then ends its readers. All of them end when it is gone.
+Only that process imports this module, and the readers forked from it inherit it: a stop is for the training process,
+which saves a checkpoint and then ends its readers. All of them end when it is gone.
 """
 
 import signal

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from backend.dataset.augment import AugmentSettings
 from backend.detectors.detector_settings import DetectorSettings
 from backend.detectors.interface import Detector
 from backend.detectors.load import build_detector, load_weights_file, model_identity
@@ -17,7 +16,7 @@ from backend.detectors.registry import TORCHVISION, check_backbone, engine
 from backend.detectors.weights import WeightsFile, start_from
 from backend.project.errors import InputError
 from backend.project.settings import first_problem
-from backend.training.augmentation import augmentation
+from backend.training.augmentation import AugmentSettings, augment_settings
 from backend.training.read_coco import PictureSet, check_classes, read_pictures
 from backend.training.seeding import seed_of
 from backend.training.settings import TrainSettings
@@ -53,7 +52,7 @@ def make_plan(settings: TrainSettings) -> Plan:
         For anything about data, classes, engine, start weights or folder that cannot work; nothing was written.
     """
     check_folder(settings.out_dir)
-    changes = augmentation(settings.augment)
+    changes = augment_settings(settings.augment)
     training_set = read_pictures(settings.train_annot)
     check_classes(training_set, settings.n_classes)
     validation_set = None

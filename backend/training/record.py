@@ -12,11 +12,10 @@ from backend.detectors.interface import Detector
 from backend.detectors.weights import write_weights
 from backend.project.atomic import atomic_json, atomic_write
 from backend.training.data_loading import Batch
-from backend.training.draw_predictions import as_jpeg
+from backend.training.draw_predictions import as_jpeg, chosen_places, draw_batch, draw_predictions
 from backend.training.evaluate import Evaluation, predict
-from backend.training.folder import ModelFolder
 from backend.training.history import FORMAT, read_history
-from backend.training.preview_pictures import chosen_places, draw_batch, draw_predictions
+from backend.training.model_folder import ModelFolder
 from backend.training.read_coco import PictureSet
 from backend.training.train_step import TrainingState
 

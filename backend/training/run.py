@@ -3,6 +3,7 @@
 import contextlib
 from pathlib import Path
 
+from backend.detectors.precision import device_description
 from backend.jobs.progress import Progress
 from backend.project.atomic import atomic_json, remove_temporary
 from backend.project.disk import check_space
@@ -13,9 +14,8 @@ from backend.training.card import write_card
 from backend.training.checkpoints import load_checkpoint
 from backend.training.data_loading import Pictures, TrainingOrder, loader
 from backend.training.distributed import Ranks
-from backend.training.folder import ModelFolder
-from backend.training.hardware import describe
 from backend.training.loop import Loop
+from backend.training.model_folder import ModelFolder
 from backend.training.plan import Plan
 from backend.training.record import Record
 from backend.training.settings import TrainSettings
@@ -92,7 +92,7 @@ def _begin(folder: ModelFolder, settings: TrainSettings, plan: Plan, ranks: Rank
     for place in (folder.root, folder.last.parent):
         if place.is_dir():
             remove_temporary(place)
-    manifest.hardware.update(describe(ranks.device))
+    manifest.hardware.update(device_description(ranks.device))
     return manifest
 
 

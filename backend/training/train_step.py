@@ -12,8 +12,8 @@ from backend.project.atomic import atomic_json
 from backend.project.errors import InputError
 from backend.training.data_loading import Batch
 from backend.training.distributed import Ranks
-from backend.training.folder import ModelFolder
-from backend.training.optimise import build_optimiser, learning_rate
+from backend.training.model_folder import ModelFolder
+from backend.training.optimiser import build_optimiser, learning_rate
 from backend.training.seeding import STEP, seed_of
 from backend.training.settings import TrainSettings
 

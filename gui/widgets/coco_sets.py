@@ -117,7 +117,9 @@ def show_augmentation(chosen: FinishedSet) -> None:
     if st.button("Draw again", icon=":material/casino:"):
         st.session_state["coco-preview-seed"] = seed = seed + 1
     with refusals():
-        from backend.dataset.preview import preview  # loads torch: 700 MB that the app needs for nothing else
+        from backend.training.augmentation_preview import (
+            preview,  # loads torch: 700 MB that the app needs for nothing else
+        )
 
         tiles = preview(*picture_and_labels(file, image), seed=seed)
         for row in range(0, len(tiles), COLUMNS):

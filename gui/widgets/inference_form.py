@@ -13,7 +13,7 @@ from backend.pipeline.draw_frame import draw_crop
 from backend.pipeline.gpus import list_gpus
 from backend.project.disk import as_bytes
 from backend.project.paths import slug
-from backend.training.trained_models import list_models
+from backend.training.model_folder import list_models
 from backend.video.library import VideoRecord, list_videos, thumbnail
 from gui.widgets.context import active_jobs, project, settings, submit
 from gui.widgets.job_view import escape

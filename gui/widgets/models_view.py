@@ -11,11 +11,10 @@ from backend.dataset.image_browser import finished_sets
 from backend.jobs import Job, JobSpec, JobState, Slot
 from backend.project.errors import InputError
 from backend.project.paths import resolve_under
-from backend.training.difference_pictures import draw_difference
-from backend.training.folder import COMPARED_PREDICTIONS, COMPARISON_FILE, CURVES
+from backend.training.draw_predictions import draw_difference
 from backend.training.match_predictions import Mistake
+from backend.training.model_folder import COMPARED_PREDICTIONS, COMPARISON_FILE, CURVES, ModelRecord, list_models
 from backend.training.read_coco import PictureSet, read_pictures
-from backend.training.trained_models import ModelRecord, list_models
 from gui.widgets.context import active_jobs, fresh_folder, job_store, project, refusals, settings, submit
 from gui.widgets.formatting import moment
 from gui.widgets.job_view import escape, show_job

@@ -16,9 +16,9 @@ from backend.project.disk import as_bytes
 from backend.project.errors import InputError
 from backend.project.paths import check_name, resolve_under, slug
 from backend.training.estimate import SetFacts, facts_of, memory_bytes, suggested_anchors, suggested_rate
+from backend.training.model_folder import list_models
 from backend.training.read_coco import read_pictures
 from backend.training.settings import TrainSettings
-from backend.training.trained_models import list_models
 from gui.widgets.context import project, settings, submit
 from gui.widgets.file_picker import pick_files
 from gui.widgets.job_view import escape

@@ -8,10 +8,8 @@ import streamlit as st
 
 from backend.jobs import Job, JobSpec, JobState, Slot
 from backend.project.paths import resolve_under
-from backend.training.advice import advice
-from backend.training.folder import ModelFolder
-from backend.training.history import read_history
-from backend.training.trained_models import list_models
+from backend.training.history import advice, read_history
+from backend.training.model_folder import ModelFolder, list_models
 from backend.web.links import service_link
 from gui.widgets.context import active_jobs, job_store, project, refusals, settings, submit
 from gui.widgets.job_view import escape, show_job

@@ -9,7 +9,7 @@ from backend.masks.from_network import encode_masks
 from backend.pipeline.default_model import general_model
 from backend.pipeline.network import ModelChoice, Network, load_network
 from backend.project.errors import InputError
-from backend.training.trained_models import list_models
+from backend.training.model_folder import list_models
 from backend.video.resize import resize
 
 SCORE = 0.5

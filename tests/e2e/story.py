@@ -246,8 +246,8 @@ def make_set(story: Story, class_name: str) -> None:
 
 def train(story: Story, short_side_px: int, epochs: int) -> float:
     """Train the smallest network from random weights; return its best mask AP at IoU 0.5, from 0 to 1."""
-    from backend.training.folder import ModelFolder
     from backend.training.history import read_history
+    from backend.training.model_folder import ModelFolder
 
     story.go("Train")
     story.shows(re.compile(r"^\d+ images, \d+ animals, 1 class"))

@@ -12,8 +12,8 @@ from backend.detectors.weights import write_weights
 from backend.jobs import JobState, JobStore
 from backend.mask2coco import main as make_set
 from backend.project.manifest import verify
-from backend.training.folder import ModelFolder
 from backend.training.history import read_history
+from backend.training.model_folder import ModelFolder
 from tests.e2e.test_first_hour import SLOW_MS, go, until
 from tests.label_folders import make_pair
 from tests.web.servers import Server

@@ -6,7 +6,7 @@ from backend.jobs import JobStore
 from backend.project.manifest import begin_manifest, read_manifest
 from backend.project.paths import Project
 from backend.tracking.review.views import list_track_runs
-from backend.training.trained_models import ModelRecord
+from backend.training.model_folder import ModelRecord
 from gui.widgets.before_after import submit_before_after
 from gui.widgets.models_view import submit_comparison
 from tests.board.boards import DETECTIONS_RUN, small_project, tracked

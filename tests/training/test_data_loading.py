@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from backend.dataset.augment import LIGHT
 from backend.detectors.detector_settings import DetectorSettings
 from backend.project.errors import InputError
+from backend.training.augmentation import LIGHT
 from backend.training.data_loading import Pictures, TrainingOrder, collate, evaluation_batches, loader, read_sample
 from backend.training.read_coco import read_pictures
 from tests.training.shapes import shapes_set

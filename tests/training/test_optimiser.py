@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from backend.training.optimise import build_optimiser, learning_rate, warmup_steps
+from backend.training.optimiser import build_optimiser, learning_rate, warmup_steps
 from backend.training.settings import TrainSettings
 
 

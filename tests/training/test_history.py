@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.training.advice import advice, rises
+from backend.training.history import advice, rises
 
 
 def evaluation(loss=1.0, ap=0.5, **more):

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from backend.dataset.augment import CHANGES_OF_LIGHT, LIGHT, AugmentSettings, augment, with_gamma
-from backend.dataset.exposure import gamma_for
+from backend.detectors.exposure import gamma_for
 from backend.masks.draw_overlay import overlay
+from backend.training.augmentation import CHANGES_OF_LIGHT, LIGHT, AugmentSettings, augment, with_gamma
 
 GEOMETRY = {"Mirrored": ("flip",), "Turned and zoomed": ("rotate", "scale")}
 TOGETHER = 3  # pictures as training gets them

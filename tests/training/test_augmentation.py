@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from backend.dataset.augment import CHANGES_OF_LIGHT, LIGHT, AugmentSettings, augment, box_of
-from backend.dataset.exposure import auto_gamma, gamma_for
-from backend.dataset.preview import preview
-from backend.dataset.white_balance import NEUTRAL_MIRED, cast_tables, channel_gains, chromaticity
+from backend.detectors.exposure import auto_gamma, gamma_for
+from backend.training.augmentation import CHANGES_OF_LIGHT, LIGHT, AugmentSettings, augment, box_of
+from backend.training.augmentation_preview import preview
+from backend.training.white_balance import NEUTRAL_MIRED, cast_tables, channel_gains, chromaticity
 
 OFF = AugmentSettings(
     chance=1, **dict.fromkeys([name for _, name in CHANGES_OF_LIGHT.values()] + ["flip", "rotate", "scale"], 0)
