@@ -27,10 +27,10 @@ from backend.tracking.evaluation.metrics import measures
 from backend.tracking.tracks.schemas import TRACKS
 from backend.tracking.tracks.track_folder import open_tracks, track_manifest
 from backend.training.model_folder import COMPARISON_FILE
-from backend.zones.bird_sequences import of_tracks
+from backend.zones.bird_sequences import recording_from_tracks
 from backend.zones.inputs import Source, find_source
-from backend.zones.settings import Measures, VideoFacts
-from backend.zones.tables import measure
+from backend.zones.measures import measure
+from backend.zones.settings import StatisticsSettings, VideoFacts
 from backend.zones.zone_file import read_zones
 
 SCRIPT, RESULT, CARD = "before_after", "before_after.json", "README.md"
@@ -137,9 +137,9 @@ def birds_in_zones(settings: BeforeAfterSettings, source: Source, column: str) -
     """Return the mean number of birds in each place over the whole video."""
     run = settings.after if column == "after" else settings.before
     zones = read_zones(source.zones_file)
-    recording = of_tracks(open_tracks(run, corrections=column == "corrected"))
+    recording = recording_from_tracks(open_tracks(run, corrections=column == "corrected"))
     facts = VideoFacts(source.video, source.camera, source.start_time, (), 0, zones.version, {"run": run.name})
-    counts = measure(recording, zones, facts, Measures(draws=0))["counts"]
+    counts = measure(recording, zones, facts, StatisticsSettings(draws=0))["counts"]
     return {str(zone): float(birds) for zone, birds in zip(counts["zone"], counts["birds"], strict=True)}
 
 

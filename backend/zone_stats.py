@@ -22,14 +22,14 @@ from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, finished_file, now
 from backend.project.settings import load_settings
-from backend.zones.cells import make_bins
 from backend.zones.inputs import Source, find_source, open_source
-from backend.zones.occupancy_map import HeatMaps
-from backend.zones.pooled import join
+from backend.zones.measures import Tables, measure
+from backend.zones.occupancy_map import OccupancyMaps
+from backend.zones.pooled import pool_tables
 from backend.zones.report import write_report
-from backend.zones.settings import Measures
+from backend.zones.settings import StatisticsSettings
 from backend.zones.table_files import write_tables
-from backend.zones.tables import Tables, measure
+from backend.zones.time_budgets import make_bins
 
 SPACE_BYTES = 50 * 1000**2
 
@@ -55,7 +55,7 @@ class ZoneStatsSettings(ScriptSettings):
     start_time: tuple[AwareDatetime, ...] = Field(
         default=(), description="clock time of frame 0 of each run, with time zone"
     )
-    measures: Measures
+    measures: StatisticsSettings
 
     @model_validator(mode="after")
     def _fit_together(self) -> "ZoneStatsSettings":
@@ -94,18 +94,18 @@ def main(argv: list[str]) -> None:
 
 
 def parse(argv: Sequence[str]) -> ZoneStatsSettings:
-    """Return the checked arguments: the options of `ZoneStatsSettings` and those of `Measures`."""
+    """Return the checked arguments: the options of `ZoneStatsSettings` and those of `StatisticsSettings`."""
     parser = ScriptParser("backend.zone_stats", __doc__)
     parser.add_options(ZoneStatsSettings, exclude={"measures"})
-    parser.add_options(Measures)
+    parser.add_options(StatisticsSettings)
     given = vars(parser.parse_args(argv))
-    measures = {name: given.pop(name) for name in Measures.model_fields if name in given}
+    measures = {name: given.pop(name) for name in StatisticsSettings.model_fields if name in given}
     if "together" in measures:
         measures["together"] = dict(_together(text) for text in measures["together"])
     if "by" in measures:
         measures["by"] = measures["by"].replace("-", " ")
     measures["time_zone"] = measures.get("time_zone") or load_settings().time_zone
-    return checked(ZoneStatsSettings, {**given, "measures": checked(Measures, measures)})
+    return checked(ZoneStatsSettings, {**given, "measures": checked(StatisticsSettings, measures)})
 
 
 def _together(text: str) -> tuple[str, tuple[str, ...]]:
@@ -150,16 +150,18 @@ def _refuse_changed(sources: Sequence[Source], measured: Sequence[dict[str, Any]
             )
 
 
-def measure_all(sources: Sequence[Source], measures: Measures, progress: Progress) -> tuple[Tables, HeatMaps]:
+def measure_all(
+    sources: Sequence[Source], measures: StatisticsSettings, progress: Progress
+) -> tuple[Tables, OccupancyMaps]:
     """Measure one video after the other; memory holds one recording and all tables."""
-    parts, heat = [], HeatMaps()
+    parts, heat = [], OccupancyMaps()
     progress.stage("measuring", len(sources), limit_s=1800)
     for done, source in enumerate(sources):
         opened = open_source(source, measures)
         parts.append(measure(opened.recording, opened.zones, opened.facts, measures, opened.masks))
         heat.add(source, opened, make_bins(opened.recording, None, measures.from_s, measures.to_s))
         progress.update(done + 1, source.video)
-    return join(parts), heat
+    return pool_tables(parts), heat
 
 
 if __name__ == "__main__":

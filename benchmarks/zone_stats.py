@@ -14,9 +14,9 @@ import numpy as np
 
 from backend.tracking.tracks.schemas import State
 from backend.tracking.tracks.tracks import Tracks
-from backend.zones.bird_sequences import of_tracks
-from backend.zones.settings import Measures, VideoFacts
-from backend.zones.tables import measure
+from backend.zones.bird_sequences import recording_from_tracks
+from backend.zones.measures import measure
+from backend.zones.settings import StatisticsSettings, VideoFacts
 from backend.zones.zone_file import Zones, parse_zones
 
 WIDTH, HEIGHT, FPS = 2688, 1520, 25
@@ -73,11 +73,11 @@ def main() -> None:
     parser.add_argument("--zones", type=int, default=8)
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    zones, facts, measures = circles(arguments.zones), VideoFacts("made"), Measures()
-    measure(of_tracks(walks(2, 1)), zones, facts, measures)  # compiles
+    zones, facts, measures = circles(arguments.zones), VideoFacts("made"), StatisticsSettings()
+    measure(recording_from_tracks(walks(2, 1)), zones, facts, measures)  # compiles
     tracks = walks(arguments.birds, arguments.minutes)
     start, cpu = time.perf_counter(), time.process_time()
-    tables = measure(of_tracks(tracks), zones, facts, measures)
+    tables = measure(recording_from_tracks(tracks), zones, facts, measures)
     wall, used = time.perf_counter() - start, time.process_time() - cpu
     rows = {name: len(table) for name, table in tables.items()}
     print(f"{arguments.birds} birds, {arguments.minutes:g} min, {arguments.zones} zones: {wall:.1f} s, {used:.1f} s of")

@@ -26,7 +26,7 @@ from backend.tracking.tracks.schemas import State
 from backend.tracking.tracks.track_folder import corrections_log, track_manifest
 from backend.zone_stats import main
 from backend.zones.columns import COLUMNS
-from backend.zones.geometry import joined, points_inside
+from backend.zones.geometry import join_polygons, points_inside
 from backend.zones.inputs import open_source
 from backend.zones.table_files import write_tables
 from tests.detection_runs import make_run
@@ -196,9 +196,9 @@ def test_without_names_and_number_nobody_is_said_to_be_lost(project, by):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--tracks", "PROJECT/track_output/none/run"], "holds neither tracks nor detections"),
+        (["--tracks", "PROJECT/track_output/none/run"], "not a run of tracks or detections"),
         ([], "give --tracks or --detections"),
-        (["--tracks", "PROJECT/track_output/north/run", "--by", "mask"], "needs the detections behind the tracks"),
+        (["--tracks", "PROJECT/track_output/north/run", "--by", "mask"], "needs the inference run"),
         (["--tracks", "PROJECT/track_output/north/run", "--from-s", "9", "--to-s", "3"], "must be later"),
         (["--tracks", "PROJECT/track_output/north/run", "--together", "x"], "must be NAME=ZONE"),
         (["--tracks", "PROJECT/inference_output/east/run"], "belongs to --detections"),
@@ -236,7 +236,7 @@ def times_in_zones(lek: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict]:
     content = json.loads((lek / ZONES).read_text())
     columns = ["frame", "bird", "foot_x", "foot_y", "in_box", "x1"]
     truth = pq.read_table(lek / "truth.parquet", columns=columns).to_pandas()
-    corners, ends = joined([np.array(zone["shape"]) for zone in content["zones"]])
+    corners, ends = join_polygons([np.array(zone["shape"]) for zone in content["zones"]])
     inside = points_inside(truth[["foot_x", "foot_y"]].to_numpy(), corners, ends).astype(bool)
     inside &= np.isfinite(truth[["x1"]].to_numpy())
     names = [zone["name"] for zone in content["zones"]]

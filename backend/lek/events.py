@@ -10,7 +10,7 @@ from backend.lek.bird import Behaviour
 from backend.lek.camera import apply_homography, image_to_ground
 from backend.lek.world import Lek
 from backend.project.kernels import kernel
-from backend.zones.geometry import holds
+from backend.zones.geometry import point_in_polygon
 
 CONTACT_M, APART_M = 0.20, 0.25  # ground points: a contact begins below the first and ends above the second
 KINDS = (
@@ -150,7 +150,7 @@ def _zones(i, bird, inside, corners, ends, frame, rows, count):
     on_ground = bird.z < 0.25 and bird.behaviour != Behaviour.AWAY
     for zone in range(len(ends)):
         polygon = corners[(ends[zone - 1] if zone else 0) : ends[zone]]
-        is_in = on_ground and holds(polygon, bird.x, bird.y)
+        is_in = on_ground and point_in_polygon(polygon, bird.x, bird.y)
         if is_in != inside[i, zone]:
             inside[i, zone] = is_in
             count = _log(rows, count, frame, ENTER_ZONE if is_in else LEAVE_ZONE, i, NOBODY, zone)

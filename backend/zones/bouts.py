@@ -1,4 +1,4 @@
-"""Stays in zones one by one: bouts, the order of places, and who made room for whom."""
+"""Bouts (single stays in a zone), transitions between zones, and displacements of one bird by another."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from backend.tracking.tracks.schemas import State
-from backend.zones.bird_sequences import NOT_TOLD_APART, Recording
-from backend.zones.cells import Bins
+from backend.zones.bird_sequences import UNIDENTIFIED, Recording
 from backend.zones.membership import Membership
+from backend.zones.time_budgets import Bins
 from backend.zones.zone_file import LOST, OUTSIDE
 
 ENTERED, LEFT, RECORDING, UNSEEN = "entered", "left", "recording", "not seen"
@@ -16,20 +16,20 @@ BOUT_COLUMNS = ["bird", "zone", "start_s", "end_s", "duration_s", "begins", "end
 
 
 def find_bouts(recording: Recording, membership: Membership, bins: Bins) -> pd.DataFrame:
-    """Return every stay in a place within the range of ``bins``, `BOUT_COLUMNS`, by bird, zone and time.
+    """Return all bouts within the time range of ``bins``: `BOUT_COLUMNS`, sorted by bird, zone and time.
 
-    ``begins``: entered, recording (it was there when the range began), not seen (it appeared there). ``ends``: left,
-    recording, not seen (it was lost there). ``cut`` is true unless it was entered and left: the real stay is as long
-    or longer. Stays outside and lost are not bouts.
+    ``begins``: entered, recording (in the zone when the range began), not seen (appeared there). ``ends``: left,
+    recording (in the zone when the range ended), not seen (lost there). ``cut`` (censored) is true unless the bird was
+    seen to enter and to leave: the true duration is then at least ``duration_s``. Time outside or lost is no bout.
     """
-    within = bins.of_frame[recording.place] >= 0
+    within = bins.of_frame[recording.frame_index] >= 0
     tables = [
         _bouts_of(recording, membership, within, p)
-        for p, place in enumerate(membership.places)
-        if place.name not in (OUTSIDE, LOST)
+        for p, location in enumerate(membership.locations)
+        if location.name not in (OUTSIDE, LOST)
     ]
-    found = pd.concat(tables, ignore_index=True)
-    return found.sort_values(["bird", "zone", "start_s"], kind="stable", ignore_index=True)
+    bouts = pd.concat(tables, ignore_index=True)
+    return bouts.sort_values(["bird", "zone", "start_s"], kind="stable", ignore_index=True)
 
 
 def _bouts_of(recording: Recording, membership: Membership, within: np.ndarray, p: int) -> pd.DataFrame:
@@ -41,23 +41,23 @@ def _bouts_of(recording: Recording, membership: Membership, within: np.ndarray, 
     closes = np.concatenate([opens[1:], [True]])
     after = np.concatenate([inside[1:], [False]]) & ~closes
     first, last = np.flatnonzero(inside & ~before), np.flatnonzero(inside & ~after)
-    place = recording.place
-    start = recording.times[place[first]]
-    end = recording.times[place[last]] + recording.seconds[place[last]]
+    frame_index = recording.frame_index
+    start = recording.times[frame_index[first]]
+    end = recording.times[frame_index[last]] + recording.seconds[frame_index[last]]
     cut_first = opens[first] | ~np.concatenate([[False], within[:-1]])[first]
     cut_last = closes[last] | ~np.concatenate([within[1:], [False]])[last]
     gone_first = np.concatenate([[False], gone[:-1]])[first] & ~cut_first
     gone_last = np.concatenate([gone[1:], [False]])[last] & ~cut_last
-    seen = np.concatenate([[0.0], np.cumsum((recording.state != State.LOST) * recording.seconds[place])])
-    total = np.concatenate([[0.0], np.cumsum(recording.seconds[place])])
-    names = np.array([*recording.names, NOT_TOLD_APART], object)
+    seen = np.concatenate([[0.0], np.cumsum((recording.state != State.LOST) * recording.seconds[frame_index])])
+    total = np.concatenate([[0.0], np.cumsum(recording.seconds[frame_index])])
+    names = np.array([*recording.names, UNIDENTIFIED], object)
     begins = np.select([cut_first, gone_first], [RECORDING, UNSEEN], ENTERED)
     ends = np.select([cut_last, gone_last], [RECORDING, UNSEEN], LEFT)
     seconds = total[last + 1] - total[first]
     return pd.DataFrame(
         {
             "bird": names[recording.bird[first]],
-            "zone": membership.places[p].name,
+            "zone": membership.locations[p].name,
             "start_s": start,
             "end_s": end,
             "duration_s": seconds,
@@ -71,21 +71,21 @@ def _bouts_of(recording: Recording, membership: Membership, within: np.ndarray, 
 
 
 def find_transitions(recording: Recording, membership: Membership, bins: Bins) -> pd.DataFrame:
-    """Return the ordered list of changes of place of the named birds: ``bird, time_s, from, to``.
+    """Return the transitions of identified birds in order of time: ``bird, time_s, from, to``.
 
-    Places are single zones, outside and lost. Where zones overlap, a bird is in the first of them in the file.
+    Between single zones, outside and lost. Where zones overlap, the bird is in the first of them in the zone file.
     """
     codes = place_codes(membership)
-    names = [*(place.name for place in membership.places[: membership.n_zones]), OUTSIDE, LOST]
+    names = [*(location.name for location in membership.locations[: membership.n_zones]), OUTSIDE, LOST]
     rows = np.arange(1, recording.starts[len(recording.names)])
-    within = bins.of_frame[recording.place] >= 0
+    within = bins.of_frame[recording.frame_index] >= 0
     same_bird = recording.bird[rows] == recording.bird[rows - 1]
     change = rows[same_bird & within[rows] & within[rows - 1] & (codes[rows] != codes[rows - 1])]
     label = np.array(names, object)
     return pd.DataFrame(
         {
             "bird": np.array([*recording.names, ""], object)[recording.bird[change]],
-            "time_s": recording.times[recording.place[change]],
+            "time_s": recording.times[recording.frame_index[change]],
             "from": label[codes[change - 1]],
             "to": label[codes[change]],
         }
@@ -93,7 +93,7 @@ def find_transitions(recording: Recording, membership: Membership, bins: Bins) -
 
 
 def place_codes(membership: Membership) -> np.ndarray:
-    """Return (N,) int64: the first zone a row is in, ``n_zones`` for outside, ``n_zones + 1`` for lost."""
+    """Return (N,) int64: index of the first zone around the row, ``n_zones`` for outside, ``n_zones + 1`` for lost."""
     zones = membership.inside[:, : membership.n_zones]
     return np.where(
         zones.any(axis=1), zones.argmax(axis=1), membership.n_zones + membership.inside[:, -1].astype(np.int64)
@@ -101,9 +101,9 @@ def place_codes(membership: Membership) -> np.ndarray:
 
 
 def transition_matrix(transitions: pd.DataFrame, zones: Sequence[str]) -> pd.DataFrame:
-    """Count passages from zone to zone: ``from, to, n``, all pairs. Time outside between the two is skipped.
+    """Count transitions from zone to zone: ``from, to, n``, all pairs. Time outside between the two is skipped.
 
-    Where a bird was lost in between, nobody knows where it was, and the passage does not count.
+    A transition during which the bird was lost does not count.
     """
     counts = pd.DataFrame(0, index=pd.Index(zones, name="from"), columns=pd.Index(zones, name="to"))
     for _, moves in transitions.groupby("bird", sort=False):
@@ -118,13 +118,13 @@ def transition_matrix(transitions: pd.DataFrame, zones: Sequence[str]) -> pd.Dat
 
 
 def find_displacements(bouts: pd.DataFrame, zones: Sequence[str], window_s: float) -> pd.DataFrame:
-    """Return events in which one bird left a zone as another came in: ``time_s, zone, left, came, lag_s``.
+    """Return displacements, in which one bird left a zone as another came in: ``time_s, zone, left, came, lag_s``.
 
-    The one that leaves was there before the other came and goes at most ``window_s`` after it came, or at most that
-    long before. Both, the leaving and the coming, were seen. ``lag_s``: from coming to leaving.
+    The leaving bird was in the zone before the other came, and left within ``window_s`` before or after that. Both
+    events were seen. ``lag_s`` is the time from coming to leaving, negative where it left first.
     """
-    found = []
-    named = bouts[(bouts["bird"] != NOT_TOLD_APART) & bouts["zone"].isin(zones)]
+    displacements = []
+    named = bouts[(bouts["bird"] != UNIDENTIFIED) & bouts["zone"].isin(zones)]
     for zone, stays in named.groupby("zone", sort=False):
         comes = stays[stays["begins"] == ENTERED].sort_values("start_s")
         leaves = stays[stays["ends"] == LEFT].sort_values("end_s")
@@ -133,6 +133,6 @@ def find_displacements(bouts: pd.DataFrame, zones: Sequence[str], window_s: floa
             first, last = np.searchsorted(ends, [start - window_s - 1e-9, start + window_s + 1e-9])
             for left, began, end in leaves.iloc[first:last][["bird", "start_s", "end_s"]].itertuples(index=False):
                 if left != bird and began < start:
-                    found.append((start, zone, left, bird, end - start))
-    table = pd.DataFrame(found, columns=["time_s", "zone", "left", "came", "lag_s"])
+                    displacements.append((start, zone, left, bird, end - start))
+    table = pd.DataFrame(displacements, columns=["time_s", "zone", "left", "came", "lag_s"])
     return table.sort_values(["time_s", "zone"], kind="stable", ignore_index=True)

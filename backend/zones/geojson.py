@@ -1,4 +1,4 @@
-"""Zones as GeoJSON, and back. Coordinates are px of the frame with y down, not degrees."""
+"""Export and import of zones as GeoJSON. Coordinates are px of the frame with y down, not degrees."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ PROPERTIES = ("name", "kind", "group", "colour", "in_share", "out_share", "min_s
 
 
 def to_geojson(zones: Zones) -> str:
-    """Return a FeatureCollection, one Polygon a zone with its properties; size and scale as foreign members."""
+    """Return a FeatureCollection, one Polygon per zone with its properties; image size and scale as foreign members."""
     features = [
         {
             "type": "Feature",
@@ -28,13 +28,13 @@ def to_geojson(zones: Zones) -> str:
 def from_geojson(text: str | bytes, image_size: tuple[int, int]) -> Zones:
     """Return the zones of a FeatureCollection, for pictures of ``image_size``.
 
-    Polygons and the parts of multipolygons count; holes are refused. Properties that are not ours are left out, and
-    features without a name are numbered. The scale is taken where the file is one of ours.
+    Polygons and the parts of multipolygons become zones; holes are refused. Unknown properties are ignored, and
+    features without a name are numbered. The scale is read from files that `to_geojson` wrote.
 
     Raises
     ------
     InputError
-        If the text is not GeoJSON with polygons, or was made for pictures of another size.
+        If the text is not GeoJSON with polygons, or was made for frames of another size.
     """
     try:
         content = json.loads(text)
@@ -42,10 +42,10 @@ def from_geojson(text: str | bytes, image_size: tuple[int, int]) -> Zones:
         raise InputError(f"the file is not JSON: {error}") from error
     features = content.get("features") if isinstance(content, dict) else None
     if not isinstance(features, list):
-        raise InputError("the file is no GeoJSON FeatureCollection: it has no features")
+        raise InputError("the file is not a GeoJSON FeatureCollection: it has no list of features")
     size = content.get("image_size")
     if size is not None and list(size) != list(image_size):
-        raise InputError(f"the file's zones are for {size[0]}x{size[1]} px, this camera has {_x(image_size)}")
+        raise InputError(f"the zones are for frames of {size[0]}x{size[1]} px; this camera has {_x(image_size)} px")
     zones: list[dict[str, Any]] = []
     for number, feature in enumerate(features, 1):
         for ring in _rings(feature, number):
@@ -53,9 +53,9 @@ def from_geojson(text: str | bytes, image_size: tuple[int, int]) -> Zones:
             known = {name: given[name] for name in PROPERTIES if given.get(name) is not None}
             zones.append({"name": _free(str(known.pop("name", f"zone {number}")), zones), **known, "shape": ring})
     if not zones:
-        raise InputError("the file holds no polygons")
+        raise InputError("the file has no polygons; a zone is a polygon")
     if len(zones) > MAX_ZONES:
-        raise InputError(f"the file holds {len(zones)} polygons; {MAX_ZONES} are allowed")
+        raise InputError(f"the file has {len(zones)} polygons; at most {MAX_ZONES} are allowed")
     whole = [{**zone, "id": number} for number, zone in enumerate(zones, 1)]
     scale = content.get("scale") if content.get("format") == FORMAT else None
     return parse_zones({"image_size": list(image_size), "scale": scale, "zones": whole}, "GeoJSON")
@@ -65,7 +65,7 @@ def _rings(feature: Any, number: int) -> list[list[list[float]]]:
     geometry = feature.get("geometry") if isinstance(feature, dict) else None
     kind = geometry.get("type") if isinstance(geometry, dict) else None
     if kind not in ("Polygon", "MultiPolygon"):
-        raise InputError(f"feature {number} is a {kind}; only polygons can be zones")
+        raise InputError(f"feature {number} has the geometry {kind}; a zone must be a Polygon or MultiPolygon")
     polygons = [geometry["coordinates"]] if kind == "Polygon" else geometry["coordinates"]
     try:
         if any(len(polygon) != 1 for polygon in polygons):
@@ -74,21 +74,23 @@ def _rings(feature: Any, number: int) -> list[list[list[float]]]:
     except (TypeError, ValueError, IndexError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"feature {number} has damaged coordinates") from error
+        raise InputError(f"feature {number}: the coordinates are not a list of [x, y] numbers") from error
     return [ring[:-1] if len(ring) > 3 and ring[0] == ring[-1] else ring for ring in rings]
 
 
 def _free(name: str, zones: list[dict[str, Any]]) -> str:
     taken = {zone["name"] for zone in zones}
-    return next(each for k in range(1, MAX_ZONES + 2) if (each := name if k == 1 else f"{name} {k}") not in taken)
+    return next(
+        candidate for k in range(1, MAX_ZONES + 2) if (candidate := name if k == 1 else f"{name} {k}") not in taken
+    )
 
 
 def _x(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def copied(zones: tuple[Zone, ...], size: tuple[int, int], to_size: tuple[int, int]) -> list[Zone]:
-    """Return zones for another camera, stretched to its picture where the sizes differ."""
+def scale_zones(zones: tuple[Zone, ...], size: tuple[int, int], to_size: tuple[int, int]) -> list[Zone]:
+    """Return zones for a camera with frames of ``to_size`` (width, height px), scaled from frames of ``size``."""
     sx, sy = to_size[0] / size[0], to_size[1] / size[1]
     return [
         zone.model_copy(update={"shape": tuple((round(x * sx, 2), round(y * sy, 2)) for x, y in zone.shape)})

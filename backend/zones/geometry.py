@@ -1,6 +1,7 @@
-"""Points and masks against polygons, for millions of rows: compiled, in one pass.
+"""Points, boxes and masks inside polygons, compiled for millions of rows.
 
-Polygons come as ``corners`` (V, 2) float64 of all zones one after the other and ``ends`` (Z,) int64 where each ends.
+Polygons are passed as ``corners`` (V, 2) float64, the vertices of all polygons one after the other, and ``ends`` (Z,)
+int64, the index after the last vertex of each polygon.
 """
 
 from collections.abc import Sequence
@@ -11,15 +12,15 @@ from backend.masks.rle import _read_counts
 from backend.project.kernels import kernel
 
 
-def joined(polygons: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return ``corners`` and ``ends`` of polygons (V, 2)."""
+def join_polygons(polygons: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``corners`` (V, 2) float64 and ``ends`` (Z,) int64 of polygons, each (v, 2)."""
     corners = np.concatenate([np.zeros((0, 2)), *polygons]).astype(np.float64)
     return corners, np.cumsum([len(polygon) for polygon in polygons]).astype(np.int64)
 
 
 @kernel
 def points_inside(points, corners, ends):
-    """Return (N, Z) uint8: 1 where a point, (N, 2) px, lies in a polygon. A NaN lies in none."""
+    """Return (N, Z) uint8: 1 where a point (N, 2) lies inside a polygon. A NaN point lies in none."""
     inside = np.zeros((len(points), len(ends)), np.uint8)
     start = 0
     for zone in range(len(ends)):
@@ -28,15 +29,15 @@ def points_inside(points, corners, ends):
         top, bottom = polygon[:, 1].min(), polygon[:, 1].max()
         for k in range(len(points)):
             x, y = float(points[k, 0]), float(points[k, 1])
-            if left <= x <= right and top <= y <= bottom and holds(polygon, x, y):
+            if left <= x <= right and top <= y <= bottom and point_in_polygon(polygon, x, y):
                 inside[k, zone] = 1
         start = ends[zone]
     return inside
 
 
 @kernel
-def holds(polygon, x, y):
-    """Return whether the point lies inside ``polygon``, (N, 2) corners, by the even-odd rule."""
+def point_in_polygon(polygon, x, y):
+    """Return whether the point (x, y) lies inside ``polygon``, (V, 2), by the even-odd rule."""
     inside = False
     x1, y1 = polygon[-1]
     for x2, y2 in polygon:
@@ -48,8 +49,8 @@ def holds(polygon, x, y):
 
 @kernel
 def distance_to_outlines(points, corners, ends):
-    """Return (N, Z) float32: how far each point, (N, 2), is from the outline of each polygon, in the points' unit."""
-    found = np.full((len(points), len(ends)), np.nan, np.float32)
+    """Return (N, Z) float32: distance of each point (N, 2) to the outline of each polygon, in the points' unit."""
+    distances = np.full((len(points), len(ends)), np.nan, np.float32)
     for k in range(len(points)):
         x, y = points[k, 0], points[k, 1]
         if np.isnan(x):
@@ -67,16 +68,16 @@ def distance_to_outlines(points, corners, ends):
                 ex, ey = x - x1 - along * dx, y - y1 - along * dy
                 least = min(least, ex * ex + ey * ey)
                 x1, y1 = x2, y2
-            found[k, zone] = np.sqrt(least)
+            distances[k, zone] = np.sqrt(least)
             start = ends[zone]
-    return found
+    return distances
 
 
 @kernel
 def pixels_before(corners, ends, width, height):
-    """Return (Z, width * height + 1) int32: how many pixels, in column-major order, lie in a zone before a position.
+    """Return (Z, width * height + 1) int32: cumulative number of pixels inside each zone, in column-major order.
 
-    A pixel lies in a zone if its centre does. With it the share of a run-length mask costs two look-ups a run.
+    A pixel lies in a zone if its centre does. With this sum the share of a run-length mask costs two reads per run.
     """
     before = np.zeros((len(ends), width * height + 1), np.int32)
     start = 0
@@ -106,7 +107,7 @@ def pixels_before(corners, ends, width, height):
 
 @kernel
 def mask_shares(text, offsets, before):
-    """Return (N, Z) float32: the share of each mask inside each zone.
+    """Return (N, Z) float32: share of each mask's area inside each zone, 0 to 1.
 
     ``text`` uint8 and ``offsets`` (N + 1,) hold COCO counts one after the other; ``before`` is from `pixels_before`.
     A mask without pixels has NaN.
@@ -130,7 +131,7 @@ def mask_shares(text, offsets, before):
 
 @kernel
 def box_shares(boxes, before, height):
-    """Return (N, Z) float32: the share of each box, (N, 4) x1 y1 x2 y2 px, inside each zone; NaN for no box."""
+    """Return (N, Z) float32: share of each box (N, 4) x1 y1 x2 y2 px inside each zone, 0 to 1; NaN without a box."""
     shares = np.full((len(boxes), len(before)), np.nan, np.float32)
     width = (before.shape[1] - 1) // height
     for k in range(len(boxes)):

@@ -1,4 +1,4 @@
-"""What statistics are made from: a run of tracks or detections, its zones, and what the project knows of its video."""
+"""Inputs of zone statistics: a run of tracks or detections, the zones of its camera, and the facts of its video."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,8 +14,8 @@ from backend.tracking.tracks.edits import active, read_log
 from backend.tracking.tracks.schemas import TRACKS
 from backend.tracking.tracks.track_folder import corrections_log, open_tracks, track_manifest
 from backend.video.library import VideoRecord, get_video
-from backend.zones.bird_sequences import Recording, of_detections, of_tracks
-from backend.zones.settings import Measures, VideoFacts
+from backend.zones.bird_sequences import Recording, recording_from_detections, recording_from_tracks
+from backend.zones.settings import StatisticsSettings, VideoFacts
 from backend.zones.zone_file import Zones, read_zones, zones_path
 
 TRACK_OUTPUT, INFERENCE_OUTPUT = "track_output", "inference_output"
@@ -23,7 +23,7 @@ TRACK_OUTPUT, INFERENCE_OUTPUT = "track_output", "inference_output"
 
 @dataclass(frozen=True)
 class Source:
-    """One run on one video, and the file of its zones. ``record`` is None outside of a project."""
+    """One run on one video and its zone file. ``project`` and ``record`` are None outside of a project."""
 
     folder: Path
     tracked: bool
@@ -35,7 +35,7 @@ class Source:
     record: VideoRecord | None = None
 
     def identity(self) -> dict[str, Any]:
-        """Return what the numbers depend on: folders, versions and checksums."""
+        """Return what the statistics depend on, for the manifest: folders, versions and checksums."""
         log = corrections_log(self.folder, track_manifest(self.folder)) if self.tracked else None
         manifest = read_manifest(self.folder)
         known = manifest.files.get(TRACKS) if manifest else None
@@ -59,7 +59,7 @@ class Source:
 def find_source(
     folder: Path, zones: Path | None, camera: str | None = None, start_time: datetime | None = None
 ) -> Source:
-    """Look at a run's folder; in a project, camera, start time and zones come from there unless they are given.
+    """Return the source for a run's folder; camera, start time and zones come from the project unless they are given.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def find_source(
     folder = folder.resolve()
     manifest = read_manifest(folder)
     if manifest is None:
-        raise InputError(f"{folder} holds neither tracks nor detections: it has no manifest.json")
+        raise InputError(f"{folder} is not a run of tracks or detections: it has no manifest.json")
     tracked = manifest.script == "track"
     in_project = folder.parent.parent.name in (TRACK_OUTPUT, INFERENCE_OUTPUT)
     project = Project(folder.parents[2]) if in_project else None
@@ -78,17 +78,17 @@ def find_source(
     name = camera if camera is not None else (record.camera if record else "") or video
     if zones is None:
         if project is None:
-            raise InputError(f"{folder} lies in no project; say which zones to use with --zones")
+            raise InputError(f"{folder} is not in a project; name the zone file with --zones FILE")
         zones = zones_path(project, name)
         if not zones.exists():
-            raise InputError(f"camera {name!r} has no zones ({zones}); draw them on the Zones page or use --zones")
+            raise InputError(f"camera {name!r} has no zones ({zones}); draw them on the Zones page or use --zones FILE")
     start = start_time if start_time is not None else (record.start_time if record else None)
     return Source(folder, tracked, video, name, start, zones.resolve(), project, record)
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
-    """A source in memory. ``masks``: the detections behind the tracks, where they are there."""
+class SourceData:
+    """A source in memory. ``masks``: the detections run that the tracks were made from, None where it is not there."""
 
     recording: Recording
     zones: Zones
@@ -96,8 +96,8 @@ class Opened:
     masks: DetectionsRun | None
 
 
-def open_source(source: Source, measures: Measures) -> Opened:
-    """Read a source; InputError where it is damaged, or the zones were drawn for pictures of another size."""
+def open_source(source: Source, settings: StatisticsSettings) -> SourceData:
+    """Read a source; InputError where it is damaged, or its zones were drawn for frames of another size."""
     zones = read_zones(source.zones_file)
     reviewed, corrections, masks = (), 0, None
     if source.tracked:
@@ -105,20 +105,20 @@ def open_source(source: Source, measures: Measures) -> Opened:
         acts = read_log(corrections_log(source.folder, manifest))
         replayed = replay(open_tracks(source.folder, corrections=False), acts)
         reviewed, corrections = replayed.reviewed, len(active(acts))
-        recording = of_tracks(replayed.tracks)
-        masks = _masks_behind(source, manifest.inputs.get("detections_run")) if measures.by == "mask" else None
+        recording = recording_from_tracks(replayed.tracks)
+        masks = _masks_of_tracks(source, manifest.inputs.get("detections_run")) if settings.by == "mask" else None
     else:
         masks = open_detections(source.folder)
-        recording = of_detections(masks, measures.score)
+        recording = recording_from_detections(masks, settings.score)
     _same_size(source, zones, masks)
     facts = VideoFacts(
         source.video, source.camera, source.start_time, reviewed, corrections, zones.version,
         {"source": "tracks" if source.tracked else "detections", "run": source.folder.name},
     )  # fmt: skip
-    return Opened(recording, zones, facts, masks)
+    return SourceData(recording, zones, facts, masks)
 
 
-def _masks_behind(source: Source, run: str | None) -> DetectionsRun | None:
+def _masks_of_tracks(source: Source, run: str | None) -> DetectionsRun | None:
     if source.project is None or not run:
         return None
     folder = source.project.inference_output(source.video, run)

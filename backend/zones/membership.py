@@ -1,14 +1,14 @@
-"""Who is where in each frame: zones with thresholds in and out, a least stay, hidden zones, and lost birds.
+"""Zone membership in each frame: thresholds with hysteresis, a minimum stay, hidden zones, and lost birds.
 
-Rules, in this order, for each bird on its own:
+Rules, in this order, for each bird separately:
 
 1. In a frame in which it is seen (or interpolated) a bird is in a zone by its ground point, its centre, or the share
    of its mask inside: in from ``in_share`` on, out below ``out_share``, between the two as before.
 2. Not seen for fewer than ``lost_after`` samples in a row: it stays where it was. For longer: it is lost (zone 0) from
    the first of these samples on, unless it was last seen in the entry zone of a hidden zone or, on its way in, within
    the outline of that zone. Then it is in the hidden zone until it is seen again; a bird that is seen is in none.
-3. Stays shorter than ``min_stay_s`` do not count.
-4. Seen (or bridged by rule 2) and in no zone: outside.
+3. Stays shorter than ``min_stay_s`` are removed.
+4. A bird that is seen (or bridged by rule 2) and in no zone is outside.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,17 +23,17 @@ from backend.project.errors import InputError
 from backend.project.kernels import kernel
 from backend.tracking.tracks.schemas import State
 from backend.zones.bird_sequences import Recording
-from backend.zones.geometry import box_shares, joined, mask_shares, pixels_before, points_inside
+from backend.zones.geometry import box_shares, join_polygons, mask_shares, pixels_before, points_inside
 from backend.zones.zone_file import ANY, LOST, OUTSIDE, ZoneKind, Zones
 
-By = Literal["ground point", "centre", "mask"]
+ReferencePoint = Literal["ground point", "centre", "mask"]
 
 
 @dataclass(frozen=True)
-class Place:
-    """Something that time is counted in: a zone, several zones taken together, outside, lost.
+class Location:
+    """What time is counted in: a zone, several zones together, outside, or lost.
 
-    ``zones`` are places in the file of zones; ``kind`` is zone, hidden zone, group, union, any, outside or lost.
+    ``zones`` are indices into the zone file; ``kind`` is zone, hidden zone, group, union, any, outside or lost.
     """
 
     name: str
@@ -43,42 +43,42 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Membership:
-    """Where every row of a recording is.
+    """Locations of every row of a recording.
 
-    ``inside`` (N, P) bool: one column a `Place`, in the order of ``places``; ``zones`` first. Each row is in any zone,
-    outside or lost, and in exactly one of these three. ``n_zones``: how many of the places are single zones.
+    ``inside`` (N, P) bool: one column per `Location`, in the order of ``locations``; the last three are any zone,
+    outside and lost, of which every row is in exactly one. ``n_zones``: the first n locations are the single zones.
     """
 
-    places: tuple[Place, ...]
+    locations: tuple[Location, ...]
     inside: np.ndarray
     n_zones: int
 
     def column(self, name: str) -> np.ndarray:
-        """Return (N,) bool of one place."""
-        return self.inside[:, [place.name for place in self.places].index(name)]
+        """Return (N,) bool: which rows are at the location ``name``."""
+        return self.inside[:, [location.name for location in self.locations].index(name)]
 
 
 def find_membership(
     recording: Recording,
     zones: Zones,
-    by: By = "ground point",
+    by: ReferencePoint = "ground point",
     lost_after: int = 3,
     unions: Mapping[str, Sequence[str]] | None = None,
     masks: DetectionsRun | None = None,
 ) -> Membership:
-    """Decide where every row is; see the module's text.
+    """Compute the zone membership of every row by the rules in the module's docstring.
 
-    ``unions``: zones to be counted together (cumulative zones), by a name of their own; groups of the file are always
-    counted. ``masks``: the detections run behind the tracks, needed for ``by="mask"``.
+    ``by``: the reference point of a bird. ``unions``: zones counted together, by the name of the union; groups of the
+    zone file are always counted. ``masks``: the detections that the tracks were made from, needed for ``by="mask"``.
 
     Raises
     ------
     InputError
-        If there are no zones, a union names none of them, or masks are wanted and not there.
+        If there are no zones, a union names an unknown zone, or the masks are missing.
     """
     if not zones.zones:
-        raise InputError("there are no zones; draw some on the Zones page")
-    places = places_of(zones, unions or {})
+        raise InputError("the zone file has no zones; draw at least one on the Zones page")
+    locations = list_locations(zones, unions or {})
     shares = _shares(recording, zones, by, masks)
     by_share = by == "mask"
     in_share, out_share = (  # shares are float32: 0.7 must reach 0.7
@@ -89,60 +89,61 @@ def find_membership(
     n = len(zones.zones)
     hidden = np.array([zone.kind is ZoneKind.HIDDEN for zone in zones.zones])
     entry = np.zeros((n, n), bool)  # [hidden, where a bird was last seen]
-    for place in np.flatnonzero(hidden):
-        entry[place, [place, *zones.entries_of(place)]] = True
+    for zone in np.flatnonzero(hidden):
+        entry[zone, [zone, *zones.entries_of(zone)]] = True
     lost = recording.state == State.LOST
-    seconds = recording.seconds[recording.place]
+    seconds = recording.seconds[recording.frame_index]
     inside, gone = _decide(shares, lost, recording.starts, in_share, out_share, hidden, entry, lost_after)
     _drop_short(inside, recording.starts, seconds, stay)
     gone &= ~inside.any(axis=1)
-    columns = [inside[:, list(place.zones)].any(axis=1) for place in places[:-2]]
+    columns = [inside[:, list(location.zones)].any(axis=1) for location in locations[:-2]]
     columns += [~columns[-1] & ~gone, gone]
-    return Membership(places, np.column_stack(columns), n)
+    return Membership(locations, np.column_stack(columns), n)
 
 
-def places_of(zones: Zones, unions: Mapping[str, Sequence[str]]) -> tuple[Place, ...]:
-    """Return what time is counted in: zones, groups, unions, any zone, outside, lost."""
-    number = {zone.name: place for place, zone in enumerate(zones.zones)}
+def list_locations(zones: Zones, unions: Mapping[str, Sequence[str]]) -> tuple[Location, ...]:
+    """Return zones, groups, unions, any zone, outside and lost, in this order."""
+    number = {zone.name: index for index, zone in enumerate(zones.zones)}
     kinds = {ZoneKind.HIDDEN: "hidden zone"}
-    found = [Place(zone.name, kinds.get(zone.kind, "zone"), (k,)) for k, zone in enumerate(zones.zones)]
-    found += [Place(name, "group", tuple(each)) for name, each in zones.groups.items()]
-    taken = {place.name for place in found} | {OUTSIDE, LOST, ANY}
+    locations = [Location(zone.name, kinds.get(zone.kind, "zone"), (k,)) for k, zone in enumerate(zones.zones)]
+    locations += [Location(name, "group", tuple(members)) for name, members in zones.groups.items()]
+    taken = {location.name for location in locations} | {OUTSIDE, LOST, ANY}
     for name, members in unions.items():
         unknown = [member for member in members if member not in number]
         if unknown or not members:
-            raise InputError(f"zones together {name!r}: there is no zone {unknown[:1]}; there are {', '.join(number)}")
+            raise InputError(f"--together {name}: there is no zone {unknown[:1]}; the zones are {', '.join(number)}")
         if name in taken:
-            raise InputError(f"zones together {name!r}: the name is taken; choose another")
-        found.append(Place(name, "union", tuple(number[member] for member in members)))
-    found += [Place(ANY, "any", tuple(number.values())), Place(OUTSIDE, "outside"), Place(LOST, "lost")]
-    return tuple(found)
+            raise InputError(f"--together {name}: a zone or group has this name already; choose another")
+        locations.append(Location(name, "union", tuple(number[member] for member in members)))
+    locations += [Location(ANY, "any", tuple(number.values())), Location(OUTSIDE, "outside"), Location(LOST, "lost")]
+    return tuple(locations)
 
 
-def _shares(recording: Recording, zones: Zones, by: By, masks: DetectionsRun | None) -> np.ndarray:
-    """Return (N, Z) float32 or uint8: share of each bird inside each zone; 0 or 1 for points."""
-    corners, ends = joined([zone.polygon for zone in zones.zones])
+def _shares(recording: Recording, zones: Zones, by: ReferencePoint, masks: DetectionsRun | None) -> np.ndarray:
+    """Return (N, Z) float32, share of each bird's mask inside each zone; (N, Z) uint8, 0 or 1, for points."""
+    corners, ends = join_polygons([zone.polygon for zone in zones.zones])
     if by != "mask":
         points = recording.ground_points if by == "ground point" else recording.centres
         return points_inside(points, corners, ends)
     if masks is None:
-        raise InputError("membership by mask needs the detections behind the tracks, and they are not there")
+        raise InputError("reference point 'mask' needs the inference run that the tracks were made from; it is missing")
     width, height = zones.image_size
     if (masks.facts.width, masks.facts.height) != (width, height):
-        raise InputError(f"{masks.folder}: {masks.facts.width}x{masks.facts.height}, zones are for {width}x{height}")
+        size = f"{masks.facts.width}x{masks.facts.height}"
+        raise InputError(f"{masks.folder} is for frames of {size} px, the zones are for {width}x{height} px")
     before = pixels_before(corners, ends, width, height)
     shares = box_shares(recording.boxes, before, height)  # where a bird is only interpolated it has no mask
-    order = np.argsort(recording.place, kind="stable")
+    order = np.argsort(recording.frame_index, kind="stable")
     order = order[(recording.detection[order] >= 0) & ~np.isin(order, list(recording.drawn))]
-    key = recording.frames[recording.place[order]].astype(np.int64) << 32 | recording.detection[order]
+    key = recording.frames[recording.frame_index[order]].astype(np.int64) << 32 | recording.detection[order]
     order, key = order[np.argsort(key, kind="stable")], np.sort(key)
     for part in masks:
-        found = part.found
-        own = found.frame.astype(np.int64) << 32 | found.detection
+        detections = part.found
+        own = detections.frame.astype(np.int64) << 32 | detections.detection
         at = np.searchsorted(key, own)
         used = np.flatnonzero((at < len(key)) & (key[np.minimum(at, len(key) - 1)] == own)) if len(key) else []
         if len(used):
-            text = found.rle.take(pa.array(used)).cast(pa.large_binary())
+            text = detections.rle.take(pa.array(used)).cast(pa.large_binary())
             offsets = np.frombuffer(text.buffers()[1], np.int64)[text.offset : text.offset + len(text) + 1]
             shares[order[at[used]]] = mask_shares(np.frombuffer(text.buffers()[2], np.uint8), offsets, before)
     for row, counts in recording.drawn.items():
@@ -164,7 +165,7 @@ def _decide(shares, lost, starts, in_share, out_share, hidden, entry, lost_after
         now[:] = False
         while row < end:
             if not lost[row]:
-                _look(shares[row], in_share, out_share, hidden, now, inside[row])
+                _update_seen(shares[row], in_share, out_share, hidden, now, inside[row])
                 row += 1
                 continue
             stop = row
@@ -177,15 +178,15 @@ def _decide(shares, lost, starts, in_share, out_share, hidden, entry, lost_after
             else:
                 gone[row:stop] = True
                 if known:
-                    _hide(inside[row:stop], now, hidden, entry)
+                    _enter_hidden(inside[row:stop], now, hidden, entry)
                 now[:] = False
             row = stop
     return inside, gone
 
 
 @kernel
-def _look(shares, in_share, out_share, hidden, now, inside):
-    """Decide one frame in which the bird is seen; ``now`` is what held before."""
+def _update_seen(shares, in_share, out_share, hidden, now, inside):
+    """Apply rule 1 to a frame in which the bird is seen; ``now`` (Z,) is the membership before, updated in place."""
     for zone in range(len(shares)):
         if shares[zone] >= in_share[zone]:
             now[zone] = True
@@ -195,8 +196,8 @@ def _look(shares, in_share, out_share, hidden, now, inside):
 
 
 @kernel
-def _hide(inside, now, hidden, entry):
-    """Put a bird that vanished into the hidden zones that it was last seen in (``now``) or in the entry of."""
+def _enter_hidden(inside, now, hidden, entry):
+    """Put a bird that vanished into the hidden zones whose entry, or outline, it was last seen in (``now``)."""
     for zone in range(len(hidden)):
         if hidden[zone] and (entry[zone] & now).any():
             inside[:, zone] = True

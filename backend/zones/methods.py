@@ -1,4 +1,4 @@
-"""The methods paragraph of a paper, written from what was really done."""
+"""The methods paragraph for a paper, written from the settings and data of a statistics run."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from backend.project.manifest import Manifest
-from backend.zones.settings import Measures
-from backend.zones.tables import Tables
+from backend.zones.measures import Tables
+from backend.zones.settings import StatisticsSettings
 
 BY = {
     "ground point": "its ground point (the middle of the lower side of its box)",
@@ -18,12 +18,12 @@ BY = {
 
 def methods(tables: Tables, manifest: Manifest) -> str:
     """Return the paragraph, plain text."""
-    measures = Measures(**manifest.settings)
+    settings = StatisticsSettings(**manifest.settings)
     videos = tables["videos"]
-    parts = [_material(videos, manifest), _membership(measures, videos)]
+    parts = [_material(videos, manifest), _membership(settings, videos)]
     if "birds" in tables:
-        parts += [_birds(measures, videos), _names(videos, measures)]
-    parts += [_sampling(tables["counts"]), _detector(measures), _cite(manifest)]
+        parts += [_birds(settings, videos), _names(videos, settings)]
+    parts += [_sampling(tables["counts"]), _detector(settings), _cite(manifest)]
     return " ".join(parts)
 
 
@@ -37,36 +37,36 @@ def _material(videos: pd.DataFrame, manifest: Manifest) -> str:
     )
     versions = sorted({f"{Path(run['zones']).name} version {run['zones_version']}" for run in runs})
     return (
-        f"{len(videos)} video{'s' if len(videos) > 1 else ''} ({hours:.2f} h, {rates} frames/s looked at) were "
+        f"{len(videos)} video{'s' if len(videos) > 1 else ''} ({hours:.2f} h, {rates} frames/s analysed) were "
         f"measured with Lektrack {manifest.versions['lektrack']} from {kinds}; zones: {', '.join(versions)}.{clock}"
     )
 
 
-def _membership(measures: Measures, videos: pd.DataFrame) -> str:
+def _membership(settings: StatisticsSettings, videos: pd.DataFrame) -> str:
     share = (
         ", in from the zone's in_share on and out below its out_share (as stated in the file of zones)"
-        if measures.by == "mask"
+        if settings.by == "mask"
         else ""
     )
     tracked = (videos["source"] == "tracks").any()
     lost = (
-        f" A bird not seen for fewer than {measures.lost_after} samples stayed where it was; otherwise it was lost "
+        f" A bird not seen for fewer than {settings.lost_after} samples stayed where it was; otherwise it was lost "
         "(zone 0), which is not the same as seen outside every zone, or in a hidden zone if it was last seen in that "
         "zone or its entry, until it was seen again. Stays shorter than a zone's min_stay_s were not counted."
     )
-    return f"A bird was in a zone by {BY[measures.by]}{share}.{lost if tracked else ''}"
+    return f"A bird was in a zone by {BY[settings.by]}{share}.{lost if tracked else ''}"
 
 
-def _birds(measures: Measures, videos: pd.DataFrame) -> str:
+def _birds(settings: StatisticsSettings, videos: pd.DataFrame) -> str:
     def used(column: str) -> str:
         values = sorted({(round(value, 3), unit) for value, unit in zip(videos[column], videos["unit"], strict=True)})
         return ", ".join(f"{value:g} {unit}" for value, unit in values)
 
     return (
-        f"Positions were averaged over {measures.smooth_s:g} s before ways were measured. Birds slower than "
+        f"Positions were averaged over {settings.smooth_s:g} s before path lengths were measured. Birds slower than "
         f"{used('rest_below')}/s were at rest; contacts began below {used('contact')} and ended beyond 1.25 times "
         f"that; near, in the network, is below {used('near')}; a displacement is one bird entering a zone and another "
-        f"leaving it within {measures.displacement_s:g} s."
+        f"leaving it within {settings.displacement_s:g} s."
     )
 
 
@@ -78,13 +78,13 @@ def mean_share(videos: pd.DataFrame, column: str, digits: int) -> str:
     return f"{np.average(known[column], weights=known['watched_s']):.{digits}%}"
 
 
-def _names(videos: pd.DataFrame, measures: Measures) -> str:
+def _names(videos: pd.DataFrame, settings: StatisticsSettings) -> str:
     return (
         f"{mean_share(videos, 'reviewed_share', 0)} of the time was reviewed by a person "
         f"({videos['corrections'].sum()} corrections). Named birds were not seen for "
         f"{mean_share(videos, 'not_seen_share', 1)} of the time. Identity error: the expected share of time under a "
         f"wrong name is {mean_share(videos, 'identity_error', 2)} (mean of 1 - p_identity); intervals of times are "
-        f"basic bootstrap intervals from {measures.draws} draws in which each stretch followed without a break "
+        f"basic bootstrap intervals from {settings.draws} draws in which each stretch followed without a break "
         "exchanged names with a random other bird with probability (1 - p_identity) / 2."
     )
 
@@ -100,11 +100,11 @@ def _sampling(counts: pd.DataFrame) -> str:
     )
 
 
-def _detector(measures: Measures) -> str:
-    if measures.missed is None and measures.false is None:
+def _detector(settings: StatisticsSettings) -> str:
+    if settings.missed is None and settings.false is None:
         return "Detection error (missed and false birds) was not stated and is in none of these intervals."
-    missed = "not stated" if measures.missed is None else f"{measures.missed:.1%}"
-    false = "not stated" if measures.false is None else f"{measures.false:.1%}"
+    missed = "not stated" if settings.missed is None else f"{settings.missed:.1%}"
+    false = "not stated" if settings.false is None else f"{settings.false:.1%}"
     return (
         f"Detection error is kept apart: share of birds missed {missed}, share of detections that are no bird {false}."
     )

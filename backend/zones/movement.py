@@ -1,4 +1,4 @@
-"""How birds move on the ground: positions, steps, speed, rest. In metres where the camera has a scale, else in px."""
+"""Movement on the ground: positions, steps, speed. In metres where the camera has a scale, else in px."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from backend.project.kernels import kernel
 from backend.zones.bird_sequences import Recording
-from backend.zones.geometry import distance_to_outlines, joined
+from backend.zones.geometry import distance_to_outlines, join_polygons
 from backend.zones.scale import to_ground
 from backend.zones.zone_file import ZoneKind, Zones
 
@@ -15,9 +15,9 @@ from backend.zones.zone_file import ZoneKind, Zones
 class Movement:
     """Movement of all rows of a recording. A row without a position has NaN.
 
-    ``positions`` (N, 2) float64, smoothed ground points; ``step`` (N,) float32, way since the row before;
-    ``step_s`` (N,) float32, time of that step; ``speed`` (N,) float32, unit a second, of the step that ends here;
-    ``unit``: ``m`` or ``px``; ``body``: usual size of a bird in that unit.
+    ``positions`` (N, 2) float64, smoothed ground points; ``step`` (N,) float32, distance from the previous row;
+    ``step_s`` (N,) float32, s of that step; ``speed`` (N,) float32, units/s, of the step that ends here;
+    ``unit``: ``m`` or ``px``; ``body``: median body size in that unit.
     """
 
     positions: np.ndarray
@@ -31,33 +31,36 @@ class Movement:
 def find_movement(recording: Recording, zones: Zones, smooth_s: float) -> Movement:
     """Return positions on the ground, averaged over ``smooth_s`` (centred), and the steps between them.
 
-    Neither reaches over a time that was not watched: nobody knows how a bird went there.
-    The box of a bird that stands still trembles by a pixel or two; without smoothing that would add up to a way.
+    Neither bridges a time that was not observed. The box of a bird that stands still jitters by a pixel or two;
+    without smoothing that jitter would add up to a path length.
     """
     ground = to_ground(zones.scale, recording.ground_points)
     usual = float(np.median(np.diff(recording.times)))
     half = int(round(smooth_s / usual / 2))
     known = np.isfinite(ground[:, 0])
-    parts = np.union1d(recording.starts, np.flatnonzero(recording.after_gap[recording.place]))
+    parts = np.union1d(recording.starts, np.flatnonzero(recording.after_gap[recording.frame_index]))
     positions = _smooth(ground, known, parts, half)
-    way = np.full(len(ground), np.nan)
-    way[1:] = np.hypot(*(positions[1:] - positions[:-1]).T)
+    path_length = np.full(len(ground), np.nan)
+    path_length[1:] = np.hypot(*(positions[1:] - positions[:-1]).T)
     seconds = np.full(len(ground), np.nan)
-    seconds[1:] = np.diff(recording.times[recording.place])
-    way[parts[parts < len(way)]] = np.nan
-    seconds = np.where(np.isnan(way), np.nan, seconds)
+    seconds[1:] = np.diff(recording.times[recording.frame_index])
+    path_length[parts[parts < len(path_length)]] = np.nan
+    seconds = np.where(np.isnan(path_length), np.nan, seconds)
     with np.errstate(invalid="ignore", divide="ignore"):
-        speed = way / seconds
+        speed = path_length / seconds
     return Movement(
-        positions, *(each.astype(np.float32) for each in (way, seconds, speed)), zones.unit, _body(recording, zones)
+        positions,
+        *(values.astype(np.float32) for values in (path_length, seconds, speed)),
+        zones.unit,
+        _body(recording, zones),
     )
 
 
 def zone_distances(movement: Movement, zones: Zones, inside: np.ndarray) -> np.ndarray:
-    """Return (N, Z) float32: distance to each zone, 0 for a bird that is ``inside`` (N, Z), NaN without a position."""
-    found = distance_to_outlines(movement.positions, *_ground_polygons(zones))
-    found[inside & np.isfinite(found)] = 0
-    return found
+    """Return (N, Z) float32: distance to each zone, 0 where ``inside`` (N, Z) bool, NaN without a position."""
+    distances = distance_to_outlines(movement.positions, *_ground_polygons(zones))
+    distances[inside & np.isfinite(distances)] = 0
+    return distances
 
 
 def border_distances(movement: Movement, zones: Zones) -> np.ndarray:
@@ -72,7 +75,9 @@ def _ground_polygons(zones: Zones, which: list[int] | None = None) -> tuple[np.n
     """Return the zones on the ground. A homography keeps straight lines straight, so corners suffice."""
     chosen = range(len(zones.zones)) if which is None else which
     polygons = [to_ground(zones.scale, zones.zones[k].polygon) for k in chosen]
-    return joined([np.nan_to_num(polygon, nan=1e9) for polygon in polygons])  # corners beyond the horizon are far
+    return join_polygons(
+        [np.nan_to_num(polygon, nan=1e9) for polygon in polygons]
+    )  # corners beyond the horizon are far
 
 
 def _body(recording: Recording, zones: Zones) -> float:
@@ -88,8 +93,8 @@ def _body(recording: Recording, zones: Zones) -> float:
 
 @kernel
 def _smooth(points, known, starts, half):
-    """Return the mean of each point and up to ``half`` neighbours on each side, without bridging unknown ones."""
-    found = np.full(points.shape, np.nan)
+    """Return (N, 2): centred moving average over up to ``half`` neighbours on each side; unknown points end it."""
+    smoothed = np.full(points.shape, np.nan)
     for sequence in range(len(starts) - 1):
         row, end = starts[sequence], starts[sequence + 1]
         while row < end:
@@ -109,6 +114,6 @@ def _smooth(points, known, starts, half):
                 n = 2 * reach + 1
                 for axis in range(2):
                     mean = (sums[k + reach + 1, axis] - sums[k - reach, axis]) / n
-                    found[row + k, axis] = points[row, axis] + mean
+                    smoothed[row + k, axis] = points[row, axis] + mean
             row = stop
-    return found
+    return smoothed

@@ -1,4 +1,4 @@
-"""Where the birds were: time on a grid over the frame, one map a camera, and a picture to lay it over."""
+"""Occupancy maps: time that birds spent in each cell of a grid over the frame, one map per camera."""
 
 from dataclasses import dataclass, field
 
@@ -7,8 +7,8 @@ import numpy as np
 
 from backend.project.errors import InputError
 from backend.video.library import open_video
-from backend.zones.cells import Bins
-from backend.zones.inputs import Opened, Source
+from backend.zones.inputs import Source, SourceData
+from backend.zones.time_budgets import Bins
 from backend.zones.zone_file import Zones
 
 COLUMNS = 112  # of the grid; rows by the shape of the frame
@@ -16,8 +16,8 @@ PICTURE_PX = 1344
 
 
 @dataclass(eq=False)
-class HeatMap:
-    """Time with a place, s, on a grid (rows, columns), of one camera; ``picture`` (H, W, 3) uint8 RGB or None."""
+class OccupancyMap:
+    """Map of one camera. ``seconds`` (rows, columns) float64, s; ``picture`` (H, W, 3) uint8 RGB or None."""
 
     zones: Zones
     seconds: np.ndarray
@@ -25,24 +25,24 @@ class HeatMap:
 
 
 @dataclass(eq=False)
-class HeatMaps:
-    """The maps of all cameras, by camera."""
+class OccupancyMaps:
+    """Occupancy maps by camera."""
 
-    maps: dict[str, HeatMap] = field(default_factory=dict)
+    maps: dict[str, OccupancyMap] = field(default_factory=dict)
 
-    def add(self, source: Source, opened: Opened, bins: Bins) -> None:
-        """Add the ground points of one video within the range of ``bins``."""
+    def add(self, source: Source, opened: SourceData, bins: Bins) -> None:
+        """Add the ground points of one video within the time range of ``bins``."""
         width, height = opened.zones.image_size
         rows = max(1, round(COLUMNS * height / width))
         recording = opened.recording
-        seen = recording.seen & (bins.of_frame[recording.place] >= 0)
+        seen = recording.seen & (bins.of_frame[recording.frame_index] >= 0)
         points = recording.ground_points[seen]
         seconds, _, _ = np.histogram2d(
             points[:, 1], points[:, 0], (rows, COLUMNS), ((0, height), (0, width)),
-            weights=recording.seconds[recording.place[seen]],
+            weights=recording.seconds[recording.frame_index[seen]],
         )  # fmt: skip
         if source.camera not in self.maps:
-            self.maps[source.camera] = HeatMap(opened.zones, np.zeros_like(seconds), _picture(source))
+            self.maps[source.camera] = OccupancyMap(opened.zones, np.zeros_like(seconds), _picture(source))
         known = self.maps[source.camera]
         if known.seconds.shape == seconds.shape:
             known.seconds += seconds

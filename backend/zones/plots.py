@@ -10,19 +10,19 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon
 
 from backend.masks.colours import as_hex, colour_of
-from backend.zones.bird_sequences import NOT_TOLD_APART
-from backend.zones.occupancy_map import HeatMap, HeatMaps
-from backend.zones.tables import Tables
+from backend.zones.bird_sequences import UNIDENTIFIED
+from backend.zones.measures import Tables
+from backend.zones.occupancy_map import OccupancyMap, OccupancyMaps
 from backend.zones.zone_file import LOST, OUTSIDE
 
 INK, SOFT, FAINT, GREEN = "#22302f", "#5d6664", "#dedbd2", "#24706c"
 OUTSIDE_COLOUR, LOST_COLOUR = "#c9c5b8", "#8a8f8c"
 SINGLE = ("zone", "hidden zone")
-MOST_VIDEOS = 6
+MAX_VIDEOS = 6
 WIDTH_IN = 9.2
 
 
-def draw_plots(tables: Tables, heat: HeatMaps) -> Iterator[tuple[str, str, str, Figure]]:
+def draw_plots(tables: Tables, heat: OccupancyMaps) -> Iterator[tuple[str, str, str, Figure]]:
     """Yield file stem, title, note and figure of every plot that these tables allow."""
     zones, tables = zones_of(tables), _told_apart(tables)
     yield ("occupancy", "Birds in each zone over time", *_occupancy(tables["counts_by_time"], zones))
@@ -45,7 +45,7 @@ def _told_apart(tables: Tables) -> Tables:
     """Return the tables with named birds only; with several cameras, the camera stands behind each name."""
     found = dict(tables)
     for name in {"birds", "pairs"} & set(tables):
-        table = tables[name][tables[name]["bird"] != NOT_TOLD_APART]
+        table = tables[name][tables[name]["bird"] != UNIDENTIFIED]
         if tables["videos"]["camera"].nunique() > 1:
             columns = [column for column in ("bird", "other") if column in table]
             table = table.assign(**{column: table[column] + ", " + table["camera"] for column in columns})
@@ -71,7 +71,7 @@ def _occupancy(table: pd.DataFrame, zones: Sequence[str]) -> tuple[str, Figure]:
     table = table[table["zone"].isin([*zones, OUTSIDE, LOST])]
     colours = zone_colours(zones)
     videos = list(dict.fromkeys(table["video"]))
-    if len(videos) > MOST_VIDEOS:
+    if len(videos) > MAX_VIDEOS:
         table = table.groupby(["zone", "hour"], sort=False)["birds"].mean().reset_index()
         figure, axes = _figure(1, 3.4)
         for zone, line in table.groupby("zone", sort=False):
@@ -152,7 +152,7 @@ def _stacked(axis, shares: pd.DataFrame, colours: dict[str, str]) -> None:
     axis.grid(axis="y", visible=False)
 
 
-def _heat(heat: HeatMap) -> tuple[str, Figure]:
+def _heat(heat: OccupancyMap) -> tuple[str, Figure]:
     width, height = heat.zones.image_size
     figure = Figure(figsize=(WIDTH_IN, 0.88 * WIDTH_IN * height / width), layout="constrained")
     axis = figure.add_subplot()

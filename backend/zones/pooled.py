@@ -1,54 +1,55 @@
-"""Many videos together: tables one below the other, and sums by camera, day and hour."""
+"""Tables of several videos pooled: joined one below the other, and summed by camera, day and hour."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from backend.zones.tables import Tables
+from backend.zones.bird_sequences import UNIDENTIFIED
+from backend.zones.measures import Tables
 
 LEVELS = {"camera": ["camera"], "day": ["camera", "day"], "hour": ["camera", "hour"]}
 SUMS = ["watched_s", "time_s", "seen_s", "interpolated_s", "missing_s", "visits", "distance", "rest_s", "moving_s"]
 
 
-def join(parts: Sequence[Tables]) -> Tables:
-    """Lay the tables of several videos one below the other, in the order of ``TABLES``, and add the sums."""
+def pool_tables(parts: Sequence[Tables]) -> Tables:
+    """Return the tables of several videos joined, with ``birds_pooled`` and ``counts_pooled`` added."""
     names = [name for part in parts for name in part]
-    found = {
+    tables = {
         name: pd.concat([part[name] for part in parts if name in part], ignore_index=True)
         for name in dict.fromkeys(names)
     }
-    if "birds_by_time" in found:
-        found["birds_pooled"] = _birds(found["birds_by_time"])
-    found["counts_pooled"] = _counts(found["counts_by_time"])
-    return found
+    if "birds_by_time" in tables:
+        tables["birds_pooled"] = _birds(tables["birds_by_time"])
+    tables["counts_pooled"] = _counts(tables["counts_by_time"])
+    return tables
 
 
 def _birds(table: pd.DataFrame) -> pd.DataFrame:
-    """Add up times of birds with the same name: by camera, by camera and day, by camera and hour of the day."""
+    """Sum the times of each bird (by name) per camera, per camera and day, per camera and hour of the day."""
     parts = []
     for level, keys in LEVELS.items():
         sums = table.groupby([*keys, "bird", "zone", "kind"], sort=False)[SUMS].sum().reset_index()
         parts.append(sums.assign(by=level))
-    found = pd.concat(parts, ignore_index=True)
-    named = found["bird"] != "(not told apart)"
-    found["share"] = (found["time_s"] / found["watched_s"]).where(named & (found["watched_s"] > 0))
+    pooled = pd.concat(parts, ignore_index=True)
+    named = pooled["bird"] != UNIDENTIFIED
+    pooled["share"] = (pooled["time_s"] / pooled["watched_s"]).where(named & (pooled["watched_s"] > 0))
     first = ["by", "camera", "day", "hour", "bird", "zone", "kind", "watched_s", "time_s", "share"]
-    return _typed(found[[*first, *(name for name in SUMS if name not in first)]])
+    return _typed(pooled[[*first, *(name for name in SUMS if name not in first)]])
 
 
 def _counts(table: pd.DataFrame) -> pd.DataFrame:
-    """Average numbers of birds, weighted by time. Errors of bins add up as those of independent parts."""
+    """Return time-weighted means of the number of birds. Standard errors of bins are combined as independent."""
     parts = []
     for level, keys in LEVELS.items():
         by = [*keys, "zone", "kind"]
         weighted = table.assign(
             sum=table["birds"] * table["watched_s"], variance=(table["sampling_se"] * table["watched_s"]) ** 2
         ).groupby(by, sort=False)
-        found = weighted[["watched_s", "sum"]].sum()
-        found["birds"] = found["sum"] / found["watched_s"]
-        found["sampling_se"] = np.sqrt(weighted["variance"].sum(skipna=False)) / found["watched_s"]
-        parts.append(found.drop(columns="sum").reset_index().assign(by=level))
+        pooled = weighted[["watched_s", "sum"]].sum()
+        pooled["birds"] = pooled["sum"] / pooled["watched_s"]
+        pooled["sampling_se"] = np.sqrt(weighted["variance"].sum(skipna=False)) / pooled["watched_s"]
+        parts.append(pooled.drop(columns="sum").reset_index().assign(by=level))
     columns = ["by", "camera", "day", "hour", "zone", "kind", "watched_s", "birds", "sampling_se"]
     return _typed(pd.concat(parts, ignore_index=True)[columns])
 

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from backend.project.atomic import atomic_write
 from backend.project.manifest import Manifest
 from backend.reports.html_page import Card, Number, bullets, html, page, png_image, table
-from backend.zones.bird_sequences import NOT_TOLD_APART
+from backend.zones.bird_sequences import UNIDENTIFIED
+from backend.zones.measures import Tables
 from backend.zones.methods import mean_share, methods
-from backend.zones.occupancy_map import HeatMaps
+from backend.zones.occupancy_map import OccupancyMaps
 from backend.zones.plots import draw_plots
-from backend.zones.tables import Tables
 
 REPORT, METHODS = "report.html", "methods.txt"
 DPI = 150
@@ -29,7 +29,7 @@ FORMATS = {
 }  # fmt: skip
 
 
-def write_report(folder: Path, tables: Tables, heat: HeatMaps, manifest: Manifest) -> list[str]:
+def write_report(folder: Path, tables: Tables, heat: OccupancyMaps, manifest: Manifest) -> list[str]:
     """Write plots, methods and report; return the names of the files."""
     (folder / "plots").mkdir(exist_ok=True)
     names, cards = [], []
@@ -76,7 +76,7 @@ def _numbers(tables: Tables) -> list[Number]:
     numbers.append((f"{mean:.2f}", "birds in the zones on average"))
     if "birds" in tables:
         numbers += [
-            (int((tables["birds"].drop_duplicates(["camera", "bird"])["bird"] != NOT_TOLD_APART).sum()), "named birds"),
+            (int((tables["birds"].drop_duplicates(["camera", "bird"])["bird"] != UNIDENTIFIED).sum()), "named birds"),
             (mean_share(videos, "not_seen_share", 1), "of their time not seen"),
             (mean_share(videos, "reviewed_share", 0), "reviewed by a person"),
             (mean_share(videos, "identity_error", 2), "expected under a wrong name"),

@@ -1,4 +1,4 @@
-"""From px to metres: a known length, or four ground points for a slanted camera (homography)."""
+"""Scale of a camera, px to metres: a known length, or four ground points for a slanted camera (homography)."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ Point = tuple[Number, Number]
 
 
 class KnownLength(BaseModel):
-    """A line in the picture whose length is known. Right for a camera that looks straight down."""
+    """A line in the image of known length. Right for a camera that looks straight down."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -22,7 +22,7 @@ class KnownLength(BaseModel):
     @model_validator(mode="after")
     def _is_long(self) -> "KnownLength":
         if np.hypot(*np.subtract(*self.line)) < 2:
-            raise ValueError("the line of the scale is shorter than 2 px")
+            raise ValueError("the scale's line is shorter than 2 px; draw a longer one")
         return self
 
     @property
@@ -33,7 +33,7 @@ class KnownLength(BaseModel):
 
 
 class Homography(BaseModel):
-    """What maps px to the ground. ``points`` (px) and ``ground`` (m) are the four points it was made from, if any."""
+    """Homography from image to ground. ``points`` (px) and ``ground`` (m): the four points it was made from, if any."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -66,9 +66,9 @@ Scale = KnownLength | Homography
 
 
 def homography_of(image: np.ndarray, ground: np.ndarray) -> np.ndarray:
-    """Return the (3, 3) float64 matrix that maps four points, (4, 2) px, to (4, 2) m (direct linear transform).
+    """Return the (3, 3) float64 homography from four points (4, 2) px to (4, 2) m, by direct linear transform (DLT).
 
-    Where three points lie on a line there is none, and the matrix has a determinant near 0.
+    Where three points are collinear there is none, and the determinant is near 0.
     """
     rows = []
     for (x, y), (u, v) in zip(image, ground, strict=True):

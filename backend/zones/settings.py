@@ -1,4 +1,4 @@
-"""What is asked of the statistics: the settings that decide the numbers, and the facts of a video."""
+"""Settings of zone statistics, and the facts of a video that its tables repeat."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,11 +11,11 @@ from backend.jobs.script import Option
 from backend.project.settings import TimeZone
 
 REST_M_S, CONTACT_M, NEAR_M = 0.1, 0.3, 1.0
-REST_BODIES_S, CONTACT_BODIES, NEAR_BODIES = 0.3, 1.0, 3.0  # where the camera has no scale
+REST_BODIES_S, CONTACT_BODIES, NEAR_BODIES = 0.3, 1.0, 3.0  # body sizes, where the camera has no scale
 
 
-class Measures(BaseModel):
-    """Settings of the statistics. Lengths are in m where a camera has a scale, else in px; None: by the birds' size."""
+class StatisticsSettings(BaseModel):
+    """Settings of zone statistics. Lengths: m where a camera has a scale, else px; None: from the birds' body size."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -74,21 +74,22 @@ class Measures(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _range(self) -> "Measures":
+    def _range(self) -> "StatisticsSettings":
         if self.to_s is not None and self.to_s <= self.from_s:
             raise ValueError(f"to_s {self.to_s} must be later than from_s {self.from_s}")
         return self
 
     def lengths(self, unit: str, body: float) -> tuple[float, float, float]:
-        """Return speed of rest, contact distance and network distance, in the unit of a camera."""
-        usual = (REST_M_S, CONTACT_M, NEAR_M) if unit == "m" else (REST_BODIES_S * body, body, NEAR_BODIES * body)
+        """Return speed of rest (per s), contact and network distance, in ``unit``; ``body`` is the body size."""
+        bodies = (REST_BODIES_S * body, CONTACT_BODIES * body, NEAR_BODIES * body)
+        defaults = (REST_M_S, CONTACT_M, NEAR_M) if unit == "m" else bodies
         given = (self.rest_below, self.contact, self.near)
-        return tuple(value if value is not None else other for value, other in zip(given, usual, strict=True))
+        return tuple(default if value is None else value for value, default in zip(given, defaults, strict=True))
 
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What the tables say of a video besides its numbers. ``reviewed``: ranges of frames a person answers for."""
+    """Facts of a video for the tables. ``reviewed``: ranges of frames [first, end) that a person has reviewed."""
 
     video: str
     camera: str = ""
@@ -99,9 +100,9 @@ class VideoFacts:
     more: dict[str, object] = field(default_factory=dict)
 
     def clock(self, seconds: float, time_zone: str) -> datetime | None:
-        """Return the clock time in a zone at ``seconds`` of the video; None where its start is not known.
+        """Return the clock time in ``time_zone`` at ``seconds`` of the video; None where its start is not known.
 
-        A start read from a file is in UTC and one that was typed in local time, so its own zone says nothing.
+        A start read from a file is in UTC, a typed one in local time, so the zone of ``start_time`` is not used.
         """
         if self.start_time is None:
             return None

@@ -1,22 +1,21 @@
-"""Polygons as people draw them: refusing, repairing and comparing them. Vertices are px of the frame."""
+"""Validity of drawn polygons: check, repair, overlap. Vertices are px of the frame, x right, y down."""
 
 from collections.abc import Sequence
 
-import numpy as np
 import shapely
 from shapely.geometry import Polygon
 
 from backend.project.errors import InputError
 
 Shape = tuple[tuple[float, float], ...]
-LEAST_AREA_PX2 = 4.0
+MIN_AREA_PX2 = 4.0
 SLACK_PX = 0.01
 
 
-def refuse_bad_shape(name: str, shape: Sequence[tuple[float, float]], size: tuple[int, int]) -> None:
-    """Raise InputError if a polygon crosses itself, encloses nothing, or leaves the frame of ``size`` (w, h)."""
+def check_shape(name: str, shape: Sequence[tuple[float, float]], size: tuple[int, int]) -> None:
+    """Raise InputError if a polygon crosses itself, has no area, or leaves the frame of ``size`` (width, height)."""
     polygon = Polygon(shape)
-    if polygon.convex_hull.area < LEAST_AREA_PX2:
+    if polygon.convex_hull.area < MIN_AREA_PX2:
         raise InputError(f"zone {name!r} encloses no area")
     if not polygon.is_valid:
         raise InputError(
@@ -25,18 +24,18 @@ def refuse_bad_shape(name: str, shape: Sequence[tuple[float, float]], size: tupl
     width, height = size
     for x, y in shape:
         if not (-SLACK_PX <= x <= width + SLACK_PX and -SLACK_PX <= y <= height + SLACK_PX):
-            raise InputError(f"zone {name!r} leaves the frame: ({x:.0f}, {y:.0f}) is not within {width}x{height}")
+            raise InputError(f"zone {name!r} leaves the frame: ({x:.0f}, {y:.0f}) is outside of {width}x{height} px")
 
 
 def reason(polygon: Polygon) -> str:
-    """Return where a polygon crosses itself, in words."""
+    """Return where a polygon crosses itself, as text for an error message."""
     text = shapely.is_valid_reason(polygon)
     at = text[text.find("[") + 1 : text.find("]")].split() if "[" in text else []
     return f"near x {float(at[0]):.0f}, y {float(at[1]):.0f}" if len(at) >= 2 else text
 
 
-def repaired(shape: Sequence[tuple[float, float]]) -> Shape:
-    """Return the outline of the largest part that a self-crossing polygon encloses; sound ones stay as they are."""
+def repair_shape(shape: Sequence[tuple[float, float]]) -> Shape:
+    """Return the outline of the largest part of a self-crossing polygon; valid polygons are returned unchanged."""
     polygon = Polygon(shape)
     if polygon.is_valid:
         return tuple((float(x), float(y)) for x, y in shape)
@@ -50,13 +49,8 @@ def repaired(shape: Sequence[tuple[float, float]]) -> Shape:
     return tuple((round(x, 2), round(y, 2)) for x, y in outline)
 
 
-def overlap_px2(a: Sequence[tuple[float, float]], b: Sequence[tuple[float, float]]) -> float:
-    """Return the share of the smaller of two sound polygons that lies in the other, 0 to 1."""
+def overlap_share(a: Sequence[tuple[float, float]], b: Sequence[tuple[float, float]]) -> float:
+    """Return the share of the smaller of two valid polygons that lies inside the other, 0 to 1."""
     first, second = Polygon(a), Polygon(b)
     smaller = min(first.area, second.area)
     return float(first.intersection(second).area / smaller) if smaller > 0 else 0.0
-
-
-def area_of(corners: np.ndarray) -> float:
-    """Return the area of a polygon, (V, 2), in the square of its unit."""
-    return float(Polygon(corners).area)

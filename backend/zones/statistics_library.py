@@ -1,4 +1,4 @@
-"""What a project has to measure, and the statistics that were made."""
+"""Statistics of a project: the runs that can be measured, and the finished statistics."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ SCRIPTS = {TRACK_OUTPUT: ("track",), INFERENCE_OUTPUT: ("inference", "lek_detect
 
 @dataclass(frozen=True)
 class Measurable:
-    """A finished run on a video of the project. ``has_zones``: its camera's zones are drawn."""
+    """A finished run on a video of the project. ``has_zones``: zones were drawn for its camera."""
 
     record: VideoRecord
     folder: Path
@@ -37,7 +37,7 @@ class StatisticsRun:
 
     @cached_property
     def tables(self) -> tuple[str, ...]:
-        """Names of the tables that are there, in their order."""
+        """Names of the tables in the folder, in the order of `ABOUT`."""
         return tuple(name for name in ABOUT if (self.folder / f"{name}.parquet").is_file())
 
     def table(self, name: str) -> pd.DataFrame:
@@ -50,7 +50,7 @@ class StatisticsRun:
 
 def list_measurable(project: Project, kind: str) -> list[Measurable]:
     """Return the finished runs of ``kind`` (`SCRIPTS`), by video, newest first."""
-    found = []
+    measurable = []
     for record in list_videos(project):
         parent = project.root / kind / record.slug
         runs = []
@@ -62,24 +62,24 @@ def list_measurable(project: Project, kind: str) -> list[Measurable]:
             if manifest is not None and manifest.complete and manifest.script in SCRIPTS[kind]:
                 zones = zones_path(project, record.camera or record.slug)
                 runs.append(Measurable(record, folder, manifest.started, zones.exists()))
-        found += sorted(runs, key=lambda run: run.started, reverse=True)
-    return found
+        measurable += sorted(runs, key=lambda run: run.started, reverse=True)
+    return measurable
 
 
 def statistics_folder(project: Project) -> Path:
-    """Return where statistics are."""
+    """Return the folder of all statistics."""
     return project.root / "statistics"
 
 
 def list_statistics(project: Project) -> list[StatisticsRun]:
     """Return the finished statistics, newest first."""
     folder = statistics_folder(project)
-    found = []
-    for each in folder.iterdir() if folder.is_dir() else ():
+    runs = []
+    for path in folder.iterdir() if folder.is_dir() else ():
         try:
-            manifest = read_manifest(each) if each.is_dir() else None
+            manifest = read_manifest(path) if path.is_dir() else None
         except InputError:
             continue
         if manifest is not None and manifest.complete and manifest.script == "zone_stats":
-            found.append(StatisticsRun(each, manifest))
-    return sorted(found, key=lambda run: run.manifest.started, reverse=True)
+            runs.append(StatisticsRun(path, manifest))
+    return sorted(runs, key=lambda run: run.manifest.started, reverse=True)

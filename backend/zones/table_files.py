@@ -1,4 +1,4 @@
-"""The tables as files: CSV and Parquet each, and one XLSX with a sheet a table."""
+"""Tables written to files: CSV and Parquet for every table, and one XLSX workbook with a sheet per table."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from openpyxl.styles import Font
 
 from backend.project.atomic import atomic_file
 from backend.zones.columns import COLUMNS
+from backend.zones.measures import TABLES
 from backend.zones.pooled import Tables
-from backend.zones.tables import TABLES
 
 WORKBOOK = "statistics.xlsx"
 CSV_NUMBERS = "%.10g"  # days of a recording to the microsecond
@@ -56,8 +56,8 @@ def _about(tables: Tables) -> list[tuple[str, str, str]]:
 def _sheet(book: Workbook, title: str, table: pd.DataFrame) -> None:
     sheet = book.create_sheet(title)
     sheet.freeze_panes = "A2"
-    for place, column in enumerate(table.columns):
-        sheet.column_dimensions[chr(65 + place) if place < 26 else f"A{chr(39 + place)}"].width = max(
+    for index, column in enumerate(table.columns):
+        sheet.column_dimensions[chr(65 + index) if index < 26 else f"A{chr(39 + index)}"].width = max(
             11, len(column) + 2
         )
     head = [WriteOnlyCell(sheet, value=column) for column in table.columns]

@@ -1,11 +1,11 @@
-"""Two kinds of error, kept apart by name.
+"""Sampling error and identity error of the statistics.
 
-*Sampling error* (time): a recording is a piece of what could have been recorded. Its size follows from the recording
-itself, by a block bootstrap that allows for autocorrelation.
+*Sampling error*: a recording is a sample in time. Estimated from the recording itself by a block bootstrap, which
+allows for autocorrelation.
 
-*Identity error*: some stretches carry a wrong name. Its size follows from ``p_identity``, by drawing assignments.
+*Identity error*: some stretches of a track carry a wrong identity. Estimated from ``p_identity`` by drawing exchanges.
 
-Errors of the detector (missed and false birds) are neither of the two; see `backend.zones.tables`.
+Detection error (missed birds, false positives) is neither of the two; see `backend.zones.measures`.
 """
 
 from collections.abc import Iterator
@@ -16,18 +16,18 @@ from scipy import stats
 
 from backend.project.kernels import kernel
 from backend.zones.bird_sequences import Recording
-from backend.zones.cells import Bins
 from backend.zones.membership import Membership
+from backend.zones.time_budgets import Bins
 
 CONFIDENCE = 0.95
-MOST_POINTS = 4096  # longer series are averaged down: what lies closer than that is nearly the same value again
-MOST_VALUES = 10_000_000  # drawn times in memory at once
-LEAST_BLOCKS = 4  # with fewer independent stretches a recording says nothing about its own error
+MAX_POINTS = 4096  # longer series are averaged down to this many points
+MAX_VALUES = 10_000_000  # drawn times in memory at once
+MIN_BLOCKS = 4  # with fewer independent blocks the error cannot be estimated
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over time with its sampling error; NaN where the series is too short to tell.
+    """A mean over time with its sampling error; NaN where the series is too short to estimate it.
 
     ``block`` is the length of the blocks in samples, ``low`` and ``high`` bound the 95 % interval.
     """
@@ -53,13 +53,13 @@ def block_bootstrap(series: np.ndarray, lowest: float = 0.0, highest: float = np
     if n == 0:
         return Mean(*[np.nan] * 5)
     mean = float(series.mean())
-    thin = max(1, -(-n // MOST_POINTS))
+    thin = max(1, -(-n // MAX_POINTS))
     short = series[: n // thin * thin].reshape(-1, thin).mean(axis=1)
     size = len(short)
-    if size < 2 * LEAST_BLOCKS or np.ptp(short) == 0:
+    if size < 2 * MIN_BLOCKS or np.ptp(short) == 0:
         return Mean(mean, np.nan, np.nan, np.nan, np.nan)
     block, tau = block_length(short)
-    if size / block < LEAST_BLOCKS:
+    if size / block < MIN_BLOCKS:
         return Mean(mean, np.nan, np.nan, np.nan, block * thin)
     length = int(np.ceil(block))
     sums = np.concatenate([[0.0], np.cumsum(np.concatenate([short, short[: length - 1]]))])
@@ -94,16 +94,16 @@ def autocorrelation(series: np.ndarray) -> np.ndarray:
     """Return (N // 2,) float64: the autocorrelation from lag 0 on."""
     n = len(series)
     centred = np.fft.rfft(series - series.mean(), 2 * n)
-    found = np.fft.irfft(centred * centred.conj())[: max(2, n // 2)]
-    return found / found[0]
+    correlation = np.fft.irfft(centred * centred.conj())[: max(2, n // 2)]
+    return correlation / correlation[0]
 
 
 def identity_interval(time_s: np.ndarray, draws: np.ndarray, longest_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bounds of the 95 % interval of times, (B, P, K) s, from ``draws`` (D, B, P, K) of `identity_draws`.
+    """Return lower and upper bound, (B, P, K) s, of the 95 % interval of times, from `identity_draws` (D, B, P, K).
 
-    Errors make birds look alike, and drawn errors do so once more. So what they change on average is what the real
-    ones have changed already, the other way round, and the interval is that of the basic bootstrap: from twice the
-    time minus the upper quantile to twice the time minus the lower one, within 0 and ``longest_s``.
+    Identity errors level out the differences between birds, and drawn errors do so once more. The mean change by the
+    drawn errors estimates the bias of the real ones, so the interval is that of the basic bootstrap: from twice the
+    time minus the upper quantile to twice the time minus the lower one, clipped to 0 and ``longest_s``.
     """
     lower, upper = np.quantile(draws, (0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2), axis=0)
     return np.clip(2 * time_s - upper, 0, longest_s), np.clip(2 * time_s - lower, 0, longest_s)
@@ -112,27 +112,27 @@ def identity_interval(time_s: np.ndarray, draws: np.ndarray, longest_s: np.ndarr
 def identity_draws(
     recording: Recording, membership: Membership, bins: Bins, draws: int, seed: int
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield bins and (D, B, P, k) float64: time in each cell, s, with ``draws`` times the errors of names expected.
+    """Yield a slice of bins and (D, B, P, k) float64, s: times after random exchanges of identities, D draws.
 
-    Some bins at a time, so that memory does not grow with the recording. Nothing is yielded where nothing is in doubt.
+    Yields some bins at a time, so that memory does not grow with the recording; nothing where every identity is sure.
 
-    The model: a stretch is a time in which a bird is followed without a break and with one ``p_identity``. In it the
-    bird and one of the others, each equally likely, have each other's names with probability (1 - p_identity) / 2,
-    independently of all other stretches: an exchange puts two birds wrong, so half as many exchanges as wrong names are
+    The model: a stretch is a time in which a bird has one ``p_identity`` without a break. In it the bird has exchanged
+    identities with one of the others, all equally likely, with probability (1 - p_identity) / 2, independently of all
+    other stretches: an exchange makes two identities wrong, so half as many exchanges as wrong identities are
     expected. Lost time of the other bird is exchanged, too.
     """
-    n, frames, places = len(recording.names), len(recording.times), len(membership.places)
+    n, frames, n_locations = len(recording.names), len(recording.times), len(membership.locations)
     p = recording.p_identity[: n * frames].reshape(n, frames)
     bird, first, last, wrong = _stretches(p)
     if n < 2 or not len(bird):
         return
     rng = np.random.default_rng(seed)
-    drawn = []
+    exchanges = []
     for _ in range(draws):
         chosen = np.flatnonzero(rng.random(len(wrong)) < wrong)
-        drawn.append((chosen, (bird[chosen] + rng.integers(1, n, len(chosen))) % n))
-    inside = membership.inside[: n * frames].reshape(n, frames, places)
-    size = max(1, MOST_VALUES // (draws * n * places))
+        exchanges.append((chosen, (bird[chosen] + rng.integers(1, n, len(chosen))) % n))
+    inside = membership.inside[: n * frames].reshape(n, frames, n_locations)
+    size = max(1, MAX_VALUES // (draws * n * n_locations))
     for block in (slice(k, min(k + size, len(bins))) for k in range(0, len(bins), size)):
         within = np.flatnonzero((bins.of_frame >= block.start) & (bins.of_frame < block.stop))
         begin, end = (within[0], within[-1] + 1) if len(within) else (0, 0)
@@ -140,15 +140,15 @@ def identity_draws(
         ends = (np.clip(first, begin, end) - begin, np.clip(last + 1, begin, end) - begin)
         cuts = np.unique(np.concatenate([[0, end - begin], *ends, np.flatnonzero(np.diff(of_frame)) + 1]))
         times = _by_segment(inside[:, begin:end], recording.seconds[begin:end], cuts)
-        start, stop = (np.searchsorted(cuts, each) for each in ends)
-        found = np.zeros((draws, n, places, block.stop - block.start))
-        for draw, (chosen, others) in zip(found, drawn, strict=True):
-            _assign(times, of_frame[cuts[:-1]], bird[chosen], others, start[chosen], stop[chosen], draw)
-        yield block, found
+        start, stop = (np.searchsorted(cuts, frames_at) for frames_at in ends)
+        drawn_s = np.zeros((draws, n, n_locations, block.stop - block.start))
+        for draw, (chosen, partners) in zip(drawn_s, exchanges, strict=True):
+            _assign(times, of_frame[cuts[:-1]], bird[chosen], partners, start[chosen], stop[chosen], draw)
+        yield block, drawn_s
 
 
 def _stretches(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return bird, first, last frame place and probability of an exchange of each stretch that is in doubt."""
+    """Return bird, first and last frame index, and exchange probability (S,) of all stretches with p_identity < 1."""
     n, frames = p.shape
     value = np.where(np.isnan(p), np.float32(2), p)
     change = np.ones((n, frames), bool)
@@ -163,32 +163,32 @@ def _stretches(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nd
 
 @kernel
 def _by_segment(inside, weight, cuts):
-    """Return (S, B, P): seconds of each bird in each place between two cuts."""
-    found = np.zeros((len(cuts) - 1, inside.shape[0], inside.shape[2]))
+    """Return (S, B, P) float64: seconds of each bird at each location between two cuts."""
+    seconds = np.zeros((len(cuts) - 1, inside.shape[0], inside.shape[2]))
     for segment in range(len(cuts) - 1):
         for bird in range(inside.shape[0]):
             for frame in range(cuts[segment], cuts[segment + 1]):
-                for place in range(inside.shape[2]):
-                    if inside[bird, frame, place]:
-                        found[segment, bird, place] += weight[frame]
-    return found
+                for location in range(inside.shape[2]):
+                    if inside[bird, frame, location]:
+                        seconds[segment, bird, location] += weight[frame]
+    return seconds
 
 
 @kernel
-def _assign(times, bin_of, birds, others, begin, end, found):
-    """Add the times of all segments to the names they have after the exchanges, in ``found`` (B, P, K)."""
-    segments, n, places = times.shape
+def _assign(times, bin_of, birds, partners, begin, end, drawn_s):
+    """Add the times of all segments to the identities they have after the exchanges, in ``drawn_s`` (B, P, K)."""
+    segments, n, n_locations = times.shape
     name = np.empty((segments, n), np.int64)
     for segment in range(segments):
         for bird in range(n):
             name[segment, bird] = bird
     for k in range(len(birds)):
         for segment in range(begin[k], end[k]):
-            a, b = birds[k], others[k]
+            a, b = birds[k], partners[k]
             kept = name[segment, a]
             name[segment, a] = name[segment, b]
             name[segment, b] = kept
     for segment in range(segments):
         for bird in range(n):
-            for place in range(places):
-                found[name[segment, bird], place, bin_of[segment]] += times[segment, bird, place]
+            for location in range(n_locations):
+                drawn_s[name[segment, bird], location, bin_of[segment]] += times[segment, bird, location]

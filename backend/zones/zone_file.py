@@ -1,4 +1,4 @@
-"""The file of zones, ``zones/CAMERA.json``: what it may hold, how it is checked, and its kept versions.
+"""The zone file, ``zones/CAMERA.json``: its format, its checks, and its kept versions.
 
 Coordinates are px of the original frame, x right, y down, from 0 to width and height.
 """
@@ -22,11 +22,11 @@ from backend.project.manifest import now
 from backend.project.paths import Project, slug
 from backend.project.settings import first_problem
 from backend.zones.scale import Scale
-from backend.zones.shapes import overlap_px2, refuse_bad_shape, repaired
+from backend.zones.shapes import check_shape, overlap_share, repair_shape
 
 FORMAT = 1
 MAX_ZONES, MAX_VERTICES = 64, 500
-LEAST_OVERLAP = 0.005  # share of the smaller zone
+MIN_OVERLAP = 0.005  # share of the smaller zone
 OUTSIDE, LOST, ANY = "outside", "lost", "any zone"
 RESERVED = (OUTSIDE, LOST, ANY)
 Coordinate = Annotated[float, Field(ge=-(2**20), le=2**20, allow_inf_nan=False)]
@@ -47,7 +47,7 @@ class _Plain(BaseModel):
 
 
 class Zone(_Plain):
-    """One zone. With membership by share of the mask a bird is in from ``in_share`` on and out below ``out_share``."""
+    """One zone. For reference point mask, a bird is in from ``in_share`` of its mask on and out below ``out_share``."""
 
     id: int = Field(ge=1)
     name: Word = Field(min_length=1)
@@ -64,7 +64,7 @@ class Zone(_Plain):
         if self.out_share > self.in_share:
             raise ValueError(f"out_share {self.out_share} is above in_share {self.in_share}")
         if self.name.lower() in RESERVED:
-            raise ValueError(f"{self.name!r} has a meaning of its own; choose another name")
+            raise ValueError(f"{self.name!r} is reserved ({', '.join(RESERVED)}); choose another name")
         return self
 
     @property
@@ -99,18 +99,18 @@ class Zones(_Plain):
 
     @property
     def groups(self) -> dict[str, list[int]]:
-        """Places in ``zones`` by group, for groups of two and more. A group named like a zone is ``NAME (group)``."""
-        found: dict[str, list[int]] = {}
-        for place, zone in enumerate(self.zones):
+        """Indices into ``zones`` by group of two or more. A group with the name of a zone is ``NAME (group)``."""
+        by_group: dict[str, list[int]] = {}
+        for index, zone in enumerate(self.zones):
             if zone.group:
-                found.setdefault(zone.group, []).append(place)
+                by_group.setdefault(zone.group, []).append(index)
         taken = {zone.name for zone in self.zones} | set(RESERVED)
-        several = {name: places for name, places in found.items() if len(places) > 1}
-        return {f"{name} (group)" if name in taken else name: places for name, places in several.items()}
+        several = {name: members for name, members in by_group.items() if len(members) > 1}
+        return {f"{name} (group)" if name in taken else name: members for name, members in several.items()}
 
-    def entries_of(self, place: int) -> list[int]:
-        """Return the places of the entry zones of a hidden zone: those of its group."""
-        group = self.zones[place].group
+    def entries_of(self, index: int) -> list[int]:
+        """Return the indices of the entry zones of a hidden zone: those of its group."""
+        group = self.zones[index].group
         return [k for k, zone in enumerate(self.zones) if zone.kind is ZoneKind.ENTRY and group and zone.group == group]
 
 
@@ -123,9 +123,7 @@ def parse_zones(data: bytes | str | dict, where: str = "zones") -> Zones:
 
 
 def check_zones(zones: Zones, repair: bool = False) -> Zones:
-    """Return zones that can be counted in.
-
-    A polygon that crosses itself is refused, or with ``repair`` made into the outline of what it encloses.
+    """Return the zones, checked. A polygon that crosses itself is refused, or repaired with ``repair``.
 
     Raises
     ------
@@ -135,47 +133,47 @@ def check_zones(zones: Zones, repair: bool = False) -> Zones:
     """
     checked = []
     for zone in zones.zones:
-        shape = repaired(zone.shape) if repair else zone.shape
-        refuse_bad_shape(zone.name, shape, zones.image_size)
+        shape = repair_shape(zone.shape) if repair else zone.shape
+        check_shape(zone.name, shape, zones.image_size)
         checked.append(zone if shape == zone.shape else zone.model_copy(update={"shape": shape}))
-    for place, zone in enumerate(zones.zones):
-        if zone.kind is ZoneKind.HIDDEN and not zones.entries_of(place):
+    for index, zone in enumerate(zones.zones):
+        if zone.kind is ZoneKind.HIDDEN and not zones.entries_of(index):
             raise InputError(
                 f"hidden zone {zone.name!r} needs an entry zone in front of it: draw one and give both the same group"
             )
     return zones.model_copy(update={"zones": tuple(checked)})
 
 
-def overlaps(zones: Zones) -> list[tuple[str, str, float]]:
-    """Return the pairs of zones that overlap, with the share of the smaller one, largest first."""
-    found = []
+def overlapping_pairs(zones: Zones) -> list[tuple[str, str, float]]:
+    """Return pairs of zone names that overlap, with the shared part of the smaller zone (0 to 1), largest first."""
+    pairs = []
     for a, b in combinations(zones.zones, 2):
-        share = overlap_px2(a.shape, b.shape)
-        if share >= LEAST_OVERLAP:
-            found.append((a.name, b.name, share))
-    return sorted(found, key=lambda each: -each[2])
+        share = overlap_share(a.shape, b.shape)
+        if share >= MIN_OVERLAP:
+            pairs.append((a.name, b.name, share))
+    return sorted(pairs, key=lambda pair: -pair[2])
 
 
 def zones_folder(project: Project) -> Path:
-    """Return where the zones of all cameras are."""
+    """Return the folder of the zone files."""
     return project.root / "zones"
 
 
 def zones_path(project: Project, camera: str) -> Path:
-    """Return the file of a camera; a camera's name may be any text.
+    """Return the zone file of a camera, whose name may be any text.
 
-    A name that a file cannot have keeps apart from similar ones by a hash. Zones that were saved under the plain name
-    are found there until they are saved anew; see `path_to_save`.
+    A name that is not allowed in a file name is told from similar ones by a hash. Zones that were saved under the
+    plain name stay there until they are saved again; see `path_to_save`.
     """
     plain, own = _plain_and_own(project, camera)
     return plain if plain.exists() and not own.exists() else own
 
 
 def path_to_save(project: Project, camera: str) -> Path:
-    """Return the camera's own file; what it has under the plain name is copied there first, with its versions."""
+    """Return the camera's own file; a file under the plain name is copied there first, with its versions."""
     plain, own = _plain_and_own(project, camera)
     if plain.exists() and not own.exists():
-        for version in versions_of(plain):
+        for version in list_versions(plain):
             atomic_write(_kept(own, version), _kept(plain, version).read_bytes())
         atomic_write(own, plain.read_bytes())
     return own
@@ -188,7 +186,7 @@ def _plain_and_own(project: Project, camera: str) -> tuple[Path, Path]:
 
 
 def read_zones(path: Path) -> Zones:
-    """Read and check a file of zones; InputError if it is not there or cannot be used."""
+    """Read and check a zone file; InputError if it is missing or not valid."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -197,20 +195,20 @@ def read_zones(path: Path) -> Zones:
 
 
 def save_zones(path: Path, zones: Zones, based_on: int, repair: bool = False) -> Zones:
-    """Save a new version, keep it under ``history/``, and return it. What did not change is not saved again.
+    """Save a new version, also under ``history/``, and return it. Unchanged zones are not saved again.
 
     Raises
     ------
     InputError
-        If the zones are not sound, or somebody saved a newer version than ``based_on`` meanwhile.
+        If the zones are not valid, or the saved version is not ``based_on`` (somebody else saved meanwhile).
     """
     checked = check_zones(zones, repair)
     with output_lock(path.parent / "history"):
         present = read_zones(path) if path.exists() else None
         if (present.version if present else 0) != based_on:
             raise InputError(
-                f"{path.name} was changed by somebody else (version {present.version if present else 0}, yours came "
-                f"from {based_on}); load it again"
+                f"{path.name} was changed by somebody else (version {present.version if present else 0}, yours "
+                f"is based on {based_on}); load it again"
             )
         if present and not (present.version and _kept(path, present.version).exists()):
             atomic_write(_kept(path, present.version), path.read_bytes())
@@ -223,11 +221,11 @@ def save_zones(path: Path, zones: Zones, based_on: int, repair: bool = False) ->
     return saved
 
 
-def versions_of(path: Path) -> list[int]:
+def list_versions(path: Path) -> list[int]:
     """Return the kept versions of a camera's zones, newest first."""
     pattern = re.compile(rf"{re.escape(path.stem)}\.(\d+)\.json\Z")
-    found = (pattern.match(each.name) for each in (path.parent / "history").glob(f"{path.stem}.*.json"))
-    return sorted((int(match[1]) for match in found if match), reverse=True)
+    matches = (pattern.match(file.name) for file in (path.parent / "history").glob(f"{path.stem}.*.json"))
+    return sorted((int(match[1]) for match in matches if match), reverse=True)
 
 
 def read_version(path: Path, version: int) -> Zones:
@@ -240,18 +238,18 @@ def next_id(zones: Iterable[Zone]) -> int:
     return max((zone.id for zone in zones), default=0) + 1
 
 
-def merged(zones: Zones, others: Sequence[Zone]) -> Zones:
+def merge_zones(zones: Zones, others: Sequence[Zone]) -> Zones:
     """Return the zones with others added: new ids, and a number after names that are taken."""
-    found = list(zones.zones)
+    result = list(zones.zones)
     for other in others:
-        names = {zone.name for zone in found}
+        names = {zone.name for zone in result}
         name = other.name
         for number in range(2, MAX_ZONES + 2):
             if name not in names:
                 break
             name = f"{other.name} {number}"
-        found.append(other.model_copy(update={"id": next_id(found), "name": name}))
-    return parse_zones(zones.model_copy(update={"zones": tuple(found)}).model_dump(mode="json"))
+        result.append(other.model_copy(update={"id": next_id(result), "name": name}))
+    return parse_zones(zones.model_copy(update={"zones": tuple(result)}).model_dump(mode="json"))
 
 
 def _kept(path: Path, version: int) -> Path:

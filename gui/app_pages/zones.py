@@ -4,8 +4,8 @@ import streamlit as st
 
 from backend.project.errors import InputError
 from backend.video.library import VideoRecord
-from backend.zones.picture import frame_jpeg, median_jpeg
-from backend.zones.zone_file import Zones, overlaps, path_to_save, read_zones, save_zones, zones_path
+from backend.zones.background_image import frame_jpeg, median_jpeg
+from backend.zones.zone_file import Zones, overlapping_pairs, path_to_save, read_zones, save_zones, zones_path
 from gui.widgets.context import project, refusals, title
 from gui.widgets.zone_editor import Edited, edit_zones
 from gui.widgets.zone_files import cameras_of, show_files
@@ -59,7 +59,7 @@ def save(camera: str, edited: Edited) -> None:
 
 def show_overlaps(zones: Zones) -> None:
     """State which zones overlap: it is allowed, and times in them do not add up then."""
-    found = overlaps(zones)
+    found = overlapping_pairs(zones)
     if found:
         words = "; ".join(f"{a} and {b} ({share:.0%} of the smaller one)" for a, b, share in found[:6])
         more = f" and {len(found) - 6} more" if len(found) > 6 else ""

@@ -9,7 +9,7 @@ import streamlit as st
 from backend.tracking.tracks.track_folder import open_tracks
 from backend.tracking.tracks.tracks import Tracks
 from backend.video.library import get_video
-from backend.zones.frame_at import birds_at, birds_of_tracks, draw_behind, zones_used
+from backend.zones.frame_at import birds_at, birds_of_tracks, draw_frame_at, zones_used
 from backend.zones.statistics_library import StatisticsRun
 from gui.widgets.context import project, refusals
 from gui.widgets.formatting import duration
@@ -39,7 +39,7 @@ def show_frame(run: StatisticsRun, point: tuple[str, float] | None) -> None:
     with refusals():
         get_video(project(), video)  # says so where the project has it no more
         frame, birds = _birds(run, source, facts["source"] == "tracks", asked)
-        picture = draw_behind(project(), video, frame, zones_used(source), birds, WIDTH_PX)
+        picture = draw_frame_at(project(), video, frame, zones_used(source), birds, WIDTH_PX)
         left, right = st.columns([0.7, 0.3])
         left.image(picture, caption=f"{video}, frame {frame}, {duration(asked)}")
         if birds:

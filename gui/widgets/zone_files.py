@@ -4,15 +4,15 @@ import streamlit as st
 
 from backend.project.paths import Project, slug
 from backend.video.library import VideoRecord, list_videos
-from backend.zones.geojson import copied, from_geojson, to_geojson
+from backend.zones.geojson import from_geojson, scale_zones, to_geojson
 from backend.zones.zone_file import (
     Zones,
-    merged,
+    list_versions,
+    merge_zones,
     path_to_save,
     read_version,
     read_zones,
     save_zones,
-    versions_of,
     zones_path,
 )
 from gui.widgets.context import project, refusals
@@ -53,7 +53,9 @@ def _copy(camera: str, zones: Zones) -> None:
         with refusals():
             path, size = path_to_save(project(), other), tuple(others[other][0].info.size)
             present = read_zones(path) if path.exists() else Zones(image_size=size)
-            saved = save_zones(path, merged(present, copied(zones.zones, zones.image_size, size)), present.version)
+            saved = save_zones(
+                path, merge_zones(present, scale_zones(zones.zones, zones.image_size, size)), present.version
+            )
             st.success(f"{len(zones.zones)} zones copied to {other}, now version {saved.version}.")
 
 
@@ -67,7 +69,7 @@ def _files(camera: str, zones: Zones) -> None:
     if given is not None and st.button("Add these zones", icon=":material/upload:"):
         with refusals():
             found = from_geojson(given.getvalue(), zones.image_size)
-            whole = merged(zones, found.zones)
+            whole = merge_zones(zones, found.zones)
             if whole.scale is None and found.scale is not None:
                 whole = whole.model_copy(update={"scale": found.scale})
             _save(camera, whole, zones.version)
@@ -76,7 +78,7 @@ def _files(camera: str, zones: Zones) -> None:
 def _versions(camera: str, zones: Zones) -> None:
     st.subheader("Versions")
     path = zones_path(project(), camera)
-    earlier = [version for version in versions_of(path) if version != zones.version]
+    earlier = [version for version in list_versions(path) if version != zones.version]
     if not earlier:
         st.caption("Every saved version is kept. Statistics say which one they used.")
         return

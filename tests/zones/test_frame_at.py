@@ -6,7 +6,7 @@ import pytest
 
 from backend.project.paths import Project
 from backend.video.library import add_video
-from backend.zones.frame_at import birds_at, birds_of_tracks, draw_behind, zones_used
+from backend.zones.frame_at import birds_at, birds_of_tracks, draw_frame_at, zones_used
 from backend.zones.zone_file import save_zones, zones_path
 from tests.detection_runs import make_run
 from tests.tracking.track_samples import write_run
@@ -41,7 +41,7 @@ def test_the_picture_is_no_wider_than_asked_for(make_video, tmp_path, width):
     project = Project(tmp_path / "project")
     video = add_video(project, make_video(n_frames=5, size=(200, 100)), [tmp_path])
     plain, drawn = (
-        cv2.imdecode(np.frombuffer(draw_behind(project, video, 3, zones, birds, width), np.uint8), cv2.IMREAD_COLOR)
+        cv2.imdecode(np.frombuffer(draw_frame_at(project, video, 3, zones, birds, width), np.uint8), cv2.IMREAD_COLOR)
         for zones, birds in (
             (zones_of(), []),
             (left_and_right(), [("a", "detected", (80.0, 30.0, 99.0, 60.0))]),

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from backend.project.errors import InputError
-from backend.zones.geojson import copied, from_geojson, to_geojson
+from backend.zones.geojson import from_geojson, scale_zones, to_geojson
 from tests.zones.made import SIZE, rectangle, zones_of
 
 SCALE = {"kind": "length", "line": [[0, 0], [100, 0]], "length_m": 2.0}
@@ -48,13 +48,16 @@ def test_polygons_of_other_programs_get_names_and_lose_foreign_properties():
     ("text", "words"),
     [
         ("{", "not JSON"),
-        ("[]", "no GeoJSON"),
-        (collection({"type": "Point", "coordinates": [1, 2]}), "feature 1 is a Point"),
+        ("[]", "not a GeoJSON"),
+        (collection({"type": "Point", "coordinates": [1, 2]}), "feature 1 has the geometry Point"),
         (collection({"type": "Polygon", "coordinates": [[[0, 0]], [[1, 1]]]}), "has a hole"),
-        (collection({"type": "Polygon", "coordinates": [[["a", 0], [1, 1], [2, 2]]]}), "damaged coordinates"),
-        (collection({"type": "Polygon", "coordinates": [5]}), "damaged coordinates"),
+        (collection({"type": "Polygon", "coordinates": [[["a", 0], [1, 1], [2, 2]]]}), "coordinates are not a list"),
+        (collection({"type": "Polygon", "coordinates": [5]}), "coordinates are not a list"),
         (collection(), "no polygons"),
-        (collection({"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [2, 0]]]}, image_size=[9, 9]), "for 9x9 px"),
+        (
+            collection({"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [2, 0]]]}, image_size=[9, 9]),
+            "for frames of 9x9 px",
+        ),
     ],
 )
 def test_what_cannot_be_zones_is_refused(text, words):
@@ -63,5 +66,5 @@ def test_what_cannot_be_zones_is_refused(text, words):
 
 
 def test_a_copy_for_a_camera_with_another_picture_is_stretched():
-    (zone,) = copied(ZONES.zones[:1], (200, 100), (400, 300))
+    (zone,) = scale_zones(ZONES.zones[:1], (200, 100), (400, 300))
     assert zone.shape == ((0, 0), (100.5, 0), (100.5, 300), (0, 300)) and zone.name == "court"

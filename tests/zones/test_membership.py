@@ -7,8 +7,15 @@ import pytest
 
 from backend.masks.rle import encode
 from backend.project.errors import InputError
-from backend.zones.bird_sequences import of_tracks
-from backend.zones.geometry import box_shares, distance_to_outlines, joined, mask_shares, pixels_before, points_inside
+from backend.zones.bird_sequences import recording_from_tracks
+from backend.zones.geometry import (
+    box_shares,
+    distance_to_outlines,
+    join_polygons,
+    mask_shares,
+    pixels_before,
+    points_inside,
+)
 from backend.zones.membership import find_membership
 from tests.detection_runs import make_run
 from tests.zones.made import left_and_right, rectangle, tracks_of, zones_of
@@ -16,10 +23,10 @@ from tests.zones.made import left_and_right, rectangle, tracks_of, zones_of
 
 def where(paths, zones, **options) -> dict[str, str]:
     """Return one letter a frame for the first sequence and each place: x where it is there."""
-    recording = of_tracks(tracks_of(paths))
+    recording = recording_from_tracks(tracks_of(paths))
     membership = find_membership(recording, zones, **options)
     rows = slice(0, recording.starts[1])
-    columns = {place.name: membership.inside[rows, k] for k, place in enumerate(membership.places)}
+    columns = {place.name: membership.inside[rows, k] for k, place in enumerate(membership.locations)}
     assert (membership.inside[:, -3:].sum(axis=1) == 1).all()  # any zone, outside, lost: exactly one
     return {name: "".join("x" if here else "." for here in column) for name, column in columns.items()}
 
@@ -88,7 +95,7 @@ def test_zones_together_and_their_bad_names():
     assert found["sides"] == "x.x"
     with pytest.raises(InputError, match="there is no zone"):
         where({"a": [20, 20]}, left_and_right(), unions={"sides": ["left", "middle"]})
-    with pytest.raises(InputError, match="the name is taken"):
+    with pytest.raises(InputError, match="has this name already"):
         where({"a": [20, 20]}, left_and_right(), unions={"left": ["right"]})
 
 
@@ -97,17 +104,17 @@ def test_by_mask_a_bird_goes_in_at_in_share_and_out_below_out_share(tmp_path):
     left_sides = [44, 43, 44, 45, 46, 44]
     boxes = {frame: [(x, 30, x + 10, 50)] for frame, x in enumerate(left_sides)}
     run = make_run(tmp_path / "run", boxes, 6, size=(200, 100), fps=10)
-    recording = of_tracks(tracks_of({"a": [x + 5 for x in left_sides]}))
+    recording = recording_from_tracks(tracks_of({"a": [x + 5 for x in left_sides]}))
     zones = zones_of({"name": "left", "shape": rectangle(0, 0, 50, 100)})
     found = find_membership(recording, zones, by="mask", masks=run)
     assert found.column("left").tolist() == [False, True, True, True, False, False]
-    with pytest.raises(InputError, match="needs the detections"):
+    with pytest.raises(InputError, match="needs the inference run"):
         find_membership(recording, zones, by="mask")
 
 
 def test_an_interpolated_bird_is_judged_by_its_box_where_masks_decide(tmp_path):
     run = make_run(tmp_path / "run", {0: [(10, 30, 20, 50)]}, 3, size=(200, 100), fps=10)
-    recording = of_tracks(tracks_of({"a": [15, 48 + 0j, 100]}))
+    recording = recording_from_tracks(tracks_of({"a": [15, 48 + 0j, 100]}))
     recording.detection[1:] = -1
     zones = zones_of({"name": "left", "shape": rectangle(0, 0, 50, 100)})
     assert find_membership(recording, zones, by="mask", masks=run).column("left").tolist() == [True, True, False]
@@ -120,14 +127,14 @@ def test_what_people_drew_decides_where_masks_decide(tmp_path):
     outside, inside = np.zeros((2, 100, 200), bool)
     outside[30:50, 100:120] = inside[30:50, 20:30] = True
     drawn = {(1, 1): encode(outside), (2, 1): encode(inside), (3, 1): None}
-    recording = of_tracks(replace(tracks, detection=np.zeros(len(tracks), np.int32), drawn=drawn))
+    recording = recording_from_tracks(replace(tracks, detection=np.zeros(len(tracks), np.int32), drawn=drawn))
     zones = zones_of({"name": "left", "shape": rectangle(0, 0, 50, 100)})
     found = find_membership(recording, zones, by="mask", masks=run)
     assert found.column("left").tolist() == [True, False, True, False]
 
 
 def test_masks_against_polygons_count_pixels():
-    corners, ends = joined([np.array(rectangle(0, 0, 10, 20)), np.array([[0.0, 0], [20, 0], [0, 20]])])
+    corners, ends = join_polygons([np.array(rectangle(0, 0, 10, 20)), np.array([[0.0, 0], [20, 0], [0, 20]])])
     before = pixels_before(corners, ends, 30, 20)
     mask = np.zeros((20, 30), bool)
     mask[5:10, 5:15] = True
@@ -140,6 +147,6 @@ def test_masks_against_polygons_count_pixels():
 
 
 def test_distance_to_an_outline():
-    corners, ends = joined([np.array(rectangle(0, 0, 10, 10))])
+    corners, ends = join_polygons([np.array(rectangle(0, 0, 10, 10))])
     points = np.array([[5.0, 5], [13, 14], [-2, 5], [np.nan, 1]])
     assert distance_to_outlines(points, corners, ends)[:, 0].tolist() == pytest.approx([5, 5, 2, np.nan], nan_ok=True)

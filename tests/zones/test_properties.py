@@ -6,9 +6,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from backend.zones.bird_sequences import of_tracks
-from backend.zones.settings import Measures, VideoFacts
-from backend.zones.tables import measure
+from backend.zones.bird_sequences import recording_from_tracks
+from backend.zones.measures import measure
+from backend.zones.settings import StatisticsSettings, VideoFacts
 from tests.zones.made import rectangle, tracks_of, zones_of
 
 ZONES = zones_of(
@@ -33,10 +33,10 @@ few = settings(max_examples=20, deadline=None, derandomize=True, phases=[Phase.e
 
 def tables_of(paths, zones=ZONES, **options):
     return measure(
-        of_tracks(tracks_of(paths, p=dict.fromkeys(paths, 0.9))),
+        recording_from_tracks(tracks_of(paths, p=dict.fromkeys(paths, 0.9))),
         zones,
         VideoFacts("made"),
-        Measures(**{"smooth_s": 0.0, "bin_s": 1.3, "draws": 20, **options}),
+        StatisticsSettings(**{"smooth_s": 0.0, "bin_s": 1.3, "draws": 20, **options}),
     )
 
 

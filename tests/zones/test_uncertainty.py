@@ -5,8 +5,8 @@ import pytest
 
 from backend.tracking.tracks.schemas import State
 from backend.zones.bird_sequences import Recording
-from backend.zones.cells import make_bins
 from backend.zones.membership import find_membership
+from backend.zones.time_budgets import make_bins
 from backend.zones.uncertainty import autocorrelation, block_bootstrap, block_length, identity_draws, identity_interval
 from tests.zones.made import left_and_right
 
@@ -85,7 +85,7 @@ def mixed_up(seed: int, p: float = 0.9, birds: int = 6, frames: int = 3000, stre
         times=np.arange(frames) / 10,
         frames=np.arange(frames, dtype=np.int32),
         starts=np.arange(birds + 1, dtype=np.int64) * frames,
-        place=np.tile(np.arange(frames, dtype=np.int32), birds),
+        frame_index=np.tile(np.arange(frames, dtype=np.int32), birds),
         state=np.full(birds * frames, State.DETECTED, np.int8),
         p_identity=p_identity.ravel(),
         boxes=np.column_stack([x - 5, x * 0 + 30, x + 5, x * 0 + 50]),
@@ -115,10 +115,10 @@ def test_drawing_keeps_the_sums_in_blocks_of_any_size(monkeypatch):
     bins = make_bins(recording, 7, from_s=13, to_s=200)
     ((block, draws),) = identity_draws(recording, membership, bins, draws=20, seed=0)
     assert block == slice(0, len(bins))
-    rows = bins.of_frame[recording.place] >= 0
-    whole = np.stack([membership.inside[rows, place].sum() for place in range(len(membership.places))]) / 10
+    rows = bins.of_frame[recording.frame_index] >= 0
+    whole = np.stack([membership.inside[rows, location].sum() for location in range(len(membership.locations))]) / 10
     assert draws.sum(axis=(1, 3)) == pytest.approx(np.tile(whole, (20, 1)))
-    monkeypatch.setattr("backend.zones.uncertainty.MOST_VALUES", 20 * 6 * len(membership.places) * 4)
+    monkeypatch.setattr("backend.zones.uncertainty.MAX_VALUES", 20 * 6 * len(membership.locations) * 4)
     parts = list(identity_draws(recording, membership, bins, draws=20, seed=0))
     assert [(part.start, part.stop) for part, _ in parts][:2] == [(0, 4), (4, 8)]
     assert np.concatenate([found for _, found in parts], axis=3) == pytest.approx(draws)

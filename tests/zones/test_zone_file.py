@@ -10,14 +10,14 @@ from backend.project.paths import Project
 from backend.zones.scale import Homography, KnownLength, to_ground
 from backend.zones.zone_file import (
     check_zones,
-    merged,
-    overlaps,
+    list_versions,
+    merge_zones,
+    overlapping_pairs,
     parse_zones,
     path_to_save,
     read_version,
     read_zones,
     save_zones,
-    versions_of,
     zones_folder,
     zones_path,
 )
@@ -51,7 +51,7 @@ def test_zones_that_cannot_be_counted_in_are_refused(zone, words):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"name": "lost"}, "'lost' has a meaning of its own"),
+        ({"name": "lost"}, "'lost' is reserved"),
         ({"in_share": 0.3}, "out_share 0.5 is above in_share 0.3"),
         ({"shape": [[0, 0], [1, 1]]}, "shape"),
         ({"kind": "secret"}, "kind"),
@@ -75,16 +75,16 @@ def test_overlaps_are_stated_as_share_of_the_smaller_zone():
         {"name": "small", "shape": rectangle(90, 0, 110, 10)},
         {"name": "apart", "shape": rectangle(150, 0, 160, 10)},
     )
-    assert overlaps(zones) == [("large", "small", pytest.approx(0.5))]
+    assert overlapping_pairs(zones) == [("large", "small", pytest.approx(0.5))]
 
 
 def test_versions_are_kept_and_a_stale_editor_is_refused(tmp_path):
     path = tmp_path / "zones" / "north.json"
     first = save_zones(path, left_and_right(), 0)
     assert first.version == 1 and save_zones(path, left_and_right(), 1).version == 1  # nothing changed
-    second = save_zones(path, merged(first, first.zones[:1]), 1)
+    second = save_zones(path, merge_zones(first, first.zones[:1]), 1)
     assert second.version == 2 and [zone.name for zone in second.zones] == ["left", "right", "left 2"]
-    assert versions_of(path) == [2, 1] and len(read_version(path, 1).zones) == 2
+    assert list_versions(path) == [2, 1] and len(read_version(path, 1).zones) == 2
     with pytest.raises(InputError, match="changed by somebody else"):
         save_zones(path, left_and_right(), 1)
     assert read_zones(path) == second
@@ -94,8 +94,8 @@ def test_a_file_written_elsewhere_is_kept_as_a_version_when_it_is_first_changed(
     path = tmp_path / "north.json"
     content = {"format": 1, "version": 1, **left_and_right().model_dump(mode="json", include={"image_size", "zones"})}
     path.write_text(json.dumps(content))
-    save_zones(path, merged(read_zones(path), read_zones(path).zones[:1]), 1)
-    assert versions_of(path) == [2, 1] and len(read_version(path, 1).zones) == 2
+    save_zones(path, merge_zones(read_zones(path), read_zones(path).zones[:1]), 1)
+    assert list_versions(path) == [2, 1] and len(read_version(path, 1).zones) == 2
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_cameras_of_similar_names_have_zones_of_their_own(tmp_path, one, other):
     for camera in (one, other):
         assert not zones_path(project, camera).exists()
         assert save_zones(path_to_save(project, camera), left_and_right(), 0).version == 1
-    save_zones(path_to_save(project, one), merged(left_and_right(), left_and_right().zones[:1]), 1)
+    save_zones(path_to_save(project, one), merge_zones(left_and_right(), left_and_right().zones[:1]), 1)
     assert [read_zones(zones_path(project, camera)).version for camera in (one, other)] == [2, 1]
 
 
@@ -115,13 +115,13 @@ def test_zones_saved_under_the_plain_name_are_found_and_part_when_one_camera_sav
     project = Project(tmp_path)
     plain = zones_folder(project) / "unnamed.json"
     save_zones(plain, left_and_right(), 0)
-    more = merged(left_and_right(), left_and_right().zones[:1])
+    more = merge_zones(left_and_right(), left_and_right().zones[:1])
     save_zones(plain, more, 1)
     assert zones_path(project, "Север") == zones_path(project, "Юг") == plain
     own = path_to_save(project, "Север")
     assert save_zones(own, left_and_right(), 2).version == 3
     assert (
-        zones_path(project, "Север") == own and versions_of(own) == [3, 2, 1] and len(read_version(own, 2).zones) == 3
+        zones_path(project, "Север") == own and list_versions(own) == [3, 2, 1] and len(read_version(own, 2).zones) == 3
     )
     assert zones_path(project, "Юг") == plain and read_zones(plain).version == 2
 

@@ -7,7 +7,7 @@ import numpy as np
 from backend.tracking.linking.linking_input import Gathered
 from backend.tracking.linking.segments import CONTACT
 from backend.tracking.online.track_state import GAP
-from backend.zones.geometry import joined, points_inside
+from backend.zones.geometry import join_polygons, points_inside
 from backend.zones.zone_file import ZoneKind, Zones
 
 BORDER = 0.01  # of the picture's sides
@@ -23,7 +23,7 @@ def with_zones(gathered: Gathered, zones: Zones) -> Gathered:
     at, room = np.zeros((len(gathered.parts), 2), np.int64), [1.0]
     for number, place in enumerate(hidden, 1):
         polygons = [zones.zones[k].polygon for k in (place, *zones.entries_of(place))]
-        corners, stops = joined(polygons)
+        corners, stops = join_polygons(polygons)
         for end, rows in enumerate((starts[:-1], starts[1:] - 1)):
             box = boxes[rows]
             middle, foot = (box[:, :2] + box[:, 2:]) / 2, np.column_stack([box[:, [0, 2]].mean(1), box[:, 3]])

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from backend.tracking.tracks.schemas import DoubtKind
 from backend.tracking.tracks.tracks import Tracks
-from backend.zones.geometry import joined, points_inside
+from backend.zones.geometry import join_polygons, points_inside
 from backend.zones.zone_file import Zones
 
 
@@ -55,7 +55,7 @@ def zone_of_rows(tracks: Tracks, zones: Zones) -> np.ndarray:
     """Return (N,) int64: 0 outside of all zones or lost, else 1 + place of the first zone the bird stands in."""
     boxes = tracks.boxes
     points = np.column_stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]])
-    inside = points_inside(points, *joined([zone.polygon for zone in zones.zones]))  # N x Z
+    inside = points_inside(points, *join_polygons([zone.polygon for zone in zones.zones]))  # N x Z
     return np.where(inside.any(1), 1 + inside.argmax(1), 0) if inside.size else np.zeros(len(tracks), np.int64)
 
 

@@ -1,4 +1,4 @@
-"""What zones are drawn on: a frame of a camera, or the median of some, in which birds that move are gone."""
+"""The image that zones are drawn on: one frame of a camera, or the median of several, in which moving birds vanish."""
 
 import cv2
 import numpy as np
@@ -39,8 +39,8 @@ def _kept(project: Project, video: str, what: str, frames: list[int]) -> bytes:
 
 def _median(pictures: np.ndarray) -> np.ndarray:
     """Return (H, W, 3) uint8, the middle value of (N, H, W, 3); a few rows at a time, so that memory stays small."""
-    found = np.empty(pictures.shape[1:], np.uint8)
-    for first in range(0, len(found), 64):
+    median = np.empty(pictures.shape[1:], np.uint8)
+    for first in range(0, len(median), 64):
         part = pictures[:, first : first + 64]
-        found[first : first + 64] = np.partition(part, len(pictures) // 2, axis=0)[len(pictures) // 2]
-    return found
+        median[first : first + 64] = np.partition(part, len(pictures) // 2, axis=0)[len(pictures) // 2]
+    return median

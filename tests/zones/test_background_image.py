@@ -6,7 +6,7 @@ import numpy as np
 from backend.project.paths import Project
 from backend.video import VideoReader
 from backend.video.library import add_video
-from backend.zones.picture import frame_jpeg, median_jpeg
+from backend.zones.background_image import frame_jpeg, median_jpeg
 
 
 def test_a_frame_and_the_median_of_some(make_video, tmp_path):

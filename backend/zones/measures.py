@@ -1,7 +1,7 @@
-"""From one video's rows to its tables. `TABLES` says what each is; `backend.zones.columns` explains every column.
+"""The measures of one video, as tables. `TABLES` lists the tables; `backend.zones.columns` explains every column.
 
-Errors are kept apart by name in every table: ``sampling_*`` (time), ``identity_*`` (names), and of the detector
-``least_s`` and ``most_s`` (birds that are lost), ``detection_*`` (stated shares of missed and false birds).
+Each kind of error has its own columns: ``sampling_*`` (limited observation time), ``identity_*`` (wrong identities),
+and for the detector ``least_s`` and ``most_s`` (lost birds), ``detection_*`` (given shares of missed and false birds).
 """
 
 from datetime import datetime
@@ -12,77 +12,81 @@ import pandas as pd
 from backend.pipeline.detections import DetectionsRun
 from backend.project.errors import InputError
 from backend.tracking.tracks.schemas import State
-from backend.zones.bird_sequences import NOT_TOLD_APART, Recording
+from backend.zones.bird_sequences import UNIDENTIFIED, Recording
 from backend.zones.bouts import find_bouts, find_displacements, find_transitions, transition_matrix
-from backend.zones.cells import (
-    INTERPOLATED,
-    MISSING,
-    MOVING_S,
-    REST_S,
-    SEEN,
-    WAY,
-    WAY_S,
-    Bins,
-    Cells,
-    fill_cells,
-    make_bins,
-    mean_distances,
-)
 from backend.zones.counts import add_clock, count_tables
 from backend.zones.membership import Membership, find_membership
 from backend.zones.movement import Movement, border_distances, find_movement, zone_distances
-from backend.zones.settings import Measures, VideoFacts
-from backend.zones.social import find_social
+from backend.zones.settings import StatisticsSettings, VideoFacts
+from backend.zones.social import find_contacts
+from backend.zones.time_budgets import (
+    INTERPOLATED,
+    MISSING,
+    MOVING_S,
+    PATH_LENGTH,
+    PATH_S,
+    REST_S,
+    SEEN,
+    Bins,
+    TimeBudgets,
+    make_bins,
+    mean_distances,
+    sum_time_budgets,
+)
 from backend.zones.uncertainty import block_bootstrap, identity_draws, identity_interval
 from backend.zones.zone_file import Zones
 
 TABLES = {
-    "birds": "one row a bird and zone, over the whole range",
-    "birds_by_time": "one row a bird, zone and time bin (tidy)",
+    "birds": "one row per bird and zone, over the whole range",
+    "birds_by_time": "one row per bird, zone and time bin (tidy)",
     "counts": "mean number of birds in each zone, without identities",
     "counts_by_time": "the same by time bin",
     "bouts": "every stay in a zone",
-    "transitions": "changes of place in order",
-    "transition_matrix": "passages from zone to zone",
+    "transitions": "transitions between zones, outside and lost, in order of time",
+    "transition_matrix": "number of transitions from zone to zone",
     "contacts": "every contact of two birds",
-    "pairs": "proximity network and nearest neighbours, one row an ordered pair",
+    "pairs": "proximity network and nearest neighbours, one row per ordered pair",
     "displacements": "one bird leaves a zone as another comes in",
-    "videos": "what was measured: one row a video",
+    "videos": "what was measured: one row per video",
 }
 Tables = dict[str, pd.DataFrame]
 
 
 def measure(
-    recording: Recording, zones: Zones, facts: VideoFacts, measures: Measures, masks: DetectionsRun | None = None
+    recording: Recording,
+    zones: Zones,
+    facts: VideoFacts,
+    settings: StatisticsSettings,
+    masks: DetectionsRun | None = None,
 ) -> Tables:
-    """Return the tables of one video, by the names of `TABLES`. Bare detections give counts only.
+    """Return the tables of one video, by the names of `TABLES`. Detections without tracks give counts only.
 
     Raises
     ------
     InputError
-        If no frame of the range was looked at, or membership cannot be decided; see `find_membership`.
+        If the range has no analysed frame, or membership cannot be computed; see `find_membership`.
     """
-    whole, fine = (make_bins(recording, width, measures.from_s, measures.to_s) for width in (None, measures.bin_s))
+    whole, fine = (make_bins(recording, width, settings.from_s, settings.to_s) for width in (None, settings.bin_s))
     if not (whole.of_frame >= 0).any():
         begin, end = recording.times[0], recording.times[-1] + recording.seconds[-1]
-        until = "" if measures.to_s is None else f" to {measures.to_s:.1f} s"
+        until = "" if settings.to_s is None else f" to {settings.to_s:.1f} s"
         raise InputError(
-            f"{facts.video}: no frame of the range was looked at (from {measures.from_s:.1f} s{until}); the run begins "
-            f"at {begin:.1f} s and ends at {end:.1f} s"
+            f"{facts.video}: no analysed frame in the range (from {settings.from_s:.1f} s{until}); the run covers "
+            f"{begin:.1f} to {end:.1f} s"
         )
-    membership = find_membership(recording, zones, measures.by, measures.lost_after, measures.together, masks)
-    found = count_tables(recording, membership, whole, fine, facts, measures)
-    movement = find_movement(recording, zones, measures.smooth_s)
-    lengths = measures.lengths(movement.unit, movement.body)
+    membership = find_membership(recording, zones, settings.by, settings.lost_after, settings.together, masks)
+    tables = count_tables(recording, membership, whole, fine, facts, settings)
+    movement = find_movement(recording, zones, settings.smooth_s)
+    lengths = settings.lengths(movement.unit, movement.body)
     if recording.names:
-        found |= _bird_tables(recording, membership, movement, zones, (whole, fine), facts, measures)
-        found |= _event_tables(recording, membership, movement, whole, measures.displacement_s, lengths)
-    found["videos"] = _video_row(recording, whole, facts, movement, lengths, facts.clock(0, measures.time_zone))
-    for name, table in found.items():
+        tables |= _bird_tables(recording, membership, movement, zones, (whole, fine), facts, settings)
+        tables |= _event_tables(recording, membership, movement, whole, settings.displacement_s, lengths)
+    tables["videos"] = _video_row(recording, whole, facts, movement, lengths, facts.clock(0, settings.time_zone))
+    for name, table in tables.items():
         if name != "videos":
             table.insert(0, "camera", facts.camera)
             table.insert(0, "video", facts.video)
-    return found
+    return tables
 
 
 def _bird_tables(
@@ -92,46 +96,50 @@ def _bird_tables(
     zones: Zones,
     bins: tuple[Bins, Bins],
     facts: VideoFacts,
-    measures: Measures,
+    settings: StatisticsSettings,
 ) -> Tables:
     whole, fine = bins
-    rest_below = measures.lengths(movement.unit, movement.body)[0]
-    by_time = _cells_table(recording, membership, fill_cells(recording, membership, movement, fine, rest_below), fine)
-    birds = _cells_table(recording, membership, fill_cells(recording, membership, movement, whole, rest_below), whole)
-    _identity_bounds(by_time, birds, recording, membership, fine, measures)
+    rest_below = settings.lengths(movement.unit, movement.body)[0]
+    by_time = _budgets_table(
+        recording, membership, sum_time_budgets(recording, membership, movement, fine, rest_below), fine
+    )
+    birds = _budgets_table(
+        recording, membership, sum_time_budgets(recording, membership, movement, whole, rest_below), whole
+    )
+    _identity_bounds(by_time, birds, recording, membership, fine, settings)
     birds = birds.drop(columns=["start_s", "end_s"])
     _sampling_bounds(birds, recording, membership, whole)
     inside = membership.inside[:, : membership.n_zones]
     distances = mean_distances(recording, zone_distances(movement, zones, inside), whole)
     border = mean_distances(recording, border_distances(movement, zones)[:, None], whole)
-    places = len(membership.places)
-    shown = len(birds) // places
-    padded = np.full((shown, places), np.nan)
-    padded[:, : membership.n_zones] = distances[:shown]
+    n_locations = len(membership.locations)
+    n_rows = len(birds) // n_locations
+    padded = np.full((n_rows, n_locations), np.nan)
+    padded[:, : membership.n_zones] = distances[:n_rows]
     birds["distance_to_zone"] = padded.ravel()
-    birds["distance_to_border"] = np.repeat(border[:shown, 0], places)
+    birds["distance_to_border"] = np.repeat(border[:n_rows, 0], n_locations)
     bouts = find_bouts(recording, membership, whole)
     birds = _add_bouts(birds, bouts, whole.edges[0])
     birds["identity_error"] = birds["bird"].map(_identity_error(recording, whole))
     birds["unit"] = by_time["unit"] = movement.unit
-    add_clock(by_time, facts, measures.time_zone)
+    add_clock(by_time, facts, settings.time_zone)
     return {"birds": birds, "birds_by_time": by_time, "bouts": bouts}
 
 
-def _cells_table(recording: Recording, membership: Membership, cells: Cells, bins: Bins) -> pd.DataFrame:
-    """Return one row a bird, place and bin. Nameless tracks are a row of their own where there are any."""
+def _budgets_table(recording: Recording, membership: Membership, budgets: TimeBudgets, bins: Bins) -> pd.DataFrame:
+    """Return one row per bird, location and bin. Tracks without identity share a row where there are any."""
     named = len(recording.names)
-    birds = [*recording.names, NOT_TOLD_APART][: named + bool(cells.time_s[named].any())]
-    shape = (len(birds), len(membership.places), len(bins))
-    time, evidence, sums = cells.time_s[: shape[0]], cells.evidence_s[: shape[0]], cells.sums[: shape[0]]
+    birds = [*recording.names, UNIDENTIFIED][: named + bool(budgets.time_s[named].any())]
+    shape = (len(birds), len(membership.locations), len(bins))
+    time, evidence, sums = budgets.time_s[: shape[0]], budgets.evidence_s[: shape[0]], budgets.sums[: shape[0]]
     watched = np.broadcast_to(bins.watched_s, shape)
     is_named = (np.arange(shape[0]) < named)[:, None, None]
     lost = time[:, -1:, :]
     most = np.where(np.arange(shape[1])[None, :, None] == shape[1] - 1, time, time + lost)
     table = {
         "bird": np.repeat(birds, shape[1] * shape[2]),
-        "zone": np.tile(np.repeat([place.name for place in membership.places], shape[2]), shape[0]),
-        "kind": np.tile(np.repeat([place.kind for place in membership.places], shape[2]), shape[0]),
+        "zone": np.tile(np.repeat([location.name for location in membership.locations], shape[2]), shape[0]),
+        "kind": np.tile(np.repeat([location.kind for location in membership.locations], shape[2]), shape[0]),
         "start_s": np.tile(bins.edges[:-1], shape[0] * shape[1]),
         "end_s": np.tile(bins.edges[1:], shape[0] * shape[1]),
         "watched_s": watched.ravel(),
@@ -142,10 +150,10 @@ def _cells_table(recording: Recording, membership: Membership, cells: Cells, bin
         "missing_s": evidence[..., MISSING].ravel(),
         "least_s": (evidence[..., SEEN] + evidence[..., INTERPOLATED]).ravel(),
         "most_s": np.where(is_named, most, np.nan).ravel(),
-        "visits": cells.visits[: shape[0]].ravel(),
-        "distance": sums[..., WAY].ravel(),
+        "visits": budgets.visits[: shape[0]].ravel(),
+        "distance": sums[..., PATH_LENGTH].ravel(),
         "speed": np.divide(
-            sums[..., WAY], sums[..., WAY_S], out=np.full(shape, np.nan), where=sums[..., WAY_S] > 0
+            sums[..., PATH_LENGTH], sums[..., PATH_S], out=np.full(shape, np.nan), where=sums[..., PATH_S] > 0
         ).ravel(),
         "rest_s": sums[..., REST_S].ravel(),
         "moving_s": sums[..., MOVING_S].ravel(),
@@ -159,23 +167,23 @@ def _identity_bounds(
     recording: Recording,
     membership: Membership,
     fine: Bins,
-    measures: Measures,
+    settings: StatisticsSettings,
 ) -> None:
-    """Add the interval of time from expected errors of names; the time itself where nothing is in doubt."""
-    named = [(table["bird"] != NOT_TOLD_APART).to_numpy() for table in (by_time, birds)]
-    shapes = [(len(recording.names), len(membership.places), k) for k in (len(fine), 1)]
+    """Add the identity-error interval of ``time_s``; both bounds equal ``time_s`` where no identity is uncertain."""
+    named = [(table["bird"] != UNIDENTIFIED).to_numpy() for table in (by_time, birds)]
+    shapes = [(len(recording.names), len(membership.locations), k) for k in (len(fine), 1)]
     time, watched = (by_time.loc[named[0], name].to_numpy().reshape(shapes[0]) for name in ("time_s", "watched_s"))
     whole_time, whole_watched = (
         birds.loc[named[1], name].to_numpy().reshape(shapes[1]) for name in ("time_s", "watched_s")
     )
     bounds, whole_bounds, sums = [time.copy(), time.copy()], (whole_time, whole_time), 0.0
-    if measures.draws:
-        for block, found in identity_draws(recording, membership, fine, measures.draws, measures.seed):
+    if settings.draws:
+        for block, drawn_s in identity_draws(recording, membership, fine, settings.draws, settings.seed):
             for bound, values in zip(
-                bounds, identity_interval(time[..., block], found, watched[..., block]), strict=True
+                bounds, identity_interval(time[..., block], drawn_s, watched[..., block]), strict=True
             ):
                 bound[..., block] = values
-            sums = sums + found.sum(axis=3, keepdims=True)
+            sums = sums + drawn_s.sum(axis=3, keepdims=True)
         if not np.isscalar(sums):
             whole_bounds = identity_interval(whole_time, sums, whole_watched)
     for table, rows, values in zip((by_time, birds), named, (bounds, whole_bounds), strict=True):
@@ -184,19 +192,19 @@ def _identity_bounds(
 
 
 def _sampling_bounds(birds: pd.DataFrame, recording: Recording, membership: Membership, whole: Bins) -> None:
-    """Add standard error and interval of each named bird's share of time."""
+    """Add standard error and confidence interval of each identified bird's share of time."""
     frames, used = len(recording.times), whole.of_frame >= 0
-    found = [
-        block_bootstrap(membership.inside[bird * frames : (bird + 1) * frames, place][used], 0.0, 1.0)
+    means = [
+        block_bootstrap(membership.inside[bird * frames : (bird + 1) * frames, location][used], 0.0, 1.0)
         for bird in range(len(recording.names))
-        for place in range(len(membership.places))
+        for location in range(len(membership.locations))
     ]
     for name, field in (("sampling_se", "se"), ("sampling_low", "low"), ("sampling_high", "high")):
-        birds[name] = np.append([getattr(mean, field) for mean in found], np.full(len(birds) - len(found), np.nan))
+        birds[name] = np.append([getattr(mean, field) for mean in means], np.full(len(birds) - len(means), np.nan))
 
 
 def _add_bouts(birds: pd.DataFrame, bouts: pd.DataFrame, start_s: float) -> pd.DataFrame:
-    """Add what the stays say: latency, lengths, how many of them are cut."""
+    """Add summaries of the bouts: latency, durations, number of censored bouts."""
     stays = bouts.groupby(["bird", "zone"], sort=False)
     uncut = bouts[~bouts["cut"]].groupby(["bird", "zone"], sort=False)["duration_s"]
     summary = pd.DataFrame(
@@ -208,18 +216,18 @@ def _add_bouts(birds: pd.DataFrame, bouts: pd.DataFrame, start_s: float) -> pd.D
             "bout_mean_uncut_s": uncut.mean(),
         }
     )
-    found = birds.merge(summary, how="left", left_on=["bird", "zone"], right_index=True)
-    found["bouts_cut"] = found["bouts_cut"].fillna(0).astype(int)
-    nameless = found["bird"] == NOT_TOLD_APART
-    found.loc[nameless, ["latency_s"]] = np.nan
-    return found
+    table = birds.merge(summary, how="left", left_on=["bird", "zone"], right_index=True)
+    table["bouts_cut"] = table["bouts_cut"].fillna(0).astype(int)
+    nameless = table["bird"] == UNIDENTIFIED
+    table.loc[nameless, ["latency_s"]] = np.nan
+    return table
 
 
 def _identity_error(recording: Recording, whole: Bins) -> dict[str, float]:
-    """Return the expected share of each bird's time with a position in which the name is wrong."""
+    """Return the expected share of each bird's time with a position in which its identity is wrong: mean 1 - p."""
     n = len(recording.names)
-    used = np.isfinite(recording.p_identity) & (whole.of_frame[recording.place] >= 0) & (recording.bird < n)
-    seconds = recording.seconds[recording.place[used]]
+    used = np.isfinite(recording.p_identity) & (whole.of_frame[recording.frame_index] >= 0) & (recording.bird < n)
+    seconds = recording.seconds[recording.frame_index[used]]
     total = np.bincount(recording.bird[used], seconds, minlength=n)
     wrong = np.bincount(recording.bird[used], seconds * (1 - recording.p_identity[used]), minlength=n)
     with np.errstate(invalid="ignore"):
@@ -234,9 +242,9 @@ def _event_tables(
     window_s: float,
     lengths: tuple[float, float, float],
 ) -> Tables:
-    names = [place.name for place in membership.places[: membership.n_zones]]
+    names = [location.name for location in membership.locations[: membership.n_zones]]
     transitions = find_transitions(recording, membership, whole)
-    contacts, pairs = find_social(recording, membership, movement, whole, *lengths[1:])
+    contacts, pairs = find_contacts(recording, membership, movement, whole, *lengths[1:])
     return {
         "transitions": transitions,
         "transition_matrix": transition_matrix(transitions, names),
@@ -260,13 +268,13 @@ def _video_row(
         reviewed |= (recording.frames >= first) & (recording.frames < end)
     seconds = recording.seconds[used]
     p = recording.p_identity
-    counted = np.isfinite(p) & used[recording.place]
+    counted = np.isfinite(p) & used[recording.frame_index]
     doubt = (
-        float(np.average(1 - p[counted], weights=recording.seconds[recording.place[counted]]))
+        float(np.average(1 - p[counted], weights=recording.seconds[recording.frame_index[counted]]))
         if counted.any()
         else np.nan
     )
-    lost = (recording.state == State.LOST) & (recording.bird < len(recording.names)) & used[recording.place]
+    lost = (recording.state == State.LOST) & (recording.bird < len(recording.names)) & used[recording.frame_index]
     bird_s = seconds.sum() * len(recording.names)
     return pd.DataFrame(
         [
@@ -280,7 +288,7 @@ def _video_row(
                 "frames": int(used.sum()),
                 "frame_rate": 1 / np.median(recording.seconds),
                 "named_birds": len(recording.names),
-                "not_seen_share": recording.seconds[recording.place[lost]].sum() / bird_s if bird_s else np.nan,
+                "not_seen_share": recording.seconds[recording.frame_index[lost]].sum() / bird_s if bird_s else np.nan,
                 "reviewed_share": seconds[reviewed[used]].sum() / seconds.sum() if recording.tracked else np.nan,
                 "corrections": facts.corrections,
                 "identity_error": doubt,

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from backend.project.errors import InputError
-from backend.zones.bird_sequences import Recording, of_detections, of_tracks
-from backend.zones.settings import Measures, VideoFacts
-from backend.zones.tables import measure
+from backend.zones.bird_sequences import Recording, recording_from_detections, recording_from_tracks
+from backend.zones.measures import measure
+from backend.zones.settings import StatisticsSettings, VideoFacts
 from tests.detection_runs import make_run
 from tests.zones.made import left_and_right, rectangle, tracks_of, zones_of
 
@@ -20,7 +20,9 @@ PATH = [100, 40, 40, 40, 100, 160, 160, 160 + 0j, None, 160, 100, 100, None, Non
 def tables_of(paths, zones=None, p=None, **settings):
     settings = {"smooth_s": 0, "lost_after": 2, "bin_s": 1.0, **settings}
     facts = VideoFacts("made", "north", START, reviewed=((0, 5),), corrections=3, zones_version=7)
-    return measure(of_tracks(tracks_of(paths, p=p)), zones or left_and_right(), facts, Measures(**settings))
+    return measure(
+        recording_from_tracks(tracks_of(paths, p=p)), zones or left_and_right(), facts, StatisticsSettings(**settings)
+    )
 
 
 def row(table, **where):
@@ -95,8 +97,8 @@ def test_bins_add_up_and_carry_the_clock():
 def test_day_and_hour_are_those_of_the_time_zone_whatever_the_start_is_given_in(start, clocks):
     """A start that a file says is in UTC, a typed one is local: the same moment has one day and one hour."""
     facts = VideoFacts("made", "north", datetime.fromisoformat(start))
-    settings = Measures(bin_s=60, time_zone="Europe/Budapest")
-    found = measure(of_tracks(tracks_of({"a": [40] * 120}, fps=1)), left_and_right(), facts, settings)
+    settings = StatisticsSettings(bin_s=60, time_zone="Europe/Budapest")
+    found = measure(recording_from_tracks(tracks_of({"a": [40] * 120}, fps=1)), left_and_right(), facts, settings)
     for name in ("birds_by_time", "counts_by_time"):
         left = found[name].query("zone == 'left'")
         assert left.clock.tolist() == clocks
@@ -151,8 +153,8 @@ def test_counts_need_no_names():
 
 def test_counts_of_bare_detections_and_the_stated_error_of_the_detector(tmp_path):
     boxes = {frame: [(35, 30, 45, 50)] * (1 + frame % 2) for frame in range(10)}
-    recording = of_detections(make_run(tmp_path / "run", boxes, 10, size=(200, 100), fps=10), 0.5)
-    settings = Measures(bin_s=0.5, birds=3, missed=0.2, false=0.1)
+    recording = recording_from_detections(make_run(tmp_path / "run", boxes, 10, size=(200, 100), fps=10), 0.5)
+    settings = StatisticsSettings(bin_s=0.5, birds=3, missed=0.2, false=0.1)
     found = measure(recording, left_and_right(), VideoFacts("made"), settings)
     assert set(found) == {"counts", "counts_by_time", "videos"}
     left = row(found["counts"], zone="left")
@@ -179,10 +181,10 @@ def test_contacts_pairs_and_nearest_neighbours():
 
 def test_what_was_not_watched_counts_neither_as_contact_nor_as_way():
     """10 s of two birds side by side; a is elsewhere after a hole of 1000 s. With and without smoothing."""
-    run = of_tracks(tracks_of({"a": [10] * 60 + [40] * 40, "b": [12] * 60 + [42] * 40}))
+    run = recording_from_tracks(tracks_of({"a": [10] * 60 + [40] * 40, "b": [12] * 60 + [42] * 40}))
     times = run.times + 1000 * (np.arange(100) >= 60)
     for smooth_s in (0, 1.0):
-        settings = Measures(contact=20, near=50, rest_below=5, smooth_s=smooth_s)
+        settings = StatisticsSettings(contact=20, near=50, rest_below=5, smooth_s=smooth_s)
         found = measure(dataclasses.replace(run, times=times), left_and_right(), VideoFacts("made"), settings)
         contact, pair = row(found["contacts"], bird="a"), row(found["pairs"], bird="a", other="b")
         assert [contact.start_s, contact.end_s, contact.duration_s] == pytest.approx([0, 1010, 10])
@@ -211,7 +213,7 @@ def test_the_video_row_carries_review_and_expected_error():
 def test_empty_tracks_and_a_range_behind_the_end_are_refused():
     with pytest.raises(InputError, match="empty"):
         tables_of({"a": [None] * 5, "b": [None] * 5})
-    with pytest.raises(InputError, match="ends at 2.0 s"):
+    with pytest.raises(InputError, match=r"covers 0\.0 to 2\.0 s"):
         tables_of({"a": PATH}, from_s=5)
 
 
@@ -223,8 +225,8 @@ def later(recording: Recording, seconds: float) -> Recording:
 
 def test_a_run_of_a_chosen_range_begins_with_its_first_frame():
     """The same birds 400 s later in the video: the same latencies and bins, and no empty ones before them."""
-    run, zones = of_tracks(tracks_of({"a": PATH})), left_and_right()
-    settings = Measures(smooth_s=0, lost_after=2, bin_s=1.0)
+    run, zones = recording_from_tracks(tracks_of({"a": PATH})), left_and_right()
+    settings = StatisticsSettings(smooth_s=0, lost_after=2, bin_s=1.0)
     early, late = (measure(each, zones, VideoFacts("made"), settings) for each in (run, later(run, 400)))
     assert row(late["birds"], zone="left").latency_s == pytest.approx(0.1)
     assert late["birds_by_time"].start_s.unique().tolist() == pytest.approx([400, 401])
@@ -236,6 +238,6 @@ def test_a_run_of_a_chosen_range_begins_with_its_first_frame():
 
 @pytest.mark.parametrize("settings", [{"to_s": 300.0}, {"from_s": 410.0}, {"from_s": 400.02, "to_s": 400.05}])
 def test_a_range_without_a_frame_is_refused(settings):
-    run = later(of_tracks(tracks_of({"a": PATH})), 400)
-    with pytest.raises(InputError, match=r"no frame of the range .* begins at 400\.0 s and ends at 402\.0 s"):
-        measure(run, left_and_right(), VideoFacts("made"), Measures(**settings))
+    run = later(recording_from_tracks(tracks_of({"a": PATH})), 400)
+    with pytest.raises(InputError, match=r"no analysed frame in the range .* covers 400\.0 to 402\.0 s"):
+        measure(run, left_and_right(), VideoFacts("made"), StatisticsSettings(**settings))

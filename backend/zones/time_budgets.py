@@ -1,4 +1,4 @@
-"""Times and ways by bird, place and time bin: every row is added to its cell once."""
+"""Time budgets: seconds, path lengths and visits by bird, location and time bin. Every row is counted once."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ from backend.zones.bird_sequences import Recording
 from backend.zones.membership import Membership
 from backend.zones.movement import Movement
 
-SEEN, INTERPOLATED, MISSING = 0, 1, 2  # evidence behind a second, `State` of the row
-WAY, WAY_S, REST_S, MOVING_S = range(4)
+SEEN, INTERPOLATED, MISSING = 0, 1, 2  # last axis of `TimeBudgets.evidence_s`: `State` of the row
+PATH_LENGTH, PATH_S, REST_S, MOVING_S = range(4)  # last axis of `TimeBudgets.sums`
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +18,7 @@ class Bins:
     """Time bins of a recording.
 
     ``edges`` (K + 1,) float64 s from the video's start; ``of_frame`` (F,) int32, -1 outside of the range;
-    ``watched_s`` (K,) float64: seconds of the bin that were looked at.
+    ``watched_s`` (K,) float64: observed seconds of the bin.
     """
 
     edges: np.ndarray
@@ -32,7 +32,7 @@ class Bins:
 def make_bins(recording: Recording, width_s: float | None, from_s: float = 0.0, to_s: float | None = None) -> Bins:
     """Divide the range [from_s, to_s) of the video's time into bins of ``width_s``; one bin if that is None.
 
-    What lies before the first frame that was looked at, or behind the last, is not part of the range.
+    The range is cut to the analysed frames: from the first one to the end of the last one.
     """
     from_s = max(from_s, recording.times[0])
     end = recording.times[-1] + recording.seconds[-1]
@@ -46,13 +46,13 @@ def make_bins(recording: Recording, width_s: float | None, from_s: float = 0.0, 
 
 
 @dataclass(frozen=True, eq=False)
-class Cells:
-    """Sums by bird (B named ones, then the nameless together), place (P) and bin (K).
+class TimeBudgets:
+    """Sums by bird (B identified ones, then all rows without identity), location (P) and time bin (K).
 
     ``evidence_s`` (B + 1, P, K, 3) float64: seconds seen, interpolated, missing. Missing in a zone: hidden in it, or
-    not seen for so short a time that the bird counts as still there.
-    ``sums`` (B + 1, P, K, 4): by the constants of this module; ways in the unit of `Movement`.
-    ``visits`` (B + 1, P, K) int64: stays that begin in the bin; the one that is on when the range begins counts.
+    not seen for too short a time to be lost.
+    ``sums`` (B + 1, P, K, 4) float64: path length (unit of `Movement`), s of those steps, s at rest, s moving.
+    ``visits`` (B + 1, P, K) int64: stays that begin in the bin; one that is under way when the range begins counts.
     """
 
     evidence_s: np.ndarray
@@ -65,56 +65,56 @@ class Cells:
         return self.evidence_s.sum(axis=-1)
 
 
-def fill_cells(
+def sum_time_budgets(
     recording: Recording, membership: Membership, movement: Movement, bins: Bins, rest_below: float
-) -> Cells:
-    """Add up all rows. A bird slower than ``rest_below`` (unit a second) is at rest."""
-    shape = (len(recording.names) + 1, len(membership.places), len(bins))
+) -> TimeBudgets:
+    """Sum all rows into time budgets. A bird slower than ``rest_below`` (m/s, or px/s without scale) is at rest."""
+    shape = (len(recording.names) + 1, len(membership.locations), len(bins))
     evidence, sums, visits = np.zeros((*shape, 3)), np.zeros((*shape, 4)), np.zeros(shape, np.int64)
-    lost = len(membership.places) - 1
+    lost = len(membership.locations) - 1
     _add(
-        recording.bird, recording.place, recording.state, recording.starts, recording.seconds, bins.of_frame,
+        recording.bird, recording.frame_index, recording.state, recording.starts, recording.seconds, bins.of_frame,
         membership.inside, movement.step, movement.step_s, movement.speed, float(rest_below), lost,
         evidence, sums, visits,
     )  # fmt: skip
-    return Cells(evidence, sums, visits)
+    return TimeBudgets(evidence, sums, visits)
 
 
 def mean_distances(recording: Recording, distances: np.ndarray, bins: Bins) -> np.ndarray:
-    """Return (B + 1, Z) float64: mean over time of ``distances`` (N, Z) where a bird has a position; NaN for never."""
-    weight = np.where(bins.of_frame[recording.place] >= 0, recording.seconds[recording.place], 0.0)
-    found = np.full((len(recording.names) + 1, distances.shape[1]), np.nan)
+    """Return (B + 1, Z) float64: time-weighted mean of ``distances`` (N, Z); NaN for a bird without any position."""
+    weight = np.where(bins.of_frame[recording.frame_index] >= 0, recording.seconds[recording.frame_index], 0.0)
+    means = np.full((len(recording.names) + 1, distances.shape[1]), np.nan)
     for zone in range(distances.shape[1]):
         known = np.isfinite(distances[:, zone])
-        n = len(found)
+        n = len(means)
         total = np.bincount(recording.bird[known], (weight * distances[:, zone])[known], minlength=n)
         seconds = np.bincount(recording.bird[known], weight[known], minlength=n)
-        np.divide(total, seconds, out=found[:, zone], where=seconds > 0)
-    return found
+        np.divide(total, seconds, out=means[:, zone], where=seconds > 0)
+    return means
 
 
 @kernel
 def _add(
-    bird, place, state, starts, seconds, bin_of, inside, step, step_s, speed, rest, lost, evidence, sums, visits
+    bird, frame_index, state, starts, seconds, bin_of, inside, step, step_s, speed, rest, lost, evidence, sums, visits
 ):  # fmt: skip
-    places = inside.shape[1]
+    n_locations = inside.shape[1]
     nameless = evidence.shape[0] - 1
     for sequence in range(len(starts) - 1):
         for row in range(starts[sequence], starts[sequence + 1]):
-            k = bin_of[place[row]]
+            k = bin_of[frame_index[row]]
             if k < 0:
                 continue
-            b, dt = bird[row], seconds[place[row]]
-            first = row == starts[sequence] or bin_of[place[row - 1]] < 0
-            for p in range(places):
+            b, dt = bird[row], seconds[frame_index[row]]
+            first = row == starts[sequence] or bin_of[frame_index[row - 1]] < 0
+            for p in range(n_locations):
                 if not inside[row, p] or (p == lost and b == nameless):
                     continue
                 evidence[b, p, k, state[row]] += dt
                 if first or not inside[row - 1, p]:
                     visits[b, p, k] += 1
                 if not np.isnan(step[row]):
-                    sums[b, p, k, WAY] += step[row]
-                    sums[b, p, k, WAY_S] += step_s[row]
+                    sums[b, p, k, PATH_LENGTH] += step[row]
+                    sums[b, p, k, PATH_S] += step_s[row]
                     if speed[row] < rest:
                         sums[b, p, k, REST_S] += dt
                     else:
