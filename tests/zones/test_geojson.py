@@ -56,7 +56,7 @@ def test_polygons_of_other_programs_get_names_and_lose_foreign_properties():
         (collection(), "no polygons"),
         (
             collection({"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [2, 0]]]}, image_size=[9, 9]),
-            "for frames of 9x9 px",
+            "frames of 9x9 px",
         ),
     ],
 )
