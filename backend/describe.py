@@ -1,16 +1,17 @@
-"""Describe what each bird looks like, so that tracking can tell birds apart that met.
+"""Compute appearance embeddings of the detected birds, so that tracking can tell birds apart that met.
 
     python -m backend.describe --detections data/inference_output/lek/night-1 --gpu-id 0
     python -m backend.describe --detections data/inference_output/lek/night-1 --kind colour
 
 Writes appearance_A_B.parquet beside the detections, where backend.track looks for them. ``learnt`` first trains a small
-network on this video, without labels: pictures of one tracklet are one bird, birds of one moment are different ones.
+network on this video, without labels: crops of one tracklet show one bird, birds in one frame are different ones.
 ``colour`` needs no training (colour of body parts, and shape), but depends on pose and light: on the two real sequences
-of docs/benchmarks.md tracking was better without it. It is for videos that are too short or too empty to learn from.
-Runs again where it was stopped.
+of docs/benchmarks.md tracking was better without it. It is for videos too short or too empty to train on. A stopped run
+goes on where it stopped.
 
-Descriptors of different networks cannot be compared. To find birds of one video in another (backend.match_identities),
-describe the other with the network of the first: --network FOLDER, where the first one's descriptors are.
+Embeddings of different networks cannot be compared. To find birds of one video in another (backend.match_identities),
+compute the embeddings of the other with the network of the first: --network FOLDER, where the first one's embeddings
+are.
 """
 
 import sys
@@ -26,12 +27,12 @@ from backend.project.atomic import atomic_write
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import Manifest, begin_manifest, finished_file, now, sha256
-from backend.tracking.appearance.compute import Colour, Learnt, NothingToLearn, sampled
-from backend.tracking.appearance.store import DESCRIPTION, NETWORK, appearance_file, write_appearance
+from backend.tracking.appearance.compute import ColourEmbedder, NetworkEmbedder, NoTrainingPairsError, sampled_frames
+from backend.tracking.appearance.store import EMBEDDINGS_MANIFEST, NETWORK, embeddings_file, write_embeddings
 from backend.tracking.tracks.video_of_run import open_video_of
 from backend.video import VideoReader
 
-SCRIPT, MANIFEST = "describe", DESCRIPTION
+SCRIPT, MANIFEST = "describe", EMBEDDINGS_MANIFEST
 
 
 class DescribeSettings(ScriptSettings):
@@ -78,27 +79,31 @@ def main(argv: list[str]) -> None:
             return
         chunks = run.chunks
         try:
-            describer = Colour() if settings.kind == "colour" else learnt(settings, run, reader, folder, progress)
-        except NothingToLearn as error:
+            embedder = (
+                ColourEmbedder() if settings.kind == "colour" else learnt(settings, run, reader, folder, progress)
+            )
+        except NoTrainingPairsError as error:
             if not settings.if_possible:
                 raise
             print(f"describe: warning: {error}; birds stay undescribed", file=sys.stderr)
             chunks = []
         progress.stage("describing birds", len(chunks))
         for k, chunk in enumerate(chunks):
-            if not (folder / appearance_file(chunk)).exists():
+            if not (folder / embeddings_file(chunk)).exists():
                 part = run.load(chunk)
-                rows, vectors = describer.describe(reader, part, sampled(part.seen, settings.per_second), progress.beat)
-                write_appearance(folder, chunk, part.found.frame[rows], part.found.detection[rows], vectors)
+                rows, vectors = embedder.embed(
+                    reader, part, sampled_frames(part.seen, settings.per_second), progress.beat
+                )
+                write_embeddings(folder, chunk, part.found.frame[rows], part.found.detection[rows], vectors)
             progress.update(k + 1)
-        manifest.files = {appearance_file(chunk): finished_file(folder / appearance_file(chunk)) for chunk in chunks}
+        manifest.files = {embeddings_file(chunk): finished_file(folder / embeddings_file(chunk)) for chunk in chunks}
         manifest.complete, manifest.finished = True, now()
         manifest.write(folder / MANIFEST)
     print(folder)
 
 
 def begin(settings: DescribeSettings, run: DetectionsRun, folder: Path) -> Manifest:
-    """Return the manifest of the descriptors; InputError if others lie there."""
+    """Return the manifest of the embeddings; InputError if the folder holds others."""
     inputs = {"detections": str(run.folder), "started": run.manifest.started.isoformat()}
     chosen = {"kind": settings.kind, "per_second": settings.per_second}
     if settings.network is not None:
@@ -107,22 +112,24 @@ def begin(settings: DescribeSettings, run: DetectionsRun, folder: Path) -> Manif
         chosen |= {"steps": settings.steps, "seed": settings.seed}
     manifest = begin_manifest(folder / MANIFEST, SCRIPT, inputs, chosen, {"detections"})
     foreign = not (folder / MANIFEST).exists() and any(
-        (folder / appearance_file(chunk)).exists() for chunk in run.chunks
+        (folder / embeddings_file(chunk)).exists() for chunk in run.chunks
     )
     if foreign:
-        raise InputError(f"{folder} holds descriptors that this script did not make; choose another with --out")
+        raise InputError(f"{folder} holds embeddings that this script did not make; choose another with --out")
     manifest.write(folder / MANIFEST)
     return manifest
 
 
 def learnt(
     settings: DescribeSettings, run: DetectionsRun, reader: VideoReader, folder: Path, progress: Progress
-) -> Learnt:
-    """Return the network that was asked for, else that of this video, trained now unless it was before."""
+) -> NetworkEmbedder:
+    """Return the embedder with the network of --network, else of this video, which is trained unless it was before."""
     if settings.network is not None and not (folder / NETWORK).exists():
         atomic_write(folder / NETWORK, (settings.network / NETWORK).read_bytes())
     device = "cpu" if settings.gpu_id == "cpu" else f"cuda:{settings.gpu_id}"
-    return Learnt.of_video(folder, run, reader, settings.per_second, settings.steps, settings.seed, device, progress)
+    return NetworkEmbedder.of_video(
+        folder, run, reader, settings.per_second, settings.steps, settings.seed, device, progress
+    )
 
 
 if __name__ == "__main__":

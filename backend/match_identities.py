@@ -19,7 +19,7 @@ from pydantic import Field
 
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
 from backend.project.atomic import atomic_write
-from backend.tracking.appearance.cross_video_reid import match_birds, read_portraits
+from backend.tracking.appearance.cross_video_reid import match_identities, read_appearances
 
 COLUMNS = ("first", "second", "probability", "next", "probability_of_next")
 
@@ -36,8 +36,8 @@ class MatchSettings(ScriptSettings):
 def main(argv: list[str]) -> None:
     """Run the script."""
     settings = ScriptParser("backend.match_identities", __doc__).settings(MatchSettings, argv)
-    first, second = read_portraits(settings.first), read_portraits(settings.second)
-    p = match_birds(first, second, settings.seed)
+    first, second = read_appearances(settings.first), read_appearances(settings.second)
+    p = match_identities(first, second, settings.seed)
     rows = table(p, first.names, second.names)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

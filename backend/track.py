@@ -25,7 +25,7 @@ from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, file_identity, finished_file, now
 from backend.project.paths import Project, check_name
-from backend.tracking.appearance.store import appearance_identity, appearance_space
+from backend.tracking.appearance.store import embedding_space, embeddings_digest
 from backend.tracking.linking.calibration import DESCRIBED, MOTION_ONLY, OPEN, calibrated
 from backend.tracking.linking.constraints import bird_names, constraints, touched
 from backend.tracking.linking.entry_exit import WAYS_IN, WAYS_OUT, how_it_began, how_it_ended, with_zones
@@ -141,7 +141,7 @@ def inputs(settings: TrackSettings, run: DetectionsRun, log: Path, acts: Sequenc
     found["zones"] = None if settings.zones is None else file_identity(settings.zones)
     found["corrections"] = file_identity(log) if acts else None
     folder = appearance_folder(settings, run)
-    found["descriptors"] = None if folder is None else appearance_identity(folder, run.chunks)
+    found["descriptors"] = None if folder is None else embeddings_digest(folder, run.chunks)
     return found
 
 
@@ -202,7 +202,7 @@ def find_identities(
     described = appearance_folder(settings, run)
     if described is not None:
         turned = gathered.detections.turned  # by this video's own directions, which no other has
-        write_birds(out / BIRDS, linked, who.names, str(out) if turned else appearance_space(described))
+        write_birds(out / BIRDS, linked, who.names, str(out) if turned else embedding_space(described))
     problems = [f"act {each.id}: {each.problem}" for each in replay(tracks, acts).outcomes if each.problem]
     facts = {
         "birds": len(who.names),

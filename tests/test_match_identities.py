@@ -13,7 +13,7 @@ from backend.lek.simulated_run import ORIGIN, detect
 from backend.match_identities import main
 from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
-from backend.tracking.appearance.cross_video_reid import NEW_NATS, match_probabilities
+from backend.tracking.appearance.cross_video_reid import NO_MATCH_NATS, match_probabilities
 from backend.tracking.tracks.track_folder import open_tracks
 from backend.tracking.tracks.tracks import NONE
 from tests.tracking.track_samples import two_birds, write_run
@@ -101,7 +101,7 @@ def test_clear_looks_are_clear_however_many_birds_there_are(n):
 
 def test_probabilities_are_those_of_all_ways_to_match():
     ratios = np.random.default_rng(0).normal(0, 1.5, (3, 2)) - 1
-    weights = np.column_stack([ratios, np.full(3, NEW_NATS)])
+    weights = np.column_stack([ratios, np.full(3, NO_MATCH_NATS)])
     exact, total = np.zeros((3, 3)), 0.0
     for way in itertools.product(range(3), repeat=3):
         real = [j for j in way if j < 2]

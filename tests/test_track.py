@@ -19,7 +19,7 @@ from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
 from backend.project.manifest import read_manifest, verify
 from backend.track import main
-from backend.tracking.appearance.store import write_appearance
+from backend.tracking.appearance.store import write_embeddings
 from backend.tracking.evaluation.correspondence import compare, read_tracks, read_truth
 from backend.tracking.evaluation.metrics import measures
 from backend.tracking.tracks.edits import Anchor, Name, Swap, Unlink, act_line
@@ -228,7 +228,7 @@ def test_tracks_of_birds_that_were_described_since_are_other_tracks(tmp_path):
         for part in opened:
             found = part.found
             vectors = found.boxes[:, :1] / 100 + rng.normal(size=(len(found), 4)).astype(np.float32)
-            write_appearance(run, part.chunk, found.frame, found.detection, vectors)
+            write_embeddings(run, part.chunk, found.frame, found.detection, vectors)
         with pytest.raises(InputError, match="differs in descriptors"):
             main([*arguments, str(out)])
         out = tmp_path / f"tracks-{seed}"

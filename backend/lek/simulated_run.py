@@ -16,7 +16,7 @@ from backend.project.atomic import atomic_file
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import Manifest, begin_manifest, finished_file, now, verify
-from backend.tracking.appearance.store import write_appearance
+from backend.tracking.appearance.store import write_embeddings
 
 SCRIPT = "lek_detector"
 ORIGIN = "origin.parquet"
@@ -82,7 +82,7 @@ def _detect(lek: Path, out: Path, manifest: Manifest, facts: dict) -> None:
             origin.write_table(pa.Table.from_arrays(list(map(pa.array, columns)), schema=ORIGIN_COLUMNS))
             if described is not None:
                 vectors = _blend(sighting, _read_vectors(described, chunk, birds), rows.area, chunk, detector.rng)
-                write_appearance(out, chunk, found.frame, found.detection, vectors)
+                write_embeddings(out, chunk, found.frame, found.detection, vectors)
 
 
 def _read_truth(file: pq.ParquetFile, chunk: Chunk, birds: int) -> TruthOfChunk:

@@ -8,7 +8,7 @@ from backend.jobs import Job, JobSpec, Slot
 from backend.pipeline.inference_runs import RunRecord, list_runs
 from backend.project.errors import InputError
 from backend.project.manifest import read_manifest
-from backend.tracking.appearance.store import DESCRIPTION
+from backend.tracking.appearance.store import EMBEDDINGS_MANIFEST
 from backend.video.library import list_videos
 from backend.zones.zone_file import zones_path
 from gui.widgets.context import active_jobs, project, submit
@@ -103,7 +103,7 @@ def submit_track_jobs(
     command += [] if zones is None else ["--zones", str(zones)]
     command += ["--camera-motion", "estimate"] if camera_moves else []
     before, jobs = after, []
-    described = detections / DESCRIPTION
+    described = detections / EMBEDDINGS_MANIFEST
     if describe:
         before = next((job for job in active_jobs(DESCRIBE) if job.output == described.resolve()), None)
         if before is None and not _is_whole(described):

@@ -9,7 +9,7 @@ from backend.lek.simulated_run import ORIGIN, detect
 from backend.masks.rle import area, box, iou
 from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
-from backend.tracking.appearance.store import read_appearance
+from backend.tracking.appearance.store import read_embeddings
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_the_same_seed_gives_the_same_run_and_descriptors_go_with_detections(lek
         detect(lek, tmp_path / name, "hard", seed=5)
     first, found, _ = seen(tmp_path / "a")
     assert first.manifest.files == open_detections(tmp_path / "b").manifest.files
-    frame, detection, vectors = read_appearance(tmp_path / "a", first.chunks[0])
+    frame, detection, vectors = read_embeddings(tmp_path / "a", first.chunks[0])
     assert np.array_equal(frame, found.frame)
     assert np.array_equal(detection, found.detection)
     assert np.isfinite(vectors).all()

@@ -1,4 +1,4 @@
-"""Birds cut out of the video: what both kinds of descriptors are made from."""
+"""Crops of the detected birds, from which embeddings are computed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,56 +11,57 @@ from backend.project.kernels import kernel
 from backend.tracking.online.overlap import column_runs, rle_buffers
 from backend.video import VideoReader
 
-LEAST_SIDE = 4  # px; smaller birds are not described
-MOST_RUNS = 1 << 14
+MIN_SIDE_PX = 4  # of a box; smaller birds get no embedding
+MAX_RUNS = 1 << 14  # of a mask
+MEAN_STEP = 8  # the mean colour of a frame is that of every so many pixels
 
 
 @dataclass(frozen=True)
-class Cutout:
-    """One bird: its pixels (h, w, 3) uint8 RGB, and which of them are its own, (h, w) bool. ``row`` is in the chunk."""
+class Crop:
+    """One bird: the pixels of its box ``rgb`` (h, w, 3) uint8, its ``mask`` (h, w) bool, its ``row`` in the chunk."""
 
     row: int
     rgb: np.ndarray
-    own: np.ndarray
+    mask: np.ndarray
 
 
-def cutouts(
+def frame_crops(
     reader: VideoReader, part: ChunkDetections, frames: np.ndarray
-) -> Iterator[tuple[np.ndarray, list[Cutout]]]:
-    """Yield the mean colour (3,) and the birds of each of ``frames`` (ascending, of the chunk).
+) -> Iterator[tuple[np.ndarray, list[Crop]]]:
+    """Yield the mean colour (3,) RGB and the crops of each of ``frames`` (ascending, of the chunk).
 
-    Memory: one picture. A bird without a mask is taken for the ellipse in its box.
+    The mask of a detection without one is the ellipse in its box. One frame is in memory at a time.
     """
     offsets, codes = rle_buffers(part.found.rle)
-    runs = np.empty((MOST_RUNS, 3), np.int32)
-    place = {int(frame): k for k, frame in enumerate(part.seen.frame)}
+    runs = np.empty((MAX_RUNS, 3), np.int32)
+    index_of = {int(frame): k for k, frame in enumerate(part.seen.frame)}
     for frame in frames.tolist():
         picture = reader.read([frame])[0]
         height, width = picture.shape[:2]
-        first, last = part.starts[place[frame]], part.starts[place[frame] + 1]
-        found = []
+        first, last = part.starts[index_of[frame]], part.starts[index_of[frame] + 1]
+        crops = []
         for row in range(first, last):
             x1, y1 = np.maximum(0, np.floor(part.found.boxes[row, :2])).astype(int)
             x2, y2 = np.minimum([width, height], np.ceil(part.found.boxes[row, 2:])).astype(int)
-            if min(x2 - x1, y2 - y1) < LEAST_SIDE:
+            if min(x2 - x1, y2 - y1) < MIN_SIDE_PX:
                 continue
-            own = np.zeros((y2 - y1, x2 - x1), np.uint8)
+            mask = np.zeros((y2 - y1, x2 - x1), np.uint8)
             if offsets[row + 1] > offsets[row]:
-                n, _ = column_runs(codes, offsets[row], offsets[row + 1], height, 1, runs)
-                _paint(runs, n, x1, y1, own)
+                n_runs, _ = column_runs(codes, offsets[row], offsets[row + 1], height, 1, runs)
+                _paint(runs, n_runs, x1, y1, mask)
             else:
                 centre = ((x2 - x1 - 1) // 2, (y2 - y1 - 1) // 2)
-                cv2.ellipse(own, centre, (max(1, centre[0]), max(1, centre[1])), 0, 0, 360, 1, -1)
-            if own.any():
-                found.append(Cutout(row, picture[y1:y2, x1:x2], own.astype(bool)))
-        yield picture[::8, ::8].reshape(-1, 3).mean(axis=0), found
+                cv2.ellipse(mask, centre, (max(1, centre[0]), max(1, centre[1])), 0, 0, 360, 1, -1)
+            if mask.any():
+                crops.append(Crop(row, picture[y1:y2, x1:x2], mask.astype(bool)))
+        yield picture[::MEAN_STEP, ::MEAN_STEP].reshape(-1, 3).mean(axis=0), crops
 
 
 @kernel
-def _paint(runs, n, x1, y1, out):
-    """Draw runs into ``out`` (h, w) uint8, whose corner lies at ``x1, y1``."""
+def _paint(runs, n_runs, x1, y1, out):
+    """Set the pixels of runs in ``out`` (h, w) uint8, whose upper left corner lies at ``x1, y1`` of the frame."""
     h, w = out.shape
-    for k in range(n):
+    for k in range(n_runs):
         column = runs[k, 0] - x1
         if 0 <= column < w:
             out[max(0, runs[k, 1] - y1) : max(0, min(h, runs[k, 2] - y1)), column] = 1

@@ -1,8 +1,8 @@
-"""A small network that learns from the video itself what tells its birds apart.
+"""A small network that learns from the video itself which appearance tells its birds apart (re-identification).
 
-Nobody labels anything: two pictures of one tracklet are the same bird, birds that are there at the same time are
-different ones. The network is trained to put the former close together and the latter apart (InfoNCE, van den Oord et
-al. 2018; for tracklets TRex and idtracker.ai do likewise).
+It needs no labels: two crops of one tracklet show the same bird (positive pairs), birds of one frame are different ones
+(negative pairs). The network is trained to embed the former close together and the latter apart (InfoNCE, van den Oord
+et al. 2018; contrastive learning from tracklets as in TRex and idtracker.ai).
 """
 
 from collections.abc import Callable
@@ -13,95 +13,96 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from backend.tracking.appearance.crops import Cutout
+from backend.tracking.appearance.crops import Crop
 
-SIDE = 48  # px of the pictures the network sees
-SIZE = 24  # numbers a bird
-MOMENTS = 6  # moments a step; birds of one moment are compared with each other
+SIDE = 48  # px of the network's input images
+SIZE = 24  # numbers of an embedding
+FRAMES_PER_STEP = 6  # a bird is compared with the birds of its own frame
 TEMPERATURE = 0.1
-RATE = 2e-3
-BATCH = 256
+LEARNING_RATE = 2e-3
+BATCH = 256  # images that are embedded at once
+BACKGROUND = 128  # grey value
 
 
-def picture_of(cutout: Cutout) -> np.ndarray:
-    """Return (SIDE, SIDE, 3) uint8: the bird alone, in the middle, its longer side filling the picture."""
-    height, width = cutout.own.shape
+def network_image(crop: Crop) -> np.ndarray:
+    """Return (SIDE, SIDE, 3) uint8: the bird on a grey background, centred, its longer side filling the image."""
+    height, width = crop.mask.shape
     scale = SIDE / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    alone = np.where(cutout.own[..., None], cutout.rgb, 128).astype(np.uint8)
-    small = cv2.resize(alone, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    picture = np.full((SIDE, SIDE, 3), 128, np.uint8)
+    masked = np.where(crop.mask[..., None], crop.rgb, BACKGROUND).astype(np.uint8)
+    resized = cv2.resize(masked, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    image = np.full((SIDE, SIDE, 3), BACKGROUND, np.uint8)
     x, y = (SIDE - size[0]) // 2, (SIDE - size[1]) // 2
-    picture[y : y + size[1], x : x + size[0]] = small
-    return picture
+    image[y : y + size[1], x : x + size[0]] = resized
+    return image
 
 
-class Describer(nn.Module):
-    """Pictures (n, 3, SIDE, SIDE) float32 0 to 1 to (n, SIZE) of unit length."""
+class EmbeddingNetwork(nn.Module):
+    """From images (n, 3, SIDE, SIDE) float32, 0 to 1, to embeddings (n, SIZE) of unit length."""
 
     def __init__(self) -> None:
         super().__init__()
         widths = (3, 24, 48, 72, 96)
-        steps: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
-            steps += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(8, after), nn.ReLU()]
-        self.body = nn.Sequential(*steps)
+        layers: list[nn.Module] = []
+        for inputs, outputs in zip(widths, widths[1:], strict=False):
+            layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.GroupNorm(8, outputs), nn.ReLU()]
+        self.body = nn.Sequential(*layers)
         self.head = nn.Linear(widths[-1], SIZE)
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Describe."""
-        return functional.normalize(self.head(self.body(pictures - 0.5).mean(dim=(2, 3))), dim=1)
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return embeddings (n, SIZE)."""
+        return functional.normalize(self.head(self.body(images - 0.5).mean(dim=(2, 3))), dim=1)
 
 
 def train(
-    pictures: np.ndarray,
-    moment: np.ndarray,
+    images: np.ndarray,
+    frame: np.ndarray,
     tracklet: np.ndarray,
     steps: int,
     seed: int,
     device: str = "cpu",
     report: Callable[[int, float], None] = lambda step, loss: None,
-) -> Describer:
-    """Train on the birds of one video.
+) -> EmbeddingNetwork:
+    """Train an embedding network on the birds of one video.
 
     Parameters
     ----------
-    pictures
+    images
         (n, SIDE, SIDE, 3) uint8.
-    moment, tracklet
-        (n,) when each was taken, and of which tracklet; a tracklet is there at most once a moment.
+    frame, tracklet
+        (n,) int64 frame and tracklet of each image, from 0; a tracklet has at most one image in a frame.
     steps, seed
-        How long. The same steps and seed give the same network on the same kind of machine.
+        Training steps and random seed. The same ones give the same network on the same kind of machine.
     device
-        Where to train, in torch's words.
+        torch device to train on.
     report
-        Told the step and the loss now and then.
+        Called with step and loss every 20 steps and at the end.
 
     Raises
     ------
     ValueError
-        If no two birds of a moment are seen again: there is nothing to learn from.
+        If no frame has two birds whose tracklets have other images: there are no negative pairs.
     """
-    again = np.bincount(tracklet)[tracklet] > 1
-    usable = [rows for rows in _groups(np.where(again, moment, -1)) if len(rows) > 1]
+    has_positive = np.bincount(tracklet)[tracklet] > 1
+    usable = [rows for rows in _groups(np.where(has_positive, frame, -1)) if len(rows) > 1]
     if not usable:
         raise ValueError("no two birds are followed at the same time: there is nothing to learn from")
     of_tracklet = _groups(tracklet, from_zero=True)
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
-    network = Describer().to(device).train()
-    optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=max(2, steps))
+    network = EmbeddingNetwork().to(device).train()
+    optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=max(2, steps))
     for step in range(steps):
-        chosen = [usable[k] for k in rng.integers(len(usable), size=MOMENTS)]
+        chosen = [usable[k] for k in rng.integers(len(usable), size=FRAMES_PER_STEP)]
         anchors = np.concatenate(chosen)
-        others = np.array([_other(rng, of_tracklet[tracklet[row]], row) for row in anchors])
+        positives = np.array([_positive(rng, of_tracklet[tracklet[row]], row) for row in anchors])
         group = torch.from_numpy(np.repeat(np.arange(len(chosen)), [len(rows) for rows in chosen])).to(device)
-        given = _changed(pictures[np.concatenate([anchors, others])], rng, device)
-        one, other = network(given).chunk(2)
-        alike = (one @ other.T / TEMPERATURE).masked_fill(group[:, None] != group[None], -1e4)
-        aims = torch.arange(len(anchors), device=device)
-        loss = (functional.cross_entropy(alike, aims) + functional.cross_entropy(alike.T, aims)) / 2
+        batch = _augmented(images[np.concatenate([anchors, positives])], rng, device)
+        anchor, positive = network(batch).chunk(2)  # n x SIZE
+        logits = (anchor @ positive.T / TEMPERATURE).masked_fill(group[:, None] != group[None], -1e4)  # n x n
+        targets = torch.arange(len(anchors), device=device)
+        loss = (functional.cross_entropy(logits, targets) + functional.cross_entropy(logits.T, targets)) / 2
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -112,9 +113,9 @@ def train(
 
 
 @torch.inference_mode()
-def describe(network: Describer, pictures: np.ndarray, device: str = "cpu") -> np.ndarray:
-    """Return (n, SIZE) float32 of pictures (n, SIDE, SIDE, 3) uint8."""
-    parts = [network(_tensor(pictures[k : k + BATCH], device)).cpu().numpy() for k in range(0, len(pictures), BATCH)]
+def embed(network: EmbeddingNetwork, images: np.ndarray, device: str = "cpu") -> np.ndarray:
+    """Return the embeddings (n, SIZE) float32 of images (n, SIDE, SIDE, 3) uint8."""
+    parts = [network(_tensor(images[k : k + BATCH], device)).cpu().numpy() for k in range(0, len(images), BATCH)]
     return np.concatenate([np.zeros((0, SIZE), np.float32), *parts])
 
 
@@ -126,22 +127,22 @@ def _groups(values: np.ndarray, from_zero: bool = False) -> list[np.ndarray]:
     return [order[a:b] for a, b in zip(first, last, strict=True)]
 
 
-def _other(rng: np.random.Generator, rows: np.ndarray, row: int) -> int:
-    """Return another picture of the tracklet, the one of two that is farther away in time."""
+def _positive(rng: np.random.Generator, rows: np.ndarray, row: int) -> int:
+    """Return another image of the tracklet with ``rows``: of two drawn at random the one farther away in time."""
     two = rng.choice(rows[rows != row], 2)
     return int(two[np.argmax(np.abs(two - row))])
 
 
-def _changed(pictures: np.ndarray, rng: np.random.Generator, device: str) -> torch.Tensor:
-    """Return pictures mirrored, brighter or darker, and shifted at random: none of these says who it is."""
-    given = _tensor(pictures, device)
-    n = len(given)
-    mirrored = torch.from_numpy(rng.random(n) < 0.5).to(device)
-    given[mirrored] = given[mirrored].flip(3)
-    light = torch.from_numpy(rng.uniform(0.85, 1.15, (n, 1, 1, 1)).astype(np.float32)).to(device)
+def _augmented(images: np.ndarray, rng: np.random.Generator, device: str) -> torch.Tensor:
+    """Return images flipped, with other brightness, and shifted at random: none of these identifies a bird."""
+    batch = _tensor(images, device)
+    n = len(batch)
+    flipped = torch.from_numpy(rng.random(n) < 0.5).to(device)
+    batch[flipped] = batch[flipped].flip(3)
+    brightness = torch.from_numpy(rng.uniform(0.85, 1.15, (n, 1, 1, 1)).astype(np.float32)).to(device)
     down, right = rng.integers(-3, 4, 2).tolist()
-    return (given * light).clamp(0, 1).roll((down, right), (2, 3))
+    return (batch * brightness).clamp(0, 1).roll((down, right), (2, 3))
 
 
-def _tensor(pictures: np.ndarray, device: str) -> torch.Tensor:
-    return torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() / 255
+def _tensor(images: np.ndarray, device: str) -> torch.Tensor:
+    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255

@@ -8,7 +8,7 @@ import numpy as np
 
 from backend.pipeline.detections import ChunkDetections, DetectionsRun
 from backend.project.errors import InputError
-from backend.tracking.appearance.store import appearance_file, read_appearance
+from backend.tracking.appearance.store import embeddings_file, read_embeddings
 from backend.tracking.linking.appearance_model import Look
 from backend.tracking.linking.learn_motion import learn_ways
 from backend.tracking.linking.motion_model import Ends
@@ -80,7 +80,7 @@ def gather_run(
         if tracker is None:
             widths = part.found.boxes[:, 2] - part.found.boxes[:, 0]
             settings = default_settings(run.facts.height, frame_s, widths)
-            described = appearance is not None and (appearance / appearance_file(part.chunk)).exists()
+            described = appearance is not None and (appearance / embeddings_file(part.chunk)).exists()
             if motion is None:  # what moves with the camera does not tell how birds do
                 settings = settings._replace(damping_s=_damping_of(part, settings))
             tracker = OnlineTracker(
@@ -122,7 +122,7 @@ def _columns(part: ChunkDetections, followed, done: int, appearance: Path | None
 
 
 def _descriptors(folder: Path, part: ChunkDetections) -> np.ndarray | None:
-    read = read_appearance(folder, part.chunk)
+    read = read_embeddings(folder, part.chunk)
     if read is None:
         return None
     frame, detection, vectors = read

@@ -1,4 +1,4 @@
-"""Descriptors from the video itself tell birds of a rendered lek apart, and are made again where they were stopped."""
+"""Embeddings learnt from the video itself tell birds of a rendered lek apart; a stopped run goes on."""
 
 import shutil
 from pathlib import Path
@@ -15,10 +15,9 @@ from backend.pipeline.detections import DetectionsRun, open_detections
 from backend.project.errors import InputError
 from backend.project.manifest import read_manifest
 from backend.tracking.appearance.colour_embedding import SIZE
-from backend.tracking.appearance.crops import cutouts
-from backend.tracking.appearance.embedding_network import describe as of_pictures
-from backend.tracking.appearance.embedding_network import train
-from backend.tracking.appearance.store import appearance_file, appearance_space, read_appearance
+from backend.tracking.appearance.crops import frame_crops
+from backend.tracking.appearance.embedding_network import embed, train
+from backend.tracking.appearance.store import embedding_space, embeddings_file, read_embeddings
 from backend.video import VideoReader
 
 BIRDS, SECONDS, FPS = 5, 10, 10
@@ -38,7 +37,7 @@ def describe(lek: tuple[Path, DetectionsRun], out: Path, *more: str, kind: str =
 
 def told_apart(run: DetectionsRun, folder: Path) -> float:
     """Return how often a bird of the second half is nearest to its own mean of the first half."""
-    frame, detection, x = read_appearance(folder, run.chunks[0])
+    frame, detection, x = read_embeddings(folder, run.chunks[0])
     origin = pq.read_table(run.folder / ORIGIN)
     key = origin["frame"].to_numpy().astype(np.int64) << 16 | origin["detection"].to_numpy()
     row = np.searchsorted(key, frame.astype(np.int64) << 16 | detection)
@@ -57,7 +56,7 @@ def told_apart(run: DetectionsRun, folder: Path) -> float:
 
 def test_colour_and_shape_tell_birds_apart(lek, tmp_path):
     describe(lek, tmp_path)
-    _, _, x = read_appearance(tmp_path, lek[1].chunks[0])
+    _, _, x = read_embeddings(tmp_path, lek[1].chunks[0])
     assert x.shape[1] == SIZE
     assert np.isfinite(x).all()
     assert told_apart(lek[1], tmp_path) > 2 / BIRDS
@@ -66,20 +65,20 @@ def test_colour_and_shape_tell_birds_apart(lek, tmp_path):
 def test_birds_are_cut_out_where_they_are(lek):
     part = lek[1].load(lek[1].chunks[0])
     with VideoReader(lek[0]) as reader:
-        ((_, birds),) = cutouts(reader, part, np.array([20]))
+        ((_, birds),) = frame_crops(reader, part, np.array([20]))
         picture = reader.read([20])[0]
     assert len(birds) == part.seen.n[20]
     for bird in birds:
         x1, y1 = np.floor(part.found.boxes[bird.row, :2]).astype(int)
-        height, width = bird.own.shape
+        height, width = bird.mask.shape
         assert np.array_equal(bird.rgb, picture[y1 : y1 + height, x1 : x1 + width])
-        assert bird.own.sum() == part.found.area_px2[bird.row]
+        assert bird.mask.sum() == part.found.area_px2[bird.row]
 
 
 def test_it_goes_on_where_it_was_stopped(lek, tmp_path, capsys):
     describe(lek, tmp_path)
     made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    file, manifest = tmp_path / appearance_file(lek[1].chunks[0]), tmp_path / "appearance.manifest.json"
+    file, manifest = tmp_path / embeddings_file(lek[1].chunks[0]), tmp_path / "appearance.manifest.json"
     file.unlink()
     manifest.write_text(manifest.read_text().replace('"complete": true', '"complete": false'))
     describe(lek, tmp_path)
@@ -91,8 +90,8 @@ def test_it_goes_on_where_it_was_stopped(lek, tmp_path, capsys):
         describe(lek, tmp_path, "--per-second", "2")
 
 
-def test_foreign_descriptors_are_not_touched(lek, tmp_path):
-    foreign = tmp_path / appearance_file(lek[1].chunks[0])
+def test_foreign_embeddings_are_not_touched(lek, tmp_path):
+    foreign = tmp_path / embeddings_file(lek[1].chunks[0])
     foreign.write_bytes(b"made by something else")
     with pytest.raises(InputError, match="did not make"):
         describe(lek, tmp_path)
@@ -117,7 +116,7 @@ def test_a_network_learns_what_stays_the_same_within_tracklets():
     colour = np.array([[200, 60, 60], [60, 200, 60], [60, 60, 200]])[tracklet]
     pictures = np.clip(colour[:, None, None] + rng.normal(0, 40, (36, 48, 48, 3)), 0, 255).astype(np.uint8)
     network = train(pictures, moment, tracklet, 15, 0)
-    x = of_pictures(network, pictures)
+    x = embed(network, pictures)
     alike = x @ x.T
     same = tracklet[:, None] == tracklet
     assert np.allclose(np.linalg.norm(x, axis=1), 1, atol=1e-5)
@@ -134,9 +133,9 @@ def test_another_video_is_described_with_the_network_of_the_first(lek, tmp_path)
     describe(lek, tmp_path / "first", "--steps", "2", kind="learnt")
     describe(lek, tmp_path / "own", "--steps", "2", "--seed", "1", kind="learnt")
     describe(lek, tmp_path / "same", "--network", str(tmp_path / "first"), kind="learnt")
-    spaces = [appearance_space(tmp_path / name) for name in ("first", "own", "same")]
+    spaces = [embedding_space(tmp_path / name) for name in ("first", "own", "same")]
     assert spaces[0] == spaces[2] != spaces[1]
-    first, own, same = (read_appearance(tmp_path / name, lek[1].chunks[0])[2] for name in ("first", "own", "same"))
+    first, own, same = (read_embeddings(tmp_path / name, lek[1].chunks[0])[2] for name in ("first", "own", "same"))
     assert np.array_equal(first, same)
     assert np.abs(first - own).max() > 0.05
 
