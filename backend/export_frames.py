@@ -42,7 +42,7 @@ from backend.video.index import PacketIndex, load_index
 from backend.video.library import get_video, index_cache
 from backend.video.png import PngEncoder, is_whole_png
 from backend.video.reader import VideoReader
-from backend.video.workers import Crew, cut_stretches
+from backend.video.workers import WorkerPool, cut_stretches
 
 REQUEST = "request.json"
 SAMPLES = 3  # frames encoded to estimate the size of all
@@ -319,7 +319,7 @@ def _choose(
     pool = candidates if count > len(thin(candidates)) else thin(candidates)
     progress.stage("looking for frames that differ", len(pool), STAGE_LIMIT_S)
     features: dict[int, np.ndarray | None] = {}
-    with Crew(workers or _cores(), describer, source, index) as crew:
+    with WorkerPool(workers or _cores(), describer, source, index) as crew:
         for frame, found in crew.run(_stretches(pool.tolist(), index, workers)):
             features[frame] = found
             progress.update(len(features))
@@ -336,7 +336,7 @@ def _export(folder: ExportFolder, frames: np.ndarray, missing: list[int], worker
     done = len(frames) - len(missing)
     progress.stage("exporting", len(frames), STAGE_LIMIT_S, done)
     try:
-        with Crew(workers or _cores(), exporter, folder.source, folder.index, folder.path) as crew:
+        with WorkerPool(workers or _cores(), exporter, folder.source, folder.index, folder.path) as crew:
             for frame, file in crew.run(_stretches(missing, folder.index, workers)):
                 folder.add(frame, file)
                 done += 1

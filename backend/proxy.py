@@ -13,12 +13,12 @@ from backend.project.disk import as_bytes
 from backend.project.locks import output_lock
 from backend.video.library import open_video
 from backend.video.proxies import has_proxy, inputs_of, make_proxy, proxy_folder
-from backend.video.video_argument import asked_video
+from backend.video.video_argument import parse_video_argument
 
 
 def main(argv: list[str]) -> None:
     """Make one proxy; see the module's text."""
-    project, record = asked_video("backend.proxy", __doc__, argv)
+    project, record = parse_video_argument("backend.proxy", __doc__, argv)
     folder = proxy_folder(project, record.slug)
     with output_lock(folder), Progress() as progress:
         if has_proxy(project, record):

@@ -15,12 +15,12 @@ from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.video.library import add_video
 from backend.video.remux import remux
-from backend.video.video_argument import asked_video
+from backend.video.video_argument import parse_video_argument
 
 
 def main(argv: list[str]) -> None:
     """Copy one video; see the module's text."""
-    project, record = asked_video("backend.remux", __doc__, argv)
+    project, record = parse_video_argument("backend.remux", __doc__, argv)
     source = Path(record.path)
     target = project.root / "remuxed_videos" / f"{record.slug}.mkv"
     with output_lock(target.parent), Progress() as progress:

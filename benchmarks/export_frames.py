@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from backend.export_frames import ExportFolder, ExportSettings, exporter
 from backend.video import VideoReader, load_index
 from backend.video.png import PngEncoder
-from backend.video.workers import Crew, cut_stretches
+from backend.video.workers import WorkerPool, cut_stretches
 from tests.videos import write_video
 
 SIZE = (2688, 1520)
@@ -126,7 +126,7 @@ def export(video: Path, dest: Path, workers: int) -> tuple[float, float]:
             folder.add(frame, file)
         folder.finish(range(len(index.pts)))
 
-    with Crew(workers, exporter, video, index, dest) as crew:
+    with WorkerPool(workers, exporter, video, index, dest) as crew:
         list(crew.run([[frame] for frame in range(workers)]))
         return measure(all_frames)
 

@@ -292,7 +292,7 @@ def scribbles(server, truth: dict[int, np.ndarray]) -> list[float]:
 def memory(path: Path, birds: int = 4, stretch: int = 40) -> None:
     """Carry birds over stretches at the start, middle and end of a video with the real session; print the memory."""
     from backend.project.paths import Project
-    from backend.video.frame_cache import ShownFrames
+    from backend.video.frame_cache import CachedFrames
     from backend.video.library import add_video, open_video
     from segannot.engines.registry import Engines
     from segannot.requests import Draw, ObjectAct, Propagate
@@ -304,7 +304,7 @@ def memory(path: Path, birds: int = 4, stretch: int = 40) -> None:
         project = Project(Path(temporary))
         slug = add_video(project, path, [path.parent])
         project.segannot(slug).mkdir(parents=True)
-        source = ShownFrames(lambda: open_video(project, slug, threads=2), 512 * 1024**2)
+        source = CachedFrames(lambda: open_video(project, slug, threads=2), 512 * 1024**2)
         session = Session(AnnotationStore(project.segannot(slug), source.size), source, Engines(project.root))
         width, height = source.size
         count = len(source)

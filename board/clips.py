@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from backend.pipeline.detections import DetectionsRun
-from backend.video.frame_cache import Crop, ShownFrames
+from backend.video.frame_cache import CachedFrames, Crop
 
 CLIP_FRAMES = 36  # at most, of one clip
 MAX_CHUNKS = 3  # of detections kept in memory, a minute each
 
 
-def clip(frames: ShownFrames, first: int, last: int, width: int, crop: Crop) -> Iterator[tuple[int, bytes]]:
+def clip(frames: CachedFrames, first: int, last: int, width: int, crop: Crop) -> Iterator[tuple[int, bytes]]:
     """Yield number and JPEG of at most `CLIP_FRAMES` evenly spaced frames from ``first`` to ``last``."""
     step = max(1, -(-(last + 1 - first) // CLIP_FRAMES))
     for frame in range(first, last + 1, step):

@@ -20,7 +20,7 @@ from backend.tracking.tracks.track_folder import (
     track_manifest,
 )
 from backend.tracking.tracks.tracks import Tracks
-from backend.video.frame_cache import ShownFrames
+from backend.video.frame_cache import CachedFrames
 from backend.video.library import VideoRecord, get_video, open_video
 from backend.video.proxies import open_proxy
 from backend.web.page_identity import work_id
@@ -46,8 +46,8 @@ class Board:
     run: str
     work: str  # see `backend.web.page_identity`
     session: Session
-    frames: ShownFrames
-    proxy: ShownFrames | None  # for jumps and play, where the video has a proxy video
+    frames: CachedFrames
+    proxy: CachedFrames | None  # for jumps and play, where the video has a proxy video
     others: OtherVideos
     masks: DetectionMasks
     zones: Zones | None
@@ -76,7 +76,7 @@ def open_board(project: Project, folder: Path, memory_gb: float = 2.0, threads: 
         record, cache_bytes = get_video(project, video), int((memory_gb - OWN_GIB) * GIB)
         proxy_bytes, others_bytes = int(cache_bytes * PROXY_SHARE), int(cache_bytes * OTHERS_SHARE)
         own_bytes = cache_bytes - proxy_bytes - others_bytes
-        frames = ShownFrames(lambda: open_video(project, video, threads=threads), own_bytes)
+        frames = CachedFrames(lambda: open_video(project, video, threads=threads), own_bytes)
         proxy = _open_proxy(project, record, len(frames), proxy_bytes)
         others = OtherVideos(project, video, others_bytes)
         masks = DetectionMasks(_detections(project, video, str(manifest.inputs.get("detections_run", ""))))
@@ -101,9 +101,9 @@ def _exclusive(log_path: Path) -> Iterator[None]:
         yield
 
 
-def _open_proxy(project: Project, record: VideoRecord, n_frames: int, cache_bytes: int) -> ShownFrames | None:
+def _open_proxy(project: Project, record: VideoRecord, n_frames: int, cache_bytes: int) -> CachedFrames | None:
     reader = open_proxy(project, record, n_frames)
-    return None if reader is None else ShownFrames(lambda: reader, cache_bytes)
+    return None if reader is None else CachedFrames(lambda: reader, cache_bytes)
 
 
 def read_doubts_of(folder: Path, tracks: Tracks, zones: Zones | None = None) -> tuple[Doubt, ...]:

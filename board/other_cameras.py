@@ -5,7 +5,7 @@ from collections import OrderedDict
 from typing import Any
 
 from backend.project.paths import Project
-from backend.video.frame_cache import ShownFrames
+from backend.video.frame_cache import CachedFrames
 from backend.video.library import VideoRecord, get_video, list_videos, open_video
 from backend.video.proxies import has_proxy, open_proxy
 
@@ -25,7 +25,7 @@ class OtherVideos:
 
     def __init__(self, project: Project, video: str, cache_bytes: int):
         self._project, self._own, self._cache_bytes = project, video, cache_bytes // MAX_OPEN
-        self._open: OrderedDict[tuple[str, bool], ShownFrames] = OrderedDict()
+        self._open: OrderedDict[tuple[str, bool], CachedFrames] = OrderedDict()
         self._lock = threading.Lock()
 
     def listed(self) -> list[dict[str, Any]]:
@@ -54,7 +54,7 @@ class OtherVideos:
                 frames.close()
             self._open.clear()
 
-    def _frames_of(self, record: VideoRecord, quick: bool) -> ShownFrames:
+    def _frames_of(self, record: VideoRecord, quick: bool) -> CachedFrames:
         quick = quick and has_proxy(self._project, record)
         key = (record.slug, quick)
         if key in self._open:
@@ -62,7 +62,7 @@ class OtherVideos:
             return self._open[key]
         n_frames = record.info.n_frames if record.info else 0
         proxy = open_proxy(self._project, record, n_frames) if quick else None
-        self._open[key] = ShownFrames(
+        self._open[key] = CachedFrames(
             lambda: proxy or open_video(self._project, record.slug, threads=1), self._cache_bytes
         )
         while len(self._open) > MAX_OPEN:

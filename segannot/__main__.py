@@ -20,7 +20,7 @@ from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.paths import SLUG, Project
 from backend.project.settings import Address, Port, load_settings
-from backend.video.frame_cache import ShownFrames
+from backend.video.frame_cache import CachedFrames
 from backend.video.library import add_video, get_video, list_videos, open_video
 from backend.web.links import running_app_link, service_link
 from backend.web.page_identity import work_id
@@ -69,7 +69,7 @@ def main(argv: list[str]) -> None:
     project = Project(ours.project_folder)
     video = find_video(project, settings.video, ours.roots)
     with output_lock(project.segannot(video)):
-        source = ShownFrames(lambda: open_video(project, video, threads=2), settings.cache_bytes)
+        source = CachedFrames(lambda: open_video(project, video, threads=2), settings.cache_bytes)
         engines = Engines(project.root, _device(settings.gpu_id), settings.half_precision)
         engines.choose(settings.engine)
         warm_up()

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from backend.masks.objects import MaskOrigin
-from backend.video.frame_cache import ShownFrames
+from backend.video.frame_cache import CachedFrames
 from backend.video.reader import VideoReader
 from segannot.engines.base import Carried, Engine, View
 from segannot.mask_edits import box_of, signed_distance
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 class Propagation(threading.Thread):
     """Carries ``numbers`` from frame ``start`` to each of ``ends``, which are included, as one act."""
 
-    def __init__(self, store: AnnotationStore, source: ShownFrames, engine: Engine, start: int, ends: Sequence[int],
+    def __init__(self, store: AnnotationStore, source: CachedFrames, engine: Engine, start: int, ends: Sequence[int],
                  numbers: Sequence[int], key: str = ""):  # fmt: skip
         super().__init__(daemon=True, name="propagation")
         self._store, self._source, self._engine, self._numbers = store, source, engine, list(numbers)

@@ -9,7 +9,7 @@ import numpy as np
 from backend.masks.objects import MaskOrigin
 from backend.masks.strokes import polygon_mask, stroke_mask
 from backend.project.errors import InputError
-from backend.video.frame_cache import ShownFrames
+from backend.video.frame_cache import CachedFrames
 from backend.web.http_errors import Conflict
 from segannot.annotated_objects import AnnotatedObject, new_object
 from segannot.engines.base import Engine, Interaction, Kind, View
@@ -27,7 +27,7 @@ LEARNT, LEARNT_AT_ONCE = 12, 3  # newest labelled frames to learn from, before c
 class Session:
     """One open project: its store, its video, its engines, and the propagation at work, if any."""
 
-    def __init__(self, store: AnnotationStore, source: ShownFrames, engines: Engines):
+    def __init__(self, store: AnnotationStore, source: CachedFrames, engines: Engines):
         self.store, self.source, self.engines = store, source, engines
         self.task: Propagation | None = None
         self._acting = threading.RLock()  # one act at a time

@@ -7,7 +7,7 @@ import numpy as np
 
 from backend.project.errors import InputError
 from backend.video import DamagedFrameError
-from backend.video.frame_cache import ShownFrames
+from backend.video.frame_cache import CachedFrames
 from backend.video.frame_sampling import FEATURE_SIZE, describe
 from backend.video.resize import resize
 from segannot.store import AnnotationStore
@@ -18,7 +18,7 @@ CANDIDATES = 24  # frames over the whole video that are looked at; a long video 
 class Suggester:
     """Proposes the next frame; what candidates look like is kept."""
 
-    def __init__(self, store: AnnotationStore, source: ShownFrames):
+    def __init__(self, store: AnnotationStore, source: CachedFrames):
         self._store, self._source = store, source
         self._features: dict[int, np.ndarray] = {}
         self._lock = threading.Lock()

@@ -13,7 +13,7 @@ from backend.pipeline.draw_frame import draw_birds, label_map
 from backend.pipeline.frame_views import NO_TRACK, FrameView
 from backend.project.atomic import atomic_file, atomic_write
 from backend.video import VideoReader
-from backend.video.encode import bt709_frame, say_bt709
+from backend.video.encode import bt709_frame, tag_bt709
 
 VIDEO_NAME = "birds.mp4"
 ENCODER = {"preset": "veryfast", "crf": "23"}
@@ -52,7 +52,7 @@ def write_video(
         stream = container.add_stream("libx264", rate=Fraction(facts.fps).limit_denominator(1001), options=ENCODER)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         stream.codec_context.time_base = TIME_BASE
-        say_bt709(stream)
+        tag_bt709(stream)
         begin: float | None = None
         for view in views:
             picture = next(reader.stream(view.frame, view.frame + 1, 1))[0]

@@ -18,7 +18,7 @@ from backend.pipeline.supervisor import Limits
 from backend.pipeline.worker import WorkerOptions
 from backend.project.errors import InputError
 from backend.project.settings import load_settings
-from backend.video.source import open_video_file
+from backend.video.containers import open_video_file
 
 CHUNK_FRAMES = {"gpu": 4000, "cpu": 32}  # about a minute of work
 BATCH_SIZE = {"gpu": 8, "cpu": 1}

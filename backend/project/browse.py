@@ -9,7 +9,7 @@ from backend.project.errors import InputError
 from backend.project.paths import resolve_under
 
 KINDS: dict[str, tuple[str, ...]] = {
-    "video": (".mp4", ".mkv", ".mov", ".avi", ".m4v", ".webm", ".ts", ".mts", ".m2ts"),
+    "video": (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv"),
     "image": (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"),
     "json": (".json",),
     "weights": (".safetensors", ".pth", ".pt", ".pkl"),

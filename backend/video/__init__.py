@@ -1,4 +1,4 @@
-"""The reader: index, decoders, colours, and the list of a project's videos."""
+"""Video files: containers, packet index, decoders, colour conversion, and the list of a project's videos."""
 
 from backend.video.frame_errors import DamagedFrameError
 from backend.video.index import PacketIndex, load_index

@@ -1,6 +1,6 @@
-"""The one conversion from YUV to RGB, for every decoder.
+"""Conversion from YUV to RGB, the same for every decoder.
 
-Decoders hand over planes; this module decides what they mean. Integer arithmetic throughout, so that the CPU (here,
+Decoders return planes; this module interprets them. Integer arithmetic throughout, so that the CPU (here,
 numba) and the GPU (`colour_torch`) give the same numbers.
 
 - Matrix and range come from the file. Where the file does not say: BT.709 above 1279 px wide or 576 px high, else
@@ -34,7 +34,7 @@ H273_UNKNOWN = 2
 
 @dataclass(frozen=True)
 class Colour:
-    """How the numbers in YUV planes are to be understood.
+    """Colour format of YUV planes: matrix, range, bit depth, chroma subsampling.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Colour:
 class Planes:
     """One decoded picture: ``y`` (H, >=W), ``u`` and ``v`` (chroma height, >= chroma width), uint8 or uint16.
 
-    Rows may be padded at the right; ``width`` says how much of them is picture. Grey pictures have no ``u`` and ``v``.
+    Rows may be padded at the right; the picture is ``width`` px wide. Grey pictures have no ``u`` and ``v``.
     numpy arrays, or torch tensors for `colour_torch`.
     """
 

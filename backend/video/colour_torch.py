@@ -1,4 +1,4 @@
-"""The conversion of `colour` in torch, number for number, for planes that are on a GPU already."""
+"""YUV to RGB in torch, for planes on a GPU; bit for bit equal to `colour`."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""The default decoder: FFmpeg through PyAV, on the CPU."""
+"""Decoder ``pyav`` (the default): FFmpeg through PyAV, on the CPU."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ import av
 import numpy as np
 
 from backend.video.colour import Colour, Planes, matrix_name
-from backend.video.decoder import Decoded, DecodingError, PacketDecoder
 from backend.video.index import PacketIndex
+from backend.video.packet_decoder import Decoded, DecodingError, PacketDecoder
 
 MPEG_RANGE, JPEG_RANGE = 1, 2  # AVCOL_RANGE_MPEG, limited; AVCOL_RANGE_JPEG, full
-STRICT = ("mjpeg", "hevc")  # hide most damage unless told not to
+STRICT = ("mjpeg", "hevc")  # codecs that hide most damage without err_detect=explode
 CENTRED_CHROMA = ("mjpeg", "mpeg1video")
 HALVES = {"420p": (True, True), "422p": (True, False), "444p": (False, False), "440p": (False, True)}
 BITS = {"": 8, "10le": 10, "12le": 12}
@@ -27,8 +27,8 @@ class AvDecoder(PacketDecoder):
     """Decodes on the CPU. ``threads`` = 0 lets FFmpeg choose (one a core, at most 16).
 
     With several threads FFmpeg may hand a picture out before the thread that decodes it has marked it as damaged. So
-    several threads decode hastily: FFmpeg has to stop at anything doubtful (``err_detect=explode``), some of it
-    harmless, and one thread, whose marks are right, decodes that stretch again.
+    with several threads FFmpeg stops at any suspected damage (``err_detect=explode``), also where it is harmless, and a
+    single thread, which marks damage reliably, decodes that stretch again.
     """
 
     def __init__(self, path: Path, index: PacketIndex, threads: int = 0):
@@ -61,7 +61,7 @@ class AvDecoder(PacketDecoder):
         except (av.error.FFmpegError, OSError) as error:
             if self.hasty:
                 raise DecodingError(str(error.strerror or error)) from error
-            return []  # what does not come out is missing, and that is noticed
+            return []  # the reader notices missing frames
         finally:
             self._codec.flush_buffers()
 
@@ -83,7 +83,7 @@ def _planes(picture: av.VideoFrame, codec: str) -> Planes:
     name = picture.format.name
     full = name.startswith("yuvj") or picture.color_range == JPEG_RANGE
     matrix = matrix_name(int(picture.colorspace), picture.width, picture.height)
-    if name in GREY:  # full range unless the file says otherwise: that is how FFmpeg means its grey formats
+    if name in GREY:  # FFmpeg's grey formats are full range unless the file says otherwise
         colour = Colour(matrix, picture.color_range != MPEG_RANGE, GREY[name], False, False)
         return Planes(_samples(picture, 0, colour.bits), None, None, picture.width, colour)
     half_width, half_height, bits = DIRECT[name]
@@ -94,6 +94,6 @@ def _planes(picture: av.VideoFrame, codec: str) -> Planes:
 
 def _samples(picture: av.VideoFrame, plane: int, bits: int) -> np.ndarray:
     """Return (rows, padded columns) of one plane without copying."""
-    found = picture.planes[plane]
+    samples = picture.planes[plane]
     dtype = np.uint8 if bits == 8 else np.uint16
-    return np.frombuffer(found, dtype).reshape(-1, found.line_size // np.dtype(dtype).itemsize)[: found.height]
+    return np.frombuffer(samples, dtype).reshape(-1, samples.line_size // np.dtype(dtype).itemsize)[: samples.height]

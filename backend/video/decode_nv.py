@@ -1,8 +1,8 @@
-"""Decoding on an NVIDIA GPU (NVDEC) through PyNvVideoCodec; the pictures stay on the GPU.
+"""Decoder ``nvdec``: NVIDIA GPU (NVDEC) through PyNvVideoCodec; the pictures stay on the GPU.
 
 Packets, seeking and numbering are those of the CPU decoder: FFmpeg reads the file, NVDEC only decodes, and every
 picture comes back with the display time its packet went in with. H.264 and H.265 in 4:2:0, 8 to 12 bit. NVDEC does not
-say whether a picture is damaged: only a missing one is noticed.
+report damaged pictures: only a missing one is noticed.
 """
 
 from pathlib import Path
@@ -15,8 +15,8 @@ from av.bitstream import BitStreamFilterContext
 
 from backend.project.errors import InputError
 from backend.video.colour import Colour, Planes, matrix_name
-from backend.video.decoder import Decoded, DecodingError, PacketDecoder
 from backend.video.index import PacketIndex
+from backend.video.packet_decoder import Decoded, DecodingError, PacketDecoder
 
 CODECS = {"h264": ("H264", "h264_mp4toannexb"), "hevc": ("HEVC", "hevc_mp4toannexb")}
 LAG = 4  # packets that NVDEC holds before it gives out the first picture
@@ -41,7 +41,7 @@ class NvDecoder(PacketDecoder):
         """See `PacketDecoder.start`."""
         codec = self.stream.codec_context
         if codec.name not in CODECS or codec.pix_fmt not in SUPPORTED:
-            raise InputError(f"{self.path}: nvdec does not read {codec.name} in {codec.pix_fmt}; use the decoder pyav")
+            raise InputError(f"{self.path}: nvdec cannot decode {codec.name} in {codec.pix_fmt}; use decoder pyav")
         nv_name, filter_name = CODECS[codec.name]
         full = codec.pix_fmt.startswith("yuvj") or codec.color_range == JPEG_RANGE
         matrix = matrix_name(int(codec.colorspace), self.index.width, self.index.height)
@@ -51,7 +51,7 @@ class NvDecoder(PacketDecoder):
                 gpuid=self._gpu, codec=getattr(self._nvc.cudaVideoCodec, nv_name), usedevicememory=True
             )
         except Exception as error:  # the library's own types differ from version to version
-            raise InputError(f"{self.path}: nvdec cannot be started ({error}); use the decoder pyav") from error
+            raise InputError(f"{self.path}: nvdec cannot be started ({error}); use decoder pyav") from error
         self._filter = BitStreamFilterContext(filter_name, self.stream)
         self._parameter_sets = annex_b(codec.name, bytes(codec.extradata or b""))
         self._fresh = True  # no parameter sets were given yet
@@ -76,12 +76,12 @@ class NvDecoder(PacketDecoder):
         return Planes(both[:height], chroma[:, 0::2], chroma[:, 1::2], self.index.width, self._colour)
 
     def close(self) -> None:
-        """Give back the file and the decoding session."""
+        """Close the file and the decoding session."""
         self._decoder = None
         super().close()
 
     def _give(self, content: bytes, pts: int) -> list[Decoded]:
-        """Give NVDEC a packet (empty: let out all that is inside) and copy what comes out: its memory is used again."""
+        """Send NVDEC a packet (empty: flush it); return copies of the frames that are ready, for it reuses memory."""
         data = self._nvc.PacketData()
         samples = np.frombuffer(content, np.uint8)
         data.bsl_data, data.bsl, data.pts = (samples.ctypes.data if content else 0), len(content), pts
@@ -99,7 +99,7 @@ class NvDecoder(PacketDecoder):
 
 
 def annex_b(codec: str, extradata: bytes) -> bytes:
-    """Return a file's H.264 or H.265 parameter sets with start codes; they are in front of every stretch decoded.
+    """Return a file's H.264 or H.265 parameter sets with start codes, to be sent before the first packet after a seek.
 
     mp4 and mkv keep them beside the packets, and FFmpeg's filter repeats them before IDR pictures only: a key frame of
     an open GOP would come without.
@@ -108,19 +108,19 @@ def annex_b(codec: str, extradata: bytes) -> bytes:
         return extradata
     units: list[bytes] = []
     if codec == "h264":  # one count of sequence sets, then one of picture sets
-        place = _take(extradata, 6, extradata[5] & 0x1F, units)
-        _take(extradata, place + 1, extradata[place], units)
+        offset = _take(extradata, 6, extradata[5] & 0x1F, units)
+        _take(extradata, offset + 1, extradata[offset], units)
     else:  # groups: a byte of type, a count of two bytes
-        place = 23
+        offset = 23
         for _ in range(extradata[22]):
-            place = _take(extradata, place + 3, int.from_bytes(extradata[place + 1 : place + 3], "big"), units)
+            offset = _take(extradata, offset + 3, int.from_bytes(extradata[offset + 1 : offset + 3], "big"), units)
     return b"".join(b"\0\0\0\1" + unit for unit in units)
 
 
-def _take(extradata: bytes, place: int, count: int, units: list[bytes]) -> int:
-    """Add ``count`` units, each after its length in two bytes, and return the place behind them."""
+def _take(extradata: bytes, offset: int, count: int, units: list[bytes]) -> int:
+    """Add ``count`` units, each after its length in two bytes, and return the offset after them."""
     for _ in range(count):
-        end = place + 2 + int.from_bytes(extradata[place : place + 2], "big")
-        units.append(extradata[place + 2 : end])
-        place = end
-    return place
+        end = offset + 2 + int.from_bytes(extradata[offset : offset + 2], "big")
+        units.append(extradata[offset + 2 : end])
+        offset = end
+    return offset

@@ -1,7 +1,7 @@
-"""A zlib stream (RFC 1950, 1951) of Huffman codes alone, without the search for repeats.
+"""Zlib stream (RFC 1950, 1951) with Huffman codes only, without the search for repeats (LZ77).
 
-Filtered rows of camera pictures hardly repeat, so the search costs most of the time of a PNG and saves a fifth of its
-bytes. Two bytes are coded at a time, through one table. Any reader of PNG reads the result.
+Filtered rows of camera pictures hardly repeat: the search costs most of the time of a PNG and saves a fifth of its
+bytes. Two bytes are coded at a time, through one table. Every PNG reader reads the result.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from backend.project.kernels import kernel
 
 LONGEST = 12  # bits of a code: two fit into 24, and the number of bits into the other 8 of a table entry
 END = 256  # the symbol that ends a block
-SAMPLE, STRIDE = 4096, 8 * 4096  # bytes counted, in every so many: an eighth of a picture tells how bytes are spread
+SAMPLE, STRIDE = 4096, 8 * 4096  # count the first 4096 of every 32768 bytes: an eighth shows the distribution
 ORDER = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)  # RFC 1951, 3.2.7
 LENGTH_CODES = np.array([3, 3, 3, *[4] * 10, *[0] * 6])  # bits to write a code length: 0 to 2 in 3 bits, 3 to 12 in 4
 
@@ -22,9 +22,11 @@ def huffman_only(data: np.ndarray) -> list[bytes]:
     codes = _codes(lengths)
     bits = _header(lengths)
     words = np.empty(len(data) * LONGEST // 32 + 64, np.uint32)
-    place, bits = _flush(bits, words)
+    position, bits = _flush(bits, words)
     pairs = data[: len(data) // 2 * 2].view("<u2")
-    value, count, place = _pack(pairs, _pair_table(codes, lengths), words, np.uint64(bits.value), bits.count, place)
+    value, count, position = _pack(
+        pairs, _pair_table(codes, lengths), words, np.uint64(bits.value), bits.count, position
+    )
     bits = _Bits(int(value), int(count))
     if len(data) % 2:
         bits.put(codes[data[-1]], lengths[data[-1]])
@@ -32,7 +34,7 @@ def huffman_only(data: np.ndarray) -> list[bytes]:
     bits.put(0b011, 3)  # a last block, with the standard's own codes
     bits.put(0, 7)  # ... that ends at once
     tail = bits.value.to_bytes((bits.count + 7) // 8, "little")
-    return [b"\x78\x01", words[:place].tobytes(), tail, deflate_adler32(data).to_bytes(4, "big")]
+    return [b"\x78\x01", words[:position].tobytes(), tail, deflate_adler32(data).to_bytes(4, "big")]
 
 
 class _Bits:
@@ -61,9 +63,9 @@ def _header(lengths: np.ndarray) -> _Bits:
 
 def _flush(bits: _Bits, words: np.ndarray) -> tuple[int, _Bits]:
     """Write the whole words of ``bits``; return how many, and what is left."""
-    place = bits.count // 32
-    words[:place] = np.frombuffer((bits.value & ((1 << 32 * place) - 1)).to_bytes(4 * place, "little"), "<u4")
-    return place, _Bits(bits.value >> 32 * place, bits.count % 32)
+    position = bits.count // 32
+    words[:position] = np.frombuffer((bits.value & ((1 << 32 * position) - 1)).to_bytes(4 * position, "little"), "<u4")
+    return position, _Bits(bits.value >> 32 * position, bits.count % 32)
 
 
 def _pair_table(codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -78,8 +80,8 @@ def _count(data):  # pragma: no cover
     """Return (257,) int64: how often each symbol may occur, none of them never."""
     counts = np.ones(END + 1, np.int64)
     for begin in range(0, len(data), STRIDE):
-        for place in range(begin, min(begin + SAMPLE, len(data))):
-            counts[data[place]] += 1
+        for position in range(begin, min(begin + SAMPLE, len(data))):
+            counts[data[position]] += 1
     return counts
 
 
@@ -129,16 +131,16 @@ def _codes(lengths):  # pragma: no cover
 
 
 @kernel(nogil=True)
-def _pack(pairs, table, words, value, count, place):  # pragma: no cover
+def _pack(pairs, table, words, value, count, position):  # pragma: no cover
     """Append the codes of ``pairs`` to ``words``; ``value`` holds the ``count`` bits that fill no word yet."""
     held = np.uint64(count)
     for pair in pairs:
         entry = table[pair]
         value |= np.uint64(entry & np.uint32(0xFFFFFF)) << held
         held += np.uint64(entry >> np.uint32(24))
-        words[place] = np.uint32(value & np.uint64(0xFFFFFFFF))  # overwritten until it is full
+        words[position] = np.uint32(value & np.uint64(0xFFFFFFFF))  # overwritten until it is full
         full = held >> np.uint64(5)
-        place += np.int64(full)
+        position += np.int64(full)
         value >>= full << np.uint64(5)
         held &= np.uint64(31)
-    return value, held, place
+    return value, held, position

@@ -1,4 +1,4 @@
-"""H.264 as cameras write it: yuv420p, BT.709 limited range, closed groups of frames."""
+"""H.264 encoding as cameras do it: yuv420p, BT.709 limited range, closed GOPs."""
 
 from datetime import datetime
 from fractions import Fraction
@@ -10,15 +10,15 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from av.video.stream import VideoStream
 
 
-def say_bt709(stream: VideoStream) -> None:
-    """Write into the file that its colours are BT.709, limited range; where nothing is said, players guess by size."""
+def tag_bt709(stream: VideoStream) -> None:
+    """Tag the stream as BT.709, limited range; without a tag, players guess from the size."""
     codec = stream.codec_context
     codec.color_range, codec.colorspace = ColorRange.MPEG, Colorspace.ITU709
     codec.color_primaries, codec.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
 
 
 def bt709_frame(rgb: np.ndarray) -> av.VideoFrame:
-    """Return (H, W, 3) uint8 RGB as a yuv420p frame in the colours that `say_bt709` tells of."""
+    """Return (H, W, 3) uint8 RGB as a yuv420p frame in the colours that `tag_bt709` tells of."""
     return av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(
         format="yuv420p",
         dst_colorspace=Colorspace.ITU709,
@@ -33,17 +33,17 @@ class VideoWriter:
     Parameters
     ----------
     file, size
-        Where to, and (width, height) in px, both even.
+        Open binary file, and (width, height) in px, both even.
     fps
-        Frames a second; frame k is shown at k / fps.
+        Frame rate in Hz; frame k is displayed at k / fps s.
     crf
-        Quality, 0 (lossless) to 51.
+        Constant rate factor of x264: 0 (lossless) to 51 (worst).
     group
-        Frames from one key frame to the next; 1: every frame stands alone.
+        GOP length: frames from one key frame to the next; 1: intra only.
     threads
         Encoding threads; 0 lets the encoder choose. With one, the same frames give the same bytes.
     start
-        When frame 0 was recorded.
+        Time at which frame 0 was recorded, written as ``creation_time``.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class VideoWriter:
         stream.gop_size = group
         stream.codec_context.thread_count = threads
         stream.codec_context.options = {"preset": "veryfast", "crf": str(crf), "x264-params": "open-gop=0:scenecut=0"}
-        say_bt709(stream)
+        tag_bt709(stream)
         self._stream = stream
         self._written = 0
 

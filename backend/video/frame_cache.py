@@ -1,4 +1,4 @@
-"""Frames of one video for people: exact ones, as JPEG too, kept in memory up to a number of bytes and no more."""
+"""Cache of decoded frames and JPEGs of one video, for interactive pages, limited in bytes."""
 
 import contextlib
 import threading
@@ -14,12 +14,12 @@ from backend.video.reader import VideoReader
 from backend.video.resize import resize
 
 QUALITY = 90  # of JPEGs: no visible blocks at the border of a bird
-BACK = 12  # frames decoded at once when somebody steps back: they come out of one run from the key frame
+STEP_BACK_FRAMES = 12  # frames decoded at once for a step backwards: one run from the key frame yields them all
 Crop = tuple[int, int, int, int]  # x, y, width, height, px of the frame
 
 
 class ByteCache:
-    """The newest values whose sizes together stay below ``limit`` bytes."""
+    """Least-recently-used cache whose values take at most ``limit`` bytes together."""
 
     def __init__(self, limit: int):
         self.limit, self.used = limit, 0
@@ -27,7 +27,7 @@ class ByteCache:
         self._lock = threading.Lock()
 
     def get(self, key: object) -> object | None:
-        """Return a value, None if it is not kept."""
+        """Return a value, None if it is not in the cache."""
         with self._lock:
             if key not in self._values:
                 return None
@@ -35,7 +35,7 @@ class ByteCache:
             return self._values[key][0]
 
     def put(self, key: object, value: object, size: int) -> None:
-        """Keep a value of ``size`` bytes; the least recently used make room."""
+        """Store a value of ``size`` bytes; the least recently used are dropped. Above ``limit`` it is not stored."""
         with self._lock:
             if key in self._values:
                 self.used -= self._values.pop(key)[1]
@@ -47,15 +47,15 @@ class ByteCache:
                 self.used -= self._values.popitem(last=False)[1][1]
 
 
-class ShownFrames:
-    """Frames of one video. Several threads may ask; one decodes at a time.
+class CachedFrames:
+    """Frames of one video with a cache. Safe for several threads; one decodes at a time.
 
     Parameters
     ----------
     open_reader
-        Opens the video; whoever needs a reader of their own may call it, too.
+        Opens the video. Callers that need a reader of their own may call it, too.
     cache_bytes
-        What decoded frames and JPEGs together may take.
+        Limit of decoded frames and JPEGs together, bytes: three quarters frames, one quarter JPEGs.
     """
 
     def __init__(self, open_reader: Callable[[], VideoReader], cache_bytes: int):
@@ -77,7 +77,7 @@ class ShownFrames:
 
     @property
     def fps(self) -> float:
-        """Mean number of frames a second."""
+        """Mean frame rate, Hz."""
         return self._reader.fps
 
     def check(self, frame: int) -> int:
@@ -87,7 +87,7 @@ class ShownFrames:
         return frame
 
     def frame(self, frame: int) -> np.ndarray:
-        """Return (H, W, 3) uint8 RGB. Do not write into it."""
+        """Return (H, W, 3) uint8 RGB of a frame, shared with the cache: do not write into it."""
         kept = self._frames.get(self.check(frame))
         if kept is not None:
             self._last = frame
@@ -96,10 +96,10 @@ class ShownFrames:
             kept = self._frames.get(frame)
             if kept is not None:
                 return kept
-            back = self._last - BACK <= frame < self._last
+            back = self._last - STEP_BACK_FRAMES <= frame < self._last
             room = max(1, self._frames.limit // (3 * self.size[0] * self.size[1]))
-            first = max(0, frame - min(BACK, room) + 1) if back else frame
-            for number in range(first, frame):  # for the next steps back; a damaged one among them is not asked for yet
+            first = max(0, frame - min(STEP_BACK_FRAMES, room) + 1) if back else frame
+            for number in range(first, frame):  # for the next steps back; damage in them is no error yet
                 with contextlib.suppress(DamagedFrameError):
                     self._keep(number)
             own = self._keep(frame)
@@ -113,7 +113,7 @@ class ShownFrames:
         return picture
 
     def jpeg(self, frame: int, width: int, crop: Crop | None = None) -> bytes:
-        """Return a JPEG of a frame or a part of it, at most ``width`` px wide, never enlarged."""
+        """Return a JPEG of a frame or of ``crop``, at most ``width`` px wide, never enlarged."""
         key = (frame, width, crop)
         kept = self._jpegs.get(key)
         if kept is not None:
@@ -130,6 +130,6 @@ class ShownFrames:
         return data
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the video."""
         with self._decoding:
             self._reader.close()

@@ -1,4 +1,4 @@
-"""What can go wrong with a frame that the index promised."""
+"""The error for a frame that cannot be decoded."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from backend.project.errors import InputError
 
 
 class DamagedFrameError(InputError):
-    """A frame is in the file but cannot be decoded right. Nothing is returned in its place.
+    """A frame is in the file but cannot be decoded correctly. No other picture is returned instead.
 
     Attributes
     ----------

@@ -1,8 +1,8 @@
-"""Choosing frames that differ: labelling near-identical frames wastes a day.
+"""Sampling of frames that differ most, by farthest-point sampling; labelling near-identical frames wastes time.
 
-Each frame is described by what is where (mean colour on a coarse grid) and what moves where (change of brightness since
-the frame before, on the same grid). Then frames are taken one by one, each time the one that is farthest from all taken
-so far: no two that are alike, the rare scenes included. The same video always gives the same choice.
+The features of a frame are its mean colours on a coarse grid and the change of luma since the previous frame on the
+same grid. Frames are chosen one by one, each the farthest from those already chosen, so that rare scenes are included.
+The choice is deterministic.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""The packet index of a video: which frames there are, in display order, and where decoding can begin.
+"""The packet index of a video: its frames in display order, and the key frames at which decoding can begin.
 
 One pass over the packets, without decoding. Containers lie about frame counts, rates and key frames in many ways (edit
 lists, open GOPs, variable rate, cut files); the packets' own display times do not. The index is kept on disk, keyed by
@@ -26,13 +26,13 @@ from backend.project.atomic import atomic_write
 from backend.project.errors import InputError
 from backend.project.manifest import file_identity
 from backend.project.settings import state_folder
-from backend.video.source import open_video_file, real_video_streams
+from backend.video.containers import open_video_file, real_video_streams
 
 CACHE_FORMAT = 3
 TRIM_PACKETS = 1000  # how far the first frame that can be decoded is looked for
 BEAT_PACKETS = 500
 CHECKED_FRAMES = 16  # decoded to see that the packets' times are the frames' times
-MOST_REORDERED = 40  # packets a frame may be from its place in display order: with 16 B-frames in a row it is 16
+MAX_REORDERED = 40  # packets a frame may be from its place in display order: with 16 B-frames in a row it is 16
 SOUND_MAY_GO_ON_S = 1.0  # sound that ends this much after the pictures is no sign of a cut
 CONVERT = "convert it to mp4 or mkv with a video tool first"
 JUMPS_BACK = f"its clock jumps back (recordings joined into one file?); {CONVERT}"
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class PacketIndex:
-    """What one pass over a file's packets found. All times are in units of ``time_base``.
+    """Frames and key frames of a video file. All times are in units of ``time_base``.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class PacketIndex:
     identity
         ``size``, ``head_tail_sha256`` and ``index_sha256`` of the file.
     warnings
-        What a person should know, such as packets left out.
+        Messages for the user, such as packets left out.
     """
 
     pts: np.ndarray
@@ -81,7 +81,7 @@ class PacketIndex:
 
     @cached_property
     def needs(self) -> np.ndarray:
-        """Return (N,) int64: for each frame, the last frame in display order among it and those decoded before it."""
+        """(N,) int64: for each frame, the last in display order of all frames decoded up to it."""
         by_order = np.argsort(self.order)
         needs = np.empty_like(by_order)
         needs[by_order] = np.maximum.accumulate(by_order)
@@ -89,7 +89,7 @@ class PacketIndex:
 
     @cached_property
     def times(self) -> np.ndarray:
-        """Return (N,) float64: seconds since the first frame."""
+        """(N,) float64: seconds since the first frame."""
         return (self.pts - self.pts[0]) * float(self.time_base)
 
     @property
@@ -270,7 +270,7 @@ class _Packets:
         """Return the index, checked against the first frames that came out of the decoder."""
         rows = np.array(self.rows, np.int64)  # P x 4
         moved = np.abs(np.argsort(rows[:, 0], kind="stable") - np.arange(len(rows)))
-        if moved.max() > MOST_REORDERED:
+        if moved.max() > MAX_REORDERED:
             raise InputError(f"{self.path}: {JUMPS_BACK}")
         first = self._checked_first(decoded)
         pts, order = np.unique(rows[:, 0], return_index=True)

@@ -1,4 +1,4 @@
-"""The videos of a project: one small record each, which links the file where it lies. Videos are never copied."""
+"""The videos of a project: one record per video, which links its file. Videos are never copied."""
 
 import contextlib
 import itertools
@@ -30,7 +30,7 @@ UNCHANGED: Any = object()  # an argument that was not given, where None means "n
 
 
 class VideoRecord(BaseModel):
-    """The content of ``videos/SLUG.json``, and what was found wrong with the file when the record was read.
+    """The content of ``videos/SLUG.json``, with the problem of the file at the time of reading.
 
     ``start_time`` is when frame 0 was recorded, with its zone; ``camera`` is free text that groups videos; ``problem``
     is empty for a video that can be used.
@@ -60,7 +60,7 @@ def add_video(
 ) -> str:
     """Add the file at ``path``, which must lie under ``roots``, and return its slug.
 
-    A file that cannot be read as a video is added, too, with its ``problem``: `check_video` looks again. The start
+    A file that cannot be read as a video is added, too, with its ``problem`` (see `check_video`). The start
     time is the file's own where it has one and none is given.
 
     Raises
@@ -75,7 +75,7 @@ def add_video(
         str(real).encode()
     except UnicodeEncodeError as error:
         raise InputError(f"the name {ascii(str(real))} is not valid UTF-8; rename the file first") from error
-    looked = _look(real, project)
+    facts = _file_facts(real, project)
     with _records_lock(project):
         records = list_videos(project)
         for record in records:
@@ -86,9 +86,9 @@ def add_video(
             path=str(real),
             name="".join(letter if letter.isprintable() else " " for letter in real.stem)[:MAX_TEXT],
             camera=_text("camera", camera or ""),
-            start_time=start_time or (looked["info"].start_time if looked["info"] else None),
+            start_time=start_time or (facts["info"].start_time if facts["info"] else None),
             added=datetime.now().astimezone(),
-            **looked,
+            **facts,
         )
         _save(project, record)
     return record.slug
@@ -122,7 +122,7 @@ def update_video(
     camera: str | None = None,
     start_time: datetime | None = UNCHANGED,
 ) -> VideoRecord:
-    """Change what people say of a video. ``start_time`` needs a zone; None means it is not known."""
+    """Change name, camera or start time. ``start_time`` needs a time zone; None means not known."""
     changes: dict[str, Any] = {}
     if name is not None:
         changes["name"] = _text("name", name) or video
@@ -130,28 +130,28 @@ def update_video(
         changes["camera"] = _text("camera", camera)
     if start_time is not UNCHANGED:
         if start_time is not None and start_time.tzinfo is None:
-            raise InputError(f"start time {start_time} needs a time zone")
+            raise InputError(f"start time {start_time} needs a time zone, such as +01:00")
         changes["start_time"] = start_time
     return _change(project, video, changes)
 
 
 def check_video(project: Project, video: str) -> VideoRecord:
-    """Look at the file again: after a copy has finished, or a changed file was looked at and is meant."""
-    return _change(project, video, _look(Path(_stored(project, video).path), project))
+    """Examine the file again, after a copy has finished or a changed file was accepted."""
+    return _change(project, video, _file_facts(Path(_stored(project, video).path), project))
 
 
 def relink_video(project: Project, video: str, path: Path | str, roots: Iterable[Path | str]) -> VideoRecord:
     """Point a record at its file's new place. InputError if the file there is another one."""
     real = resolve_under(path, roots)
     known = _stored(project, video).identity
-    looked = _look(real, project)
-    if looked["problem"] or (known and looked["identity"] != known):
-        raise InputError(looked["problem"] or f"{real} is another video than {video} was; add it as a new one")
-    return _change(project, video, {"path": str(real), **looked})
+    facts = _file_facts(real, project)
+    if facts["problem"] or (known and facts["identity"] != known):
+        raise InputError(facts["problem"] or f"{real} is another video than {video} was; add it as a new one")
+    return _change(project, video, {"path": str(real), **facts})
 
 
 def move_records(project: Project, moved: Callable[[str], str]) -> None:
-    """Let each record lead to ``moved`` of its path, as after a restore. No file is looked at."""
+    """Replace the path of every record by ``moved`` of it, as after a restore. No file is opened."""
     with _records_lock(project):
         for record in list_videos(project):
             if (path := moved(record.path)) != record.path:
@@ -159,7 +159,7 @@ def move_records(project: Project, moved: Callable[[str], str]) -> None:
 
 
 def remove_video(project: Project, video: str) -> None:
-    """Forget a video and its thumbnails. The file and everything made from it stay."""
+    """Remove the record of a video and its thumbnails. The file and all results made from it stay."""
     with _records_lock(project):
         _stored(project, video)
         os.unlink(project.video(video))
@@ -185,7 +185,7 @@ def thumbnail(project: Project, video: str, frame: int = 0, width: int = 320) ->
 
 
 def index_cache(project: Project) -> Path:
-    """Return where the packet indexes of a project's videos are kept."""
+    """Return the folder of the packet indexes of a project's videos."""
     return project.cache / "video_index"
 
 
@@ -193,7 +193,7 @@ def _thumbnails(project: Project) -> Path:
     return project.cache / "thumbnails"
 
 
-def _look(path: Path, project: Project) -> dict[str, Any]:
+def _file_facts(path: Path, project: Project) -> dict[str, Any]:
     """Return the parts of a record that come from the file."""
     try:
         modified_ns = path.stat().st_mtime_ns
@@ -261,7 +261,7 @@ def _text(what: str, value: str) -> str:
 
 @contextlib.contextmanager
 def _records_lock(project: Project) -> Iterator[None]:
-    """Hold the folder of records, waiting a little for another page or script that writes one."""
+    """Lock the folder of records; wait up to `LOCK_WAIT_S` for another page or script that writes one."""
     end = time.monotonic() + LOCK_WAIT_S
     while True:
         with contextlib.ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""What a video file is, for people: size, rate, length, codec, when it was recorded, and what is odd about it."""
+"""Properties of a video file: size, frame rate, duration, codec, start of the recording, and warnings."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -10,8 +10,8 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from backend.video.containers import open_video_file
 from backend.video.index import PacketIndex, load_index
-from backend.video.source import open_video_file
 
 START_KEYS = ("com.apple.quicktime.creationdate", "creation_time", "date", "DATE")
 CHAPTER = re.compile(r"(?P<kind>G[HXLP])(?P<number>\d\d)\d{4}\.\w+", re.IGNORECASE)  # GoPro's names
@@ -21,7 +21,7 @@ VARIABLE_SHARE = 0.02  # frame intervals off the median by more than this make t
 
 
 class VideoInfo(BaseModel):
-    """What `probe` found. Sizes in px as shown (upright), times in seconds."""
+    """Properties of a video file. Sizes in px of the upright picture, times in s."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -46,7 +46,7 @@ class VideoInfo(BaseModel):
 
 
 def probe(path: Path | str, cache_folder: Path | None = None) -> VideoInfo:
-    """Return what the video file at ``path`` is. The first time it reads the whole file once (see `load_index`).
+    """Return the properties of the video file at ``path``. The first time, the whole file is read (see `load_index`).
 
     Raises
     ------
@@ -60,7 +60,7 @@ def probe(path: Path | str, cache_folder: Path | None = None) -> VideoInfo:
 
 
 def video_identity(path: Path | str, cache_folder: Path | None = None) -> dict[str, Any]:
-    """Return what a video is known by: ``size``, ``head_tail_sha256``, ``index_sha256``; cached by its mtime."""
+    """Return the identity of a video: ``size``, ``head_tail_sha256``, ``index_sha256``; cached by its mtime."""
     return dict(load_index(path, cache_folder).identity)
 
 

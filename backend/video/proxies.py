@@ -1,6 +1,7 @@
-"""Small copies of videos for jumps and play, in which every frame stands alone: any of them takes one decoding step.
+"""Proxy videos: small intra-only copies for seeking and playing, in which any frame takes one decoding step.
 
-They can be made again at any time, so they lie in the project's ``.cache``. Frame k of a proxy is frame k of its video.
+They can be made again at any time, so they are kept in the project's ``.cache``. Frame k of a proxy is
+frame k of its video.
 """
 
 from collections.abc import Callable
@@ -26,7 +27,7 @@ BYTES_PER_PX = 0.12  # of grass and birds at this quality; used to ask for room 
 
 
 def proxy_folder(project: Project, video: str) -> Path:
-    """Return where the proxy of a video is or will be."""
+    """Return the folder of a video's proxy, which need not exist."""
     return project.cache / "proxies" / check_name(video, "video")
 
 
@@ -37,13 +38,13 @@ def proxy_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def proxy_bytes(size: tuple[int, int], n_frames: int) -> int:
-    """Return about how many bytes a proxy takes."""
+    """Return the expected size of a proxy, bytes."""
     width, height = proxy_size(size)
     return round(n_frames * width * height * BYTES_PER_PX)
 
 
 def has_proxy(project: Project, record: VideoRecord) -> bool:
-    """Tell whether the proxy of a video is there and is of the file as it is now."""
+    """Return whether the video has a complete proxy of its present file."""
     folder = proxy_folder(project, record.slug)
     path = folder / PROXY
     try:
@@ -56,7 +57,7 @@ def has_proxy(project: Project, record: VideoRecord) -> bool:
 
 
 def open_proxy(project: Project, record: VideoRecord, n_frames: int) -> VideoReader | None:
-    """Return a reader of a video's proxy, None where there is none that can be used."""
+    """Return a reader of a video's proxy, None where there is none or it has not ``n_frames`` frames."""
     if not has_proxy(project, record):
         return None
     try:
@@ -70,7 +71,7 @@ def open_proxy(project: Project, record: VideoRecord, n_frames: int) -> VideoRea
 
 
 def inputs_of(record: VideoRecord) -> dict[str, object]:
-    """Return what a proxy is of, as its manifest says it."""
+    """Return the inputs in a proxy's manifest: the video and its identity."""
     return {"video": record.slug, "video_identity": record.identity}
 
 
@@ -85,7 +86,7 @@ def make_proxy(
     Raises
     ------
     InputError
-        If there is no room for it.
+        If there is not enough space on the disk.
     """
     remove_temporary(folder)
     for path in (manifest_path(folder), folder / PROXY):

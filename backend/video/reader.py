@@ -1,4 +1,4 @@
-"""`VideoReader`: the only way to pixels. It returns exactly the frame asked for, or raises."""
+"""`VideoReader`: random access to the frames of a video. It returns exactly the requested frame, or raises."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backend.project.errors import InputError
 from backend.video.colour import Planes, yuv_to_rgb
-from backend.video.decoder import open_decoder
+from backend.video.decode_av import AvDecoder
 from backend.video.frame_errors import DamagedFrameError
 from backend.video.index import PacketIndex, load_index
+from backend.video.packet_decoder import PacketDecoder
 from backend.video.resize import resize, resize_torch
 from backend.video.seeking import FrameFinder
 
@@ -41,7 +43,7 @@ class VideoReader:
     Raises
     ------
     InputError
-        If the file is no video that can be read frame by frame, with the reason in words.
+        If the file is not a video that can be read frame by frame; the message gives the reason.
 
     Examples
     --------
@@ -76,7 +78,7 @@ class VideoReader:
 
     @property
     def fps(self) -> float:
-        """Mean number of frames a second; `times` says more where the rate varies."""
+        """Mean frame rate, Hz; where the rate varies, use `times`."""
         return self.index.fps
 
     @property
@@ -90,7 +92,7 @@ class VideoReader:
         return self.index.times
 
     def close(self) -> None:
-        """Give back the file and the decoder. Reading afterwards raises ValueError."""
+        """Close the file and the decoder. Reading afterwards raises ValueError."""
         self._decoder.close()
 
     def read(
@@ -108,7 +110,7 @@ class VideoReader:
         size
             (width, height) in px to bring every picture to (`resize`), None for the video's own.
         out
-            Room for the result, to be used again and again; None makes a new array.
+            Array for the result, to be reused; None allocates a new one.
 
         Raises
         ------
@@ -206,6 +208,24 @@ class VideoReader:
         if shape != (self.index.height, self.index.width):
             raise DamagedFrameError(self.path, frame, f"it is {shape[1]}x{shape[0]} px, the first is not")
         return picture
+
+
+def open_decoder(name: str, path: Path, index: PacketIndex, threads: int) -> PacketDecoder:
+    """Open ``path`` with decoder ``pyav`` (CPU) or ``nvdec`` (GPU 0; ``nvdec:1`` for GPU 1).
+
+    Raises
+    ------
+    InputError
+        If there is no such decoder, or it cannot be used on this machine.
+    """
+    kind, _, gpu = name.partition(":")
+    if name == "pyav":
+        return AvDecoder(path, index, threads)
+    if kind == "nvdec" and (gpu.isdigit() or not gpu):
+        from backend.video.decode_nv import NvDecoder  # imports torch
+
+        return NvDecoder(path, index, int(gpu or 0))
+    raise InputError(f"decoder {name!r} is not known; use pyav, nvdec or nvdec:GPU")
 
 
 def _on_device(picture: Planes | np.ndarray, device: "str | torch.device") -> "torch.Tensor":

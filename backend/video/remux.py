@@ -1,4 +1,4 @@
-"""The same pictures in a better container: a stream copy without decoding."""
+"""Remuxing: the same video stream in another container (mkv, mp4), copied without decoding."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ import av
 
 from backend.project.atomic import atomic_file
 from backend.project.errors import InputError
-from backend.video.source import open_video_file
+from backend.video.containers import open_video_file
 
 FORMATS = {".mkv": "matroska", ".mp4": "mp4"}
 
@@ -31,7 +31,7 @@ def remux(source: Path | str, target: Path, progress: Callable[[int], None] = la
     """
     target = Path(target)
     if target.suffix not in FORMATS:
-        raise InputError(f"{target} must end in {' or '.join(FORMATS)}")
+        raise InputError(f"the target {target} must end in {' or '.join(FORMATS)}")
     container, stream = open_video_file(source)
     with container, atomic_file(target) as file, av.open(file, "w", format=FORMATS[target.suffix]) as output:
         copy = output.add_stream_from_template(stream)

@@ -1,4 +1,4 @@
-"""Bringing uint8 pictures to another size: area averages when shrinking, linear interpolation when enlarging.
+"""Resizing of uint8 pictures: area averages when shrinking, linear interpolation when enlarging.
 
 OpenCV does it on the CPU; the torch version uses the same weights, and differs by at most 1.
 """
@@ -42,7 +42,7 @@ def resize_torch(image: "torch.Tensor", size: tuple[int, int]) -> "torch.Tensor"
 
 @cache
 def taps(old: int, new: int, area: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return which samples make each of ``new`` ones, (new, T) int64 places, and with what (new, T) float64 weights."""
+    """Return source positions (new, T) int64 and weights (new, T) float64 of each of ``new`` output samples."""
     scale = old / new
     if not area:
         centre = np.clip((np.arange(new) + 0.5) * scale - 0.5, 0, old - 1)

@@ -1,28 +1,28 @@
-"""Finding one frame: where to begin decoding, which frames to trust, and what to do when the target is not met.
+"""Frame-exact seeking: where decoding begins, which frames are free of damage, and what follows a failed seek.
 
 A damaged picture spoils what was coded after it, and some of that is shown before it: with B-frames, frame 69 may build
 on frame 71. So a frame is handed over only when everything coded before it has come out of the decoder whole; the index
-knows how far that reaches (`PacketIndex.needs`). A decoder that met damage is not used beyond it: it is opened anew.
+knows how far that reaches (`PacketIndex.needs`). A decoder that met damage is not used beyond it: it is opened again.
 A hasty decoder (`PacketDecoder.hasty`) does not say for certain where damage lies: when it complains, the stretch from
 that key frame to the next is decoded again without haste.
 """
 
 from pathlib import Path
 
-from backend.video.decoder import Decoded, DecodingError, PacketDecoder
 from backend.video.frame_errors import DamagedFrameError
 from backend.video.index import PacketIndex
+from backend.video.packet_decoder import Decoded, DecodingError, PacketDecoder
 
 WORTH_A_SEEK = 16  # frames that seeking must save: it empties the decoder, which then has to fill again
-ENOUGH_COMPLAINTS = 4  # of a hasty decoder about one file, after which it is not hasty again
+MAX_SUSPICIONS = 4  # of a hasty decoder about one file, after which it is not hasty again
 
 
-class _Complaint(Exception):
+class _SuspectedDamage(Exception):
     """A hasty decoder met what may be damage."""
 
 
 class FrameFinder:
-    """Gets frames by number from a decoder that can only go forward from key frames.
+    """Random access to frames by number, for a decoder that only goes forward from key frames.
 
     "Order" is the position of a frame's packet in the file, that is, the order of decoding.
     """
@@ -34,41 +34,41 @@ class FrameFinder:
         self._held: dict[int, Decoded] = {}  # number: frame, decoded and not yet passed by; a few
         self._last: int | None = None  # the highest number decoded since the last seek
         self._spoiled: int | None = None  # order from which on nothing can be trusted
-        self._begun: int | None = None  # number of the key frame that was sought for what is decoded now
+        self._start_key: int | None = None  # number of the key frame that was sought for what is decoded now
         self._reason = ""
-        self._anew = False  # whether the decoder must not be used again as it is
-        self._careful_key: int | None = None  # the key frame from which on the decoder is not hasty
-        self._complaints = 0
+        self._reopen = False  # whether the decoder must not be used again as it is
+        self._single_thread_key: int | None = None  # the key frame from which on the decoder is not hasty
+        self._suspicions = 0
 
     def fetch(self, frame: int) -> Decoded:
         """Return frame number ``frame`` (inside the video). Raises DamagedFrameError if it cannot be had right."""
         key = self._index.key_number(frame)
-        if self._careful_key not in (None, key) and self._complaints < ENOUGH_COMPLAINTS:
-            self._begin_with(hasty=True)
+        if self._single_thread_key not in (None, key) and self._suspicions < MAX_SUSPICIONS:
+            self._restart(hasty=True)
         try:
             self._find(frame)
-        except _Complaint:
-            self._careful_key = key
-            self._complaints += 1
-            self._begin_with(hasty=False)
+        except _SuspectedDamage:
+            self._single_thread_key = key
+            self._suspicions += 1
+            self._restart(hasty=False)
             self._find(frame)
         if frame not in self._held:
             raise DamagedFrameError(self._path, frame, self._reason or "the decoder leaves it out")
         self._held = {number: decoded for number, decoded in self._held.items() if number >= frame}
         return self._held[frame]
 
-    def _begin_with(self, hasty: bool) -> None:
+    def _restart(self, hasty: bool) -> None:
         """Forget what was decoded; the next frame is found by a new decoder."""
         self._decoder.hasty = hasty
-        self._careful_key = None if hasty else self._careful_key
-        self._held, self._last, self._spoiled, self._anew = {}, None, None, True
+        self._single_thread_key = None if hasty else self._single_thread_key
+        self._held, self._last, self._spoiled, self._reopen = {}, None, None, True
 
     def _find(self, frame: int) -> None:
         """Decode up to ``frame``; where that can be had right, it is held then."""
         if self._lies_ahead(frame):
             self._advance(frame)
         if frame not in self._held and not self._blocked(frame):
-            self._begin_before(frame)
+            self._seek_before(frame)
             self._advance(frame)
 
     def _blocked(self, frame: int) -> bool:
@@ -77,7 +77,7 @@ class FrameFinder:
         Only what was decoded from that very key frame on decides. Damage met on the way from an earlier one may lie in
         frames that are shown before the key frame, and what can be read must not depend on what was read before.
         """
-        if self._spoiled is None or self._begun != self._index.key_number(frame):
+        if self._spoiled is None or self._start_key != self._index.key_number(frame):
             return False
         return self._index.key_order(frame) <= self._spoiled <= self._index.order[frame]
 
@@ -91,18 +91,18 @@ class FrameFinder:
             return False
         return self._index.key_number(frame) - self._last <= WORTH_A_SEEK
 
-    def _begin_before(self, frame: int) -> None:
+    def _seek_before(self, frame: int) -> None:
         """Seek so that the first frame that comes out is not beyond ``frame``."""
-        self._begun = self._index.key_number(frame)
+        self._start_key = self._index.key_number(frame)
         for start in self._index.starts_for(frame):
             self._held, self._last, self._reason = {}, None, ""
             try:
-                self._decoder.seek(start, anew=self._anew or self._spoiled is not None)
+                self._decoder.seek(start, reopen=self._reopen or self._spoiled is not None)
             except DecodingError as error:
                 self._reason = str(error)
                 continue
-            self._spoiled, self._anew = None, False
-            self._take()
+            self._spoiled, self._reopen = None, False
+            self._next_frame()
             if self._last is not None and self._last <= frame:
                 return
 
@@ -110,13 +110,13 @@ class FrameFinder:
         """Decode until ``frame`` and all that it may build on have come out."""
         goal = self._index.needs[frame]
         while self._last is not None and self._last < goal and not self._blocked(frame):
-            if not self._take():
+            if not self._next_frame():
                 if self._decoder.hasty:
-                    raise _Complaint  # several threads may drop sound frames together with a damaged one
+                    raise _SuspectedDamage  # several threads may drop sound frames together with a damaged one
                 self._reason = self._reason or "the file ends before it"
                 return
 
-    def _take(self) -> bool:
+    def _next_frame(self) -> bool:
         """Take one frame from the decoder; False at the end."""
         while True:
             try:
@@ -150,7 +150,7 @@ class FrameFinder:
 
     def _spoil(self, order: int, reason: str) -> None:
         if self._decoder.hasty:
-            raise _Complaint
+            raise _SuspectedDamage
         if self._spoiled is None or order < self._spoiled:
             self._spoiled, self._reason = order, reason
             whole = (number for number in self._held if self._index.order[number] < order)

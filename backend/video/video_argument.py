@@ -1,4 +1,4 @@
-"""The video of the project that a script with nothing but ``--video`` and ``--project`` is asked to work on."""
+"""The arguments ``--video`` and ``--project`` of scripts that work on one video of a project."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +12,13 @@ from backend.video.library import VideoRecord, get_video
 
 
 class VideoSettings(ScriptSettings):
-    """The arguments; the names are the options."""
+    """Settings of such a script; the field names are the options."""
 
     video: str = Field(description="short name of the video in the project")
     project: Path | None = Field(default=None, description="project folder; by default that of the settings")
 
 
-def asked_video(module: str, description: str | None, argv: Sequence[str]) -> tuple[Project, VideoRecord]:
+def parse_video_argument(module: str, description: str | None, argv: Sequence[str]) -> tuple[Project, VideoRecord]:
     """Return the project and the record of the video that ``argv`` names.
 
     Raises

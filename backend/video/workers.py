@@ -1,6 +1,6 @@
-"""Work on a video split over processes: started anew (spawn), given one stretch at a time, gone with their parent.
+"""A pool of processes that work on stretches of a video: spawned, given one stretch at a time, ended with their parent.
 
-A worker that raises or dies ends the whole with an error that names it; results are yielded as they come.
+A worker that raises or dies ends the run with an error that names it; results are yielded as they are ready.
 """
 
 import bisect
@@ -19,13 +19,13 @@ from backend.project.errors import InputError
 
 END_S = 5.0  # a worker that was told to end, or killed, is gone within this
 STRETCHES_A_WORKER = 4
-PARTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-WORTH_PARTING = 0.9  # GOPs are parted when that saves a tenth of the time
+SPLITS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+WORTH_SPLITTING = 0.9  # GOPs are parted when that saves a tenth of the time
 DECODE_SHARE = 0.3  # of the time of one frame that is decoded and exported
 
 
-class Crew:
-    """A fixed number of processes. Use as a context manager: at its end, however it comes, no process is left.
+class WorkerPool:
+    """A fixed number of processes. A context manager: on exit, also after an error, no process is left.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Crew:
         self._workers = workers
         self._members: dict[Connection, BaseProcess] = {}
 
-    def __enter__(self) -> "Crew":
+    def __enter__(self) -> "WorkerPool":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -54,7 +54,7 @@ class Crew:
         self._members.clear()
 
     def run(self, stretches: Sequence[Sequence[int]]) -> Iterator[Any]:
-        """Hand out ``stretches`` (frame numbers) and yield the results in the order in which they are ready.
+        """Process ``stretches`` (lists of frame numbers) and yield the results in the order in which they are ready.
 
         Raises
         ------
@@ -123,14 +123,14 @@ def cut_stretches(frames: Sequence[int], keys: Iterable[int], workers: int) -> l
     for frame in frames:
         gops.setdefault(starts[bisect.bisect_right(starts, frame) - 1], []).append(frame)
     most = min(workers, max(map(len, gops.values())))
-    whole = _merged(list(gops.values()), workers)
-    parted = [_parted(gops.values(), parts) for parts in PARTS if parts <= most]
+    whole = _merge_gops(list(gops.values()), workers)
+    parted = [_split_gops(gops.values(), parts) for parts in SPLITS if parts <= most]
     best = min([whole, *parted], key=lambda plan: _time(plan, starts, workers))
-    return best if _time(best, starts, workers) < WORTH_PARTING * _time(whole, starts, workers) else whole
+    return best if _time(best, starts, workers) < WORTH_SPLITTING * _time(whole, starts, workers) else whole
 
 
-def _merged(gops: list[list[int]], workers: int) -> list[list[int]]:
-    """Return short GOPs put together, `STRETCHES_A_WORKER` runs for each worker."""
+def _merge_gops(gops: list[list[int]], workers: int) -> list[list[int]]:
+    """Return runs of joined short GOPs, `STRETCHES_A_WORKER` for each worker."""
     length = sum(map(len, gops)) / (workers * STRETCHES_A_WORKER)
     runs = [gops[0]]
     for gop in gops[1:]:
@@ -141,7 +141,7 @@ def _merged(gops: list[list[int]], workers: int) -> list[list[int]]:
     return runs
 
 
-def _parted(gops: Iterable[list[int]], parts: int) -> list[list[int]]:
+def _split_gops(gops: Iterable[list[int]], parts: int) -> list[list[int]]:
     """Return every GOP cut into ``parts`` runs."""
     cut = []
     for gop in gops:
@@ -151,7 +151,7 @@ def _parted(gops: Iterable[list[int]], parts: int) -> list[list[int]]:
 
 
 def _time(plan: list[list[int]], starts: list[int], workers: int) -> float:
-    """Return about how long ``plan`` takes, each run going to the worker that is free first."""
+    """Return the expected duration of ``plan`` (frame units); each run goes to the worker that is free first."""
     free = [0.0] * workers
     for run in plan:
         decoded = run[-1] - starts[bisect.bisect_right(starts, run[0]) - 1] + 1

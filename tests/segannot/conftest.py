@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from backend.project.paths import Project
-from backend.video.frame_cache import ShownFrames
+from backend.video.frame_cache import CachedFrames
 from backend.video.library import add_video, open_video
 from segannot.engines.registry import Engines
 from segannot.session import Session
@@ -67,7 +67,7 @@ def birds_project(tmp_path: Path, birds_video: Path) -> Project:
 @contextmanager
 def opened(project: Project) -> Iterator[Session]:
     """Open the project's annotation as the server does."""
-    source = ShownFrames(lambda: open_video(project, "birds", threads=1), 200 * 1024**2)
+    source = CachedFrames(lambda: open_video(project, "birds", threads=1), 200 * 1024**2)
     session = Session(AnnotationStore(project.segannot("birds"), source.size), source, Engines(project.root))
     try:
         yield session

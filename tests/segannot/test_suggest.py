@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from backend.video import VideoReader
-from backend.video.frame_cache import ShownFrames
+from backend.video.frame_cache import CachedFrames
 from segannot.suggest import Suggester
 from tests.video.test_damage import damaged_copy, read_all
 from tests.videos import write_video
@@ -19,7 +19,7 @@ def test_damaged_frames_are_passed_over_when_the_next_frame_is_proposed(tmp_path
     store = SimpleNamespace(
         lock=threading.Lock(), confidence={}, origins={}, seen_by_a_person=lambda: labelled
     )  # what it asks of the store
-    source = ShownFrames(lambda: VideoReader(path), 10**8)
+    source = CachedFrames(lambda: VideoReader(path), 10**8)
     suggester = Suggester(store, source)
     for _ in range(20 - len(damaged) - 1):
         frame, _ = suggester.next_frame()

@@ -6,7 +6,7 @@ import pytest
 
 from backend.project.errors import InputError
 from backend.video import DamagedFrameError, VideoReader
-from backend.video.frame_cache import ByteCache, ShownFrames
+from backend.video.frame_cache import ByteCache, CachedFrames
 from tests.video.test_damage import damaged_copy, read_all
 from tests.videos import number_of, write_video
 
@@ -16,7 +16,7 @@ FRAME_BYTES = 160 * 96 * 3
 @pytest.fixture
 def shown(barcode_video):
     """The numbered video, with room for about ten decoded frames."""
-    found = ShownFrames(lambda: VideoReader(barcode_video), 10 * FRAME_BYTES * 4 // 3)
+    found = CachedFrames(lambda: VideoReader(barcode_video), 10 * FRAME_BYTES * 4 // 3)
     yield found
     found.close()
 
@@ -30,7 +30,7 @@ def test_stepping_back_shows_every_sound_frame_behind_a_damaged_one(tmp_path):
     path = damaged_copy(write_video(tmp_path / "sound.mp4", 100, size=(320, 192), gop=25), tmp_path, 73, seed=1)
     refused = [frame for frame, picture in read_all(path, range(60, 90)).items() if picture is None]
     assert refused and refused[-1] < 75
-    damaged = ShownFrames(lambda: VideoReader(path), 10**8)
+    damaged = CachedFrames(lambda: VideoReader(path), 10**8)
     for frame in range(85, refused[-1], -1):
         assert number_of(damaged.frame(frame)) == frame
     with pytest.raises(DamagedFrameError, match=f"frame {refused[-1]} is damaged"):

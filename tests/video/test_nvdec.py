@@ -98,7 +98,7 @@ def test_every_frame_equals_the_cpu_decoder_s(stand_in, tmp_path, name):
 
 def test_what_it_cannot_read_is_refused_with_the_way_out(stand_in, tmp_path):
     path = write_video(tmp_path / "mpeg4.avi", 5, codec="mpeg4")
-    with pytest.raises(InputError, match="does not read mpeg4 in yuv420p; use the decoder pyav"):
+    with pytest.raises(InputError, match="cannot decode mpeg4 in yuv420p; use decoder pyav"):
         VideoReader(path, "nvdec")
 
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from backend.project.errors import InputError
-from backend.video.workers import Crew, cut_stretches
+from backend.video.workers import WorkerPool, cut_stretches
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -50,7 +50,7 @@ def stretches() -> list[list[int]]:
 
 @pytest.mark.parametrize("workers", [1, 3], ids="{} workers".format)
 def test_every_frame_is_done_once(workers):
-    with Crew(workers, doubler) as crew:
+    with WorkerPool(workers, doubler) as crew:
         assert sorted(crew.run(stretches())) == [2 * frame for frame in range(40)]
         assert sorted(crew.run(stretches()[:2])) == [2 * frame for frame in range(10)]
     assert no_workers_left()
@@ -76,13 +76,13 @@ def no_workers_left() -> bool:
     ],
 )
 def test_a_worker_that_fails_ends_the_whole_and_is_named(trouble, error, says):
-    with pytest.raises(error, match=says), Crew(2, doubler, trouble) as crew:
+    with pytest.raises(error, match=says), WorkerPool(2, doubler, trouble) as crew:
         list(crew.run(stretches()))
     assert no_workers_left()
 
 
 def test_a_worker_that_cannot_begin_is_named():
-    with pytest.raises(RuntimeError, match="failed: ValueError: cannot begin"), Crew(2, broken_start) as crew:
+    with pytest.raises(RuntimeError, match="failed: ValueError: cannot begin"), WorkerPool(2, broken_start) as crew:
         list(crew.run(stretches()))
 
 
@@ -90,7 +90,7 @@ def test_workers_are_gone_when_their_parent_was_killed(tmp_path):
     program = (
         "from tests.video.test_workers import *\n"
         "if __name__ == '__main__':\n"
-        "    with Crew(2, doubler) as crew:\n"
+        "    with WorkerPool(2, doubler) as crew:\n"
         "        for n, _ in enumerate(crew.run([[1, 2], [3, 4]])):\n"
         "            pass\n"
         "        print('ready', flush=True)\n"
@@ -143,6 +143,6 @@ def test_one_long_gop_is_shared_but_not_into_crumbs():
 
 def test_time_is_not_wasted_when_there_is_nothing_to_do():
     begin = time.monotonic()
-    with Crew(4, doubler) as crew:
+    with WorkerPool(4, doubler) as crew:
         assert list(crew.run([])) == []
     assert time.monotonic() - begin < 0.5

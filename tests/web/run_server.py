@@ -130,7 +130,7 @@ def tensorboard_routes() -> list[BaseRoute]:
 def annotation_api(settings: Settings) -> Any:
     """Return SegAnnot on a small video of a project of its own."""
     from backend.project.paths import Project
-    from backend.video.frame_cache import ShownFrames
+    from backend.video.frame_cache import CachedFrames
     from backend.video.library import add_video, list_videos, open_video
     from segannot.engines.registry import Engines
     from segannot.server import AnnotationApi
@@ -141,7 +141,7 @@ def annotation_api(settings: Settings) -> Any:
     project = Project(settings.project_folder)
     if not list_videos(project):
         add_video(project, write_video(project.root / "lek.mp4", 12), [project.root])
-    source = ShownFrames(lambda: open_video(project, "lek", threads=1), 2**24)
+    source = CachedFrames(lambda: open_video(project, "lek", threads=1), 2**24)
     project.segannot("lek").mkdir(parents=True, exist_ok=True)
     store = AnnotationStore(project.segannot("lek"), source.size)
     return AnnotationApi(Session(store, source, Engines(project.root)), "lek", "work")

@@ -1,4 +1,7 @@
-"""Opening a video file: which kinds are let in, and why a file is refused, in plain words."""
+"""Video containers: the formats that may be opened (`FORMATS`), and why a file is refused.
+
+The file names that a file picker offers stand in `backend.project.browse`.
+"""
 
 import stat
 from pathlib import Path
@@ -13,7 +16,6 @@ from backend.project.errors import InputError
 # Single files only: playlists (hls, concat, dash, sdp) and image patterns would lead FFmpeg to other files and hosts.
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,asf,flv,ogg,mxf,nut,ivf,y4m,yuv4mpegpipe,m4v,h264,hevc"
 OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
-SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv")
 
 
 def open_video_file(path: Path | str) -> tuple[InputContainer, VideoStream]:
@@ -24,7 +26,7 @@ def open_video_file(path: Path | str) -> tuple[InputContainer, VideoStream]:
     Raises
     ------
     InputError
-        With the reason in words, when it is no readable video file.
+        If it is not a readable video file; the message gives the reason.
     """
     path = Path(path).resolve()  # absolute: a relative "http:x.mp4" would be taken for an address
     _check_file(path)
@@ -35,10 +37,10 @@ def open_video_file(path: Path | str) -> tuple[InputContainer, VideoStream]:
     try:
         streams = real_video_streams(container)
         if not streams:
-            raise InputError(f"{path} holds no video stream ({_streams(container)})")
+            raise InputError(f"{path} has no video stream ({_streams(container)})")
         stream = max(streams, key=lambda each: (_is_default(each), _area_px2(each)))
         if stream.codec_context is None or not stream.codec_context.width:
-            raise InputError(f"{path} holds a video stream whose codec or size is not known to FFmpeg")
+            raise InputError(f"{path} has a video stream of a codec or size that FFmpeg does not know")
     except BaseException:
         container.close()
         raise

@@ -1,6 +1,6 @@
-"""What all decoders share: packets from FFmpeg, from any key frame on, and pictures in display order.
+"""`PacketDecoder`, the base class of the decoders: packets from any key frame on, frames in display order.
 
-A decoder of its own kind says how a packet becomes pictures (`PacketDecoder`); which kinds there are stands at the end.
+Its subclasses turn packets into pictures: `decode_av` on the CPU, `decode_nv` on a GPU. `reader` chooses one.
 """
 
 from abc import ABC, abstractmethod
@@ -15,18 +15,15 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from backend.project.errors import InputError
 from backend.video.colour import Planes
+from backend.video.containers import open_video_file
 from backend.video.index import PacketIndex
-from backend.video.source import open_video_file
-
-DECODERS = ("pyav", "nvdec")
 
 
 class DecodingError(Exception):
-    """The decoder could not make sense of a packet.
+    """A packet cannot be decoded.
 
-    ``pts`` is the display time of the packet it was given, ``lag`` how many packets earlier the trouble may lie.
+    ``pts`` is the packet's display time in the stream's time base; the damage may lie up to ``lag`` packets earlier.
     """
 
     def __init__(self, reason: str, pts: int | None = None, lag: int = 0):
@@ -37,7 +34,7 @@ class DecodingError(Exception):
 
 @dataclass(frozen=True)
 class Decoded:
-    """One frame as it left the decoder: its display time in the stream's time base, and what only its decoder reads."""
+    """A decoded frame: display time in the stream's time base, and the picture in the decoder's own form."""
 
     pts: int
     corrupt: bool
@@ -45,15 +42,14 @@ class Decoded:
 
 
 class PacketDecoder(ABC):
-    """One open file. Frames come in display order from where `seek` led.
+    """One open file. Frames come in display order, from the key frame that `seek` went to.
 
     Attributes
     ----------
     landed
-        Display time of the first packet decoded since `seek`: frames shown before it lack what they build on.
+        Display time of the first packet decoded since `seek`: frames displayed before it lack their reference frames.
     hasty
-        Whether what looks like damage may be wrongly placed, and has to be judged again after `seek` with ``hasty``
-        set to False.
+        Whether damage may be reported for the wrong frame; it must be confirmed after `seek` with ``hasty`` False.
     """
 
     hasty = False
@@ -67,7 +63,7 @@ class PacketDecoder(ABC):
         self.landed: int | None = None
         self._packets: Iterator[av.Packet] = iter(())
         self._ready: deque[Decoded] = deque()
-        self._trouble: DecodingError | None = None  # to be raised once what is ready was taken
+        self._pending_error: DecodingError | None = None  # raised once the frames in `_ready` were returned
         self._finished = False
         self._awaits_key = False
         self._open()
@@ -78,30 +74,27 @@ class PacketDecoder(ABC):
 
     @abstractmethod
     def decode(self, packet: av.Packet) -> list[Decoded]:
-        """Return what comes out when ``packet`` goes in; DecodingError if it makes no sense."""
+        """Decode ``packet`` and return the frames that are ready; DecodingError if it cannot be decoded."""
 
     @abstractmethod
     def drain(self) -> list[Decoded]:
-        """Return all that is still inside, and be ready for another stretch.
-
-        DecodingError if a hasty decoder lost any of it.
-        """
+        """Return the frames still inside the decoder and reset it; DecodingError if a hasty decoder lost any."""
 
     @abstractmethod
     def picture(self, frame: Decoded) -> Planes | np.ndarray:
         """Return the planes of ``frame``, or (H, W, 3) uint8 RGB where the file stores RGB."""
 
-    def seek(self, timestamp: int | None, anew: bool = False) -> None:
-        """Go on from the key frame at or before ``timestamp`` (stream units); None: from the very first packet.
+    def seek(self, timestamp: int | None, reopen: bool = False) -> None:
+        """Continue from the key frame at or before ``timestamp`` (stream's time base); None: from the first packet.
 
-        ``anew`` throws the decoder's state away, because it met damage. Damage in what was decoded but not yet taken
-        does the same: emptying a decoder does not free it of all that damage left behind.
+        ``reopen`` opens the file again, because the decoder met damage: flushing it does not clear all of its state.
+        Damage in frames that were decoded but not yet returned does the same.
         """
-        if anew or self._left_damaged():
+        if reopen or self._left_damaged():
             self.close()
             self._open()
         self._ready.clear()
-        self._trouble, self._finished, self.landed = None, False, None
+        self._pending_error, self._finished, self.landed = None, False, None
         self._awaits_key = timestamp is not None
         target = self.index.first_seek if timestamp is None else timestamp
         try:
@@ -113,9 +106,9 @@ class PacketDecoder(ABC):
     def next(self) -> Decoded | None:
         """Return the next frame, None at the end. Raises DecodingError, after which it can be called again."""
         while not self._ready:
-            if self._trouble is not None:
-                trouble, self._trouble = self._trouble, None
-                raise trouble
+            if self._pending_error is not None:
+                error, self._pending_error = self._pending_error, None
+                raise error
             if self._finished:
                 return None
             try:
@@ -123,22 +116,22 @@ class PacketDecoder(ABC):
                 self._finished = packet is None
                 self._ready.extend(self.drain() if packet is None else self.decode(packet))
             except DecodingError as error:
-                self._trouble = error
+                self._pending_error = error
         return self._ready.popleft()
 
     def close(self) -> None:
-        """Give back file, threads and memory."""
+        """Close the file; free threads and memory."""
         self._ready.clear()
         self._packets = iter(())
         self.container.close()
 
     def _left_damaged(self) -> bool:
-        """Empty the decoder and say whether there was damage in what was left of the last stretch."""
+        """Empty the decoder and return whether any frame left inside was damaged."""
         try:
             left = [*self._ready, *self.drain()]
         except DecodingError:
             return True
-        return self._trouble is not None or any(frame.corrupt for frame in left)
+        return self._pending_error is not None or any(frame.corrupt for frame in left)
 
     def _open(self) -> None:
         self.container, self.stream = open_video_file(self.path)
@@ -169,17 +162,3 @@ class PacketDecoder(ABC):
                 packet.pts = packet.dts if packet.pts is None else packet.pts
                 self.landed = packet.pts if self.landed is None else self.landed
                 return packet
-
-
-def open_decoder(name: str, path: Path, index: PacketIndex, threads: int) -> PacketDecoder:
-    """Open ``path`` with one of `DECODERS` (``nvdec:1`` for GPU 1). InputError if there is no such decoder here."""
-    kind, _, gpu = name.partition(":")
-    if name == "pyav":
-        from backend.video.decode_av import AvDecoder
-
-        return AvDecoder(path, index, threads)
-    if kind == "nvdec" and (gpu.isdigit() or not gpu):
-        from backend.video.decode_nv import NvDecoder
-
-        return NvDecoder(path, index, int(gpu or 0))
-    raise InputError(f"decoder {name!r} is not known; use one of {', '.join(DECODERS)}")
