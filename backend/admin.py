@@ -162,13 +162,13 @@ def _fetch_weights(name: str, folder: Path, url: str | None) -> None:
 
 
 def _add_weights(files: list[Path], folder: Path, name: str) -> None:
-    from backend.detectors.import_weights import take_over, weights_files
+    from backend.detectors.import_weights import import_weights, weights_files
 
     paths = [path for given in files for path in weights_files(given)]
     if name and len(paths) > 1:
         raise InputError(f"--name is for one file; these are {len(paths)}")
     for path in paths:
-        dest, held = take_over(path, folder, name)
+        dest, held = import_weights(path, folder, name)
         network = f"{held.settings.engine} {held.settings.backbone}"
         kind = "backbone" if held.backbone_only else f"detector of {held.settings.n_classes} classes"
         print(f"{dest}: {network}, {kind}, SHA-256 {sha256(dest)}")

@@ -52,9 +52,9 @@ def show_one(model: Path, as_json: bool) -> None:
 
 def compare(**given: Any) -> None:
     """Evaluate two models on one set and write which animals each got wrong, worst first."""
-    from backend.training.compare_models import versus  # torch: seconds the other commands do not need
+    from backend.training.compare_models import compare_models  # torch: seconds the other commands do not need
 
-    versus(checked(CompareSettings, given))
+    compare_models(checked(CompareSettings, given))
 
 
 def _facts(model: ModelRecord) -> dict[str, Any]:

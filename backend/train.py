@@ -16,7 +16,7 @@ import torch
 
 from backend.jobs.script import ScriptParser, run_script
 from backend.training.distributed import Ranks, devices, joined, start_processes, started_by_torchrun
-from backend.training.evaluate_model import judge
+from backend.training.evaluate_model import evaluate_model
 from backend.training.plan import check_folder, make_plan
 from backend.training.run import train
 from backend.training.settings import TrainSettings
@@ -40,7 +40,7 @@ def main(argv: list[str]) -> None:
 def work(settings: TrainSettings, ranks: Ranks) -> None:
     """Do what one process has to do."""
     if settings.eval_only:
-        judge(settings, ranks)
+        evaluate_model(settings, ranks)
     else:
         train(settings, make_plan(settings), ranks)
 

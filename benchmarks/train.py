@@ -63,7 +63,7 @@ def measure(given, stepper: Stepper, state: TrainingState, batches, device: torc
             data_s += now(device) - begin
             stepper.take(state, batch, [])
             loop_s += now(device) - begin
-            pictures += len(batch.places)
+            pictures += len(batch.indices)
             alone_s += forward_and_backward(stepper, batch, device)
     phases = stepper.phases
     number_format_used = stepper.detector.number_format
@@ -102,7 +102,7 @@ def prepare(given, settings: TrainSettings, device: torch.device):
         short_side_px=given.short_side,
         long_side_px=given.long_side,
     )
-    detector = build_detector(detector_settings).place(device, number_format(device)).train()
+    detector = build_detector(detector_settings).move_to(device, number_format(device)).train()
     found = read_pictures(settings.train_annot)
     order = TrainingOrder(len(found), given.batch_size, 0)
     order.n_steps = given.warm_up + given.turns * given.steps + 8

@@ -1,6 +1,6 @@
-"""Weights of others, turned once into ours: torchvision's ``.pth`` or ``.safetensors``, ``.pkl`` of Detectron2's zoo.
+"""Convert weights of other programs: torchvision's ``.pth`` or ``.safetensors``, ``.pkl`` of Detectron2's model zoo.
 
-None of them says what it is, so that is read from the names and shapes of the parameters.
+None of them says which network it is; that is recognised from the names and shapes of the parameters.
 """
 
 import re
@@ -53,10 +53,10 @@ def convert(path: Path) -> WeightsFile:
         raise InputError(f"{path}: weights to convert end in .pth, .pt or .pkl, or are plain .safetensors")
     inner = content.get("model", content.get("blobs", content))
     weights = _tensors(inner) if isinstance(inner, dict) else {}
-    for known in (_torchvision_detector, _torchvision_classifier, _zoo_detector, _zoo_backbone):
-        found = known(weights)
-        if found is not None:
-            return found
+    for recognise in (_torchvision_detector, _torchvision_classifier, _zoo_detector, _zoo_backbone):
+        converted = recognise(weights)
+        if converted is not None:
+            return converted
     raise InputError(f"{path} holds none of the networks that can be trained here")
 
 
@@ -106,11 +106,11 @@ def _zoo_backbone(weights: Weights) -> WeightsFile | None:
     renamed = {}
     for name, value in weights.items():
         for pattern, to in CAFFE2:
-            found, count = re.subn(pattern, to, name)
+            new_name, count = re.subn(pattern, to, name)
             if count:
                 for old, new in CAFFE2_PARTS.items():
-                    found = found.replace(old, new)
-                renamed[f"backbone.bottom_up.{found}"] = value
+                    new_name = new_name.replace(old, new)
+                renamed[f"backbone.bottom_up.{new_name}"] = value
                 break
     return WeightsFile(renamed, _zoo_settings(renamed, "backbone.bottom_up.", ("none",)), True)
 
@@ -135,16 +135,16 @@ def _resnet(weights: Weights, start: str) -> str | None:
 
 
 def _blocks(weights: Weights, pattern: str) -> int:
-    return len({found[1] for name in weights if (found := re.match(pattern, name))})
+    return len({match[1] for name in weights if (match := re.match(pattern, name))})
 
 
 def _coco_names(n: int) -> tuple[str, ...]:
     """Return COCO's names for as many classes as torchvision (90) or Detectron2 (80) count; else numbered ones."""
     known = MaskRCNN_ResNet50_FPN_Weights.COCO_V1.meta["categories"][1:]
     if n == len(known):
-        return tuple(f"unused {place}" if name == UNUSED else name for place, name in enumerate(known, 1))
+        return tuple(f"unused {number}" if name == UNUSED else name for number, name in enumerate(known, 1))
     used = [name for name in known if name != UNUSED]
-    return tuple(used) if n == len(used) else tuple(f"class {place}" for place in range(1, n + 1))
+    return tuple(used) if n == len(used) else tuple(f"class {number}" for number in range(1, n + 1))
 
 
 def _read_torch_file(path: Path) -> dict[str, Any]:
@@ -158,10 +158,10 @@ def _read_torch_file(path: Path) -> dict[str, Any]:
 
 
 def _tensors(content: Mapping[str, Any]) -> Weights:
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for name, value in content.items():
         if isinstance(value, Tensor):
-            found[name] = value
+            tensors[name] = value
         elif isinstance(value, np.ndarray):
-            found[name] = torch.from_numpy(value)
-    return found
+            tensors[name] = torch.from_numpy(value)
+    return tensors

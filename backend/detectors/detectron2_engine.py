@@ -77,14 +77,14 @@ class Detectron2Detector(Detector):
     def _detect(self, features: dict[str, Tensor], pictures: Tensor, sizes: list[tuple[int, int]]) -> Detections:
         images = _images(pictures, sizes)
         proposals, _ = self.network.proposal_generator(images, features, None)
-        found, _ = self.network.roi_heads(images, features, proposals, None)
-        counts = torch.tensor([len(one) for one in found])
+        instances, _ = self.network.roi_heads(images, features, proposals, None)
+        counts = torch.tensor([len(one) for one in instances])
         return Detections(
-            torch.repeat_interleave(torch.arange(len(found)), counts).to(self.device),
-            torch.cat([one.pred_classes for one in found]) + 1,
-            torch.cat([one.scores for one in found]).float(),
-            torch.cat([one.pred_boxes.tensor for one in found]).float(),
-            torch.cat([one.pred_masks[:, 0] for one in found]).float(),
+            torch.repeat_interleave(torch.arange(len(instances)), counts).to(self.device),
+            torch.cat([one.pred_classes for one in instances]) + 1,
+            torch.cat([one.scores for one in instances]).float(),
+            torch.cat([one.pred_boxes.tensor for one in instances]).float(),
+            torch.cat([one.pred_masks[:, 0] for one in instances]).float(),
         )
 
     def _losses(

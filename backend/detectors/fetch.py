@@ -31,11 +31,11 @@ KNOWN = {
 CHECKSUM = re.compile(r"-([0-9a-f]{8,64})\.pth$")  # torchvision's files carry the beginning of their SHA-256
 TIMEOUT_S = 30.0
 MOST_BYTES = 2 * 1024**3
-PIECE = 2**20
+CHUNK_BYTES = 2**20
 
 
 def fetch(
-    name: str, folder: Path, url: str | None = None, told: Callable[[int, int | None], None] | None = None
+    name: str, folder: Path, url: str | None = None, on_progress: Callable[[int, int | None], None] | None = None
 ) -> Path:
     """Bring the weights ``name`` of `KNOWN` into ``folder`` in our format, and return the file.
 
@@ -47,7 +47,7 @@ def fetch(
         Where ``NAME.safetensors`` goes; made if need be.
     url
         A mirror's address of the same file; torchvision's own by default. Whatever comes must have its checksum.
-    told
+    on_progress
         Called with the bytes so far, 0 first, and, where the server says so, of the whole.
 
     Raises
@@ -66,29 +66,29 @@ def fetch(
         raise InputError(f"{url}: an address begins with https:// or http://")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".fetch-", suffix=".pth") as file:
-        digest = _download(url, file, told or (lambda done, total: None))
+        digest = _download(url, file, on_progress or (lambda done, total: None))
         wanted = CHECKSUM.search(official)[1]
         if not digest.startswith(wanted):
             raise InputError(f"{url}: its SHA-256 begins with {digest[: len(wanted)]}, it should with {wanted}")
-        found = convert(Path(file.name))
-    write_weights(dest, found.weights, found.settings, found.backbone_only)
+        file_content = convert(Path(file.name))
+    write_weights(dest, file_content.weights, file_content.settings, file_content.backbone_only)
     return dest
 
 
-def _download(url: str, file: IO[bytes], told: Callable[[int, int | None], None]) -> str:
+def _download(url: str, file: IO[bytes], on_progress: Callable[[int, int | None], None]) -> str:
     """Write what ``url`` answers into ``file`` and return its SHA-256."""
     digest, done = hashlib.sha256(), 0
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310 (http and https only)
             total = int(answer.headers.get("Content-Length") or 0) or None
-            told(0, total)
-            while piece := answer.read(PIECE):
+            on_progress(0, total)
+            while piece := answer.read(CHUNK_BYTES):
                 done += len(piece)
                 if done > MOST_BYTES:
                     raise InputError(f"{url}: more than {MOST_BYTES} bytes; weights are smaller")
                 digest.update(piece)
                 file.write(piece)
-                told(done, total)
+                on_progress(done, total)
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()

@@ -50,10 +50,10 @@ def find_header(path: Path) -> dict[str, Any] | None:
 
 def list_weights(folder: Path) -> dict[Path, WeightsHeader]:
     """Return the weights files of ours in ``folder``, by name; files of another kind are passed over."""
-    found: dict[Path, WeightsHeader] = {}
+    headers: dict[Path, WeightsHeader] = {}
     for path in sorted(folder.glob("*.safetensors")):
         try:
-            found[path] = read_header(path)
+            headers[path] = read_header(path)
         except InputError:
             continue
-    return found
+    return headers

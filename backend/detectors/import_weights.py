@@ -1,4 +1,4 @@
-"""Weights that a person has as a file: checked, and put into ``weights/``, where pages and scripts look for them."""
+"""Import a weights file: check it, convert it if need be, and put it into ``weights/``."""
 
 import shutil
 from pathlib import Path, PurePosixPath
@@ -15,20 +15,20 @@ from backend.project.manifest import sha256
 from backend.project.paths import check_name, slug
 
 OURS = ".safetensors"
-TAKEN = (OURS, ".pth", ".pt", ".pkl")
+SUFFIXES = (OURS, ".pth", ".pt", ".pkl")
 
 
 def weights_files(path: Path) -> list[Path]:
     """Return ``path`` itself or, if it is a folder, the weights files in it; InputError if there are none."""
     if not path.is_dir():
         return [path]
-    found = sorted(each for each in path.iterdir() if each.suffix in TAKEN and each.is_file())
-    if not found:
-        raise InputError(f"{path} holds no weights; they end in {', '.join(TAKEN)}")
-    return found
+    files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
+    if not files:
+        raise InputError(f"{path} holds no weights; they end in {', '.join(SUFFIXES)}")
+    return files
 
 
-def take_over(path: Path, folder: Path, name: str = "") -> tuple[Path, WeightsFile]:
+def import_weights(path: Path, folder: Path, name: str = "") -> tuple[Path, WeightsFile]:
     """Put a weights file into ``folder`` in our format; return the new file and what it holds.
 
     Files of ours (``.safetensors`` with a header) are copied as they are, those of others converted; see `convert`. All
@@ -50,8 +50,8 @@ def take_over(path: Path, folder: Path, name: str = "") -> tuple[Path, WeightsFi
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}")
-    if path.suffix not in TAKEN:
-        raise InputError(f"{path} is no weights file; they end in {', '.join(TAKEN)}")
+    if path.suffix not in SUFFIXES:
+        raise InputError(f"{path} is no weights file; they end in {', '.join(SUFFIXES)}")
     name = check_name(name) if name else _usual_name(path)
     dest = folder / f"{name}{OURS}"
     if dest.exists():

@@ -17,12 +17,12 @@ COLUMNS = 7  # of a packed detection, before its mask: image, class id, score, x
 
 @dataclass(frozen=True)
 class Detections:
-    """What a detector found in a batch: sorted by image, then by falling score.
+    """The detections in a batch of images, sorted by image, then by falling score.
 
     Attributes
     ----------
-    image : (D,) int64, 0-based place of the picture in the batch
-    class_ids : (D,) int64, 1-based place in ``DetectorSettings.class_names``
+    image : (D,) int64, 0-based index of the image in the batch
+    class_ids : (D,) int64, 1-based index into ``DetectorSettings.class_names``
     scores : (D,) float32, 0 to 1
     boxes : (D, 4) float32 xyxy, px of the network's input, origin top left, inside the picture
     masks : (D, 28, 28) float32, probability that a cell of the box belongs to the animal; see ``mask_semantics``
@@ -70,7 +70,7 @@ class Target(NamedTuple):
 class ClassRows(NamedTuple):
     """How a parameter's rows belong to classes: so many a class, the background's first, last or none."""
 
-    each: int
+    per_class: int
     background: Literal["first", "last", "none"]
 
 
@@ -98,7 +98,7 @@ class Detector(nn.Module, abc.ABC):
         """Where the weights are."""
         return self.mean.device
 
-    def place(self, device: torch.device, number_format: str) -> "Detector":
+    def move_to(self, device: torch.device, number_format: str) -> "Detector":
         """Move to ``device`` and compute in ``number_format`` (see `precision`); weights stay float32."""
         self.number_format = number_format
         self.to(device)
@@ -119,12 +119,12 @@ class Detector(nn.Module, abc.ABC):
         self._own_ids = torch.tensor([0, *ids], device=self.device)
         self.settings = self.settings.model_copy(update={"class_names": tuple(class_names)})
 
-    def _restricted(self, found: Detections) -> Detections:
+    def _restricted(self, detections: Detections) -> Detections:
         if self._own_ids is None:
-            return found
-        ids = self._own_ids.to(found.class_ids.device)[found.class_ids]
+            return detections
+        ids = self._own_ids.to(detections.class_ids.device)[detections.class_ids]
         keep = ids > 0
-        parts = (found.image, ids, found.scores, found.boxes, found.masks)
+        parts = (detections.image, ids, detections.scores, detections.boxes, detections.masks)
         return Detections(*(part[keep] for part in parts))
 
     def input_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
@@ -159,15 +159,15 @@ class Detector(nn.Module, abc.ABC):
                 return self._losses(self._features(pictures), pictures, sizes, targets)
             return self._restricted(self._detect(self._features(pictures), pictures, sizes))
 
-    def judge(
+    def losses_and_detections(
         self, batch: Tensor, sizes: list[tuple[int, int]], targets: list[Target]
     ) -> tuple[dict[str, Tensor], Detections]:
         """Return losses and detections of the same pictures, with one pass through the backbone; see `forward`."""
         with torch.autocast(self.device.type, FORMATS[self.number_format], enabled=self.number_format != "fp32"):
             pictures = self._normalise(batch, sizes)
             features = self._features(pictures)
-            found = self._restricted(self._detect(features, pictures, sizes))
-            return self._losses(features, pictures, sizes, targets), found
+            detections = self._restricted(self._detect(features, pictures, sizes))
+            return self._losses(features, pictures, sizes, targets), detections
 
     @abc.abstractmethod
     def activations(self) -> dict[str, list[nn.Module]]:

@@ -73,7 +73,7 @@ def load_detector(
     InputError
         If there is no model, it is broken, its engine is missing here, or a class or setting is not allowed.
     """
-    place = pick_device(device) if isinstance(device, str) else device
+    device = pick_device(device) if isinstance(device, str) else device
     file = load_weights_file(model, checkpoint)
     if file.backbone_only:
         raise InputError(f"{model} holds a backbone only: it is for starting a training, not for finding anything")
@@ -81,7 +81,7 @@ def load_detector(
     load_exactly(detector, file.weights, str(model))
     if classes:
         detector.restrict(classes)
-    return detector.place(place, number_format(place, amp)).eval().requires_grad_(False)
+    return detector.move_to(device, number_format(device, amp)).eval().requires_grad_(False)
 
 
 def load_weights_file(model: Path, checkpoint: str = "best") -> WeightsFile:

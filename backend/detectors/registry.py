@@ -77,21 +77,21 @@ def engine(name: str) -> EngineInfo:
     InputError
         If there is no such engine, or with the reason why it cannot be used.
     """
-    found = next((info for info in engines() if info.name == name), None)
-    if found is None:
+    known = next((info for info in engines() if info.name == name), None)
+    if known is None:
         raise InputError(f"engine {name!r} is not known; there are {', '.join(info.name for info in engines())}")
-    if not found.available:
-        raise InputError(f"engine {name} cannot be used: {found.reason}")
-    return found
+    if not known.available:
+        raise InputError(f"engine {name} cannot be used: {known.reason}")
+    return known
 
 
 def check_backbone(info: EngineInfo, name: str) -> Backbone:
     """Return the engine's backbone ``name``; InputError if it has none of that name."""
-    found = next((backbone for backbone in info.backbones if backbone.name == name), None)
-    if found is None:
-        names = ", ".join(backbone.name for backbone in info.backbones)
+    backbone = next((candidate for candidate in info.backbones if candidate.name == name), None)
+    if backbone is None:
+        names = ", ".join(candidate.name for candidate in info.backbones)
         raise InputError(f"backbone {name!r} is not one of engine {info.name}: {names}")
-    return found
+    return backbone
 
 
 def _with_reason(info: EngineInfo, package: str, needed: str, remedy: str) -> EngineInfo:

@@ -94,14 +94,14 @@ class TorchvisionDetector(Detector):
         network = self.network
         shapes = [(height, width) for width, height in sizes]
         proposals, _ = network.rpn(ImageList(pictures, shapes), features)
-        found, _ = network.roi_heads(features, proposals, shapes)
-        counts = torch.tensor([len(one["scores"]) for one in found])
+        outputs, _ = network.roi_heads(features, proposals, shapes)
+        counts = torch.tensor([len(one["scores"]) for one in outputs])
         return Detections(
-            torch.repeat_interleave(torch.arange(len(found)), counts).to(self.device),
-            torch.cat([one["labels"] for one in found]),
-            torch.cat([one["scores"] for one in found]).float(),
-            torch.cat([one["boxes"] for one in found]).float(),
-            torch.cat([one["masks"][:, 0] for one in found]).float(),
+            torch.repeat_interleave(torch.arange(len(outputs)), counts).to(self.device),
+            torch.cat([one["labels"] for one in outputs]),
+            torch.cat([one["scores"] for one in outputs]).float(),
+            torch.cat([one["boxes"] for one in outputs]).float(),
+            torch.cat([one["masks"][:, 0] for one in outputs]).float(),
         )
 
     def _losses(
@@ -109,7 +109,7 @@ class TorchvisionDetector(Detector):
     ) -> dict[str, Tensor]:
         network = self.network
         shapes = [(height, width) for width, height in sizes]
-        truth = [{"boxes": each.boxes, "labels": each.class_ids, "masks": each.masks} for each in targets]
+        truth = [{"boxes": target.boxes, "labels": target.class_ids, "masks": target.masks} for target in targets]
         parts = (network.rpn, network.roi_heads)
         for part in parts:
             part.training = True  # this module alone: normalisation layers below it keep their mode
@@ -140,7 +140,7 @@ def _backbone(settings: DetectorSettings, norm: Callable[[int], nn.Module]) -> B
     """Return a pyramid with four levels, at strides 4, 8, 16 and 32, and a fifth for the largest anchors."""
     if settings.backbone == "mobilenet_v3_large":
         body = mobilenet_v3_large(norm_layer=norm).features
-        levels = {str(number): str(place) for place, number in enumerate(MOBILENET_LEVELS)}
+        levels = {str(number): str(level) for level, number in enumerate(MOBILENET_LEVELS)}
         widths = [body[number].out_channels for number in MOBILENET_LEVELS]
         stages = [
             body[:2],

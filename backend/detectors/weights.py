@@ -100,10 +100,12 @@ def _class_rows(
     result = fresh.clone()
     if rows.background != "none":
         to, of = (0, 0) if rows.background == "first" else (len(names), len(given_names))
-        result[to * rows.each : (to + 1) * rows.each] = given[of * rows.each : (of + 1) * rows.each]
+        result[to * rows.per_class : (to + 1) * rows.per_class] = given[of * rows.per_class : (of + 1) * rows.per_class]
     shift = int(rows.background == "first")
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         if name in given_names:
-            to, of = place + shift, given_names.index(name) + shift
-            result[to * rows.each : (to + 1) * rows.each] = given[of * rows.each : (of + 1) * rows.each]
+            to, of = index + shift, given_names.index(name) + shift
+            result[to * rows.per_class : (to + 1) * rows.per_class] = given[
+                of * rows.per_class : (of + 1) * rows.per_class
+            ]
     return result

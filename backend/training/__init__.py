@@ -1,1 +1,1 @@
-"""Training: data, loop, evaluation, checkpoints, and what is told about them."""
+"""Training: data, loop, evaluation, checkpoints, model cards and reports of progress."""

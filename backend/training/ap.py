@@ -19,43 +19,48 @@ Result = dict[str, Any]  # a COCO result: image_id, category_id, score, bbox (x 
 Metrics = dict[str, Any]
 
 
-def truth(found: PictureSet) -> COCO:
+def coco_truth(image_set: PictureSet) -> COCO:
     """Return the set as pycocotools wants it, with our 1-based class ids as category ids."""
     annotations: list[dict] = []
-    for picture in found.pictures:
+    for picture in image_set.pictures:
         annotations += (_annotation(instance, picture) for instance in picture.instances)
     for number, annotation in enumerate(annotations, 1):  # pycocotools takes 0 for unmatched
         annotation["id"] = number
     coco = COCO()
     coco.dataset = {
-        "images": [{"id": each.image_id, "width": each.width, "height": each.height} for each in found.pictures],
+        "images": [
+            {"id": image.image_id, "width": image.width, "height": image.height} for image in image_set.pictures
+        ],
         "annotations": annotations,
-        "categories": [{"id": place, "name": name} for place, name in enumerate(found.class_names, 1)],
+        "categories": [{"id": class_id, "name": name} for class_id, name in enumerate(image_set.class_names, 1)],
     }
     with contextlib.redirect_stdout(io.StringIO()):
         coco.createIndex()
     return coco
 
 
-def average_precision(found: PictureSet, results: list[Result], most: int = 100) -> Metrics:
+def average_precision(image_set: PictureSet, results: list[Result], max_detections: int = 100) -> Metrics:
     """Return AP and recall of ``results``, 0 to 1, None where there is nothing to find.
 
-    ``most`` is the largest number of detections a picture may have. The result has, for "mask" and "box", ``ap`` (mean
-    over IoU 0.5 to 0.95), ``ap50``, ``ap75``, ``ap_small``, ``ap_medium``, ``ap_large``, ``recall`` and ``per_class``
-    (name to AP).
+    ``max_detections`` is the largest number of detections an image may have. The result has, for "mask" and "box",
+    ``ap`` (mean over IoU 0.5 to 0.95), ``ap50``, ``ap75``, ``ap_small``, ``ap_medium``, ``ap_large``, ``recall`` and
+    ``per_class`` (name to AP).
     """
-    coco = truth(found)
+    coco = coco_truth(image_set)
     with contextlib.redirect_stdout(io.StringIO()):
         predicted = coco.loadRes(results) if results else COCO()
         if not results:
             predicted.dataset = {**coco.dataset, "annotations": []}
             predicted.createIndex()
-        return {kind: _evaluate(coco, predicted, name, most, found.class_names) for kind, name in KINDS.items()}
+        return {
+            kind: _evaluate(coco, predicted, name, max_detections, image_set.class_names)
+            for kind, name in KINDS.items()
+        }
 
 
-def _evaluate(coco: COCO, predicted: COCO, kind: str, most: int, names: tuple[str, ...]) -> Metrics:
+def _evaluate(coco: COCO, predicted: COCO, kind: str, max_detections: int, names: tuple[str, ...]) -> Metrics:
     evaluation = COCOeval(coco, predicted, kind)
-    evaluation.params.maxDets = [*MAX_DETECTIONS[:2], max(MAX_DETECTIONS[2], most)]
+    evaluation.params.maxDets = [*MAX_DETECTIONS[:2], max(MAX_DETECTIONS[2], max_detections)]
     evaluation.evaluate()
     evaluation.accumulate()
     precision = evaluation.eval["precision"][..., -1]  # IoU x recall x class x area
@@ -64,7 +69,7 @@ def _evaluate(coco: COCO, predicted: COCO, kind: str, most: int, names: tuple[st
     for number, area in enumerate(AREAS[1:], 1):
         metrics[f"ap_{area}"] = _mean(precision[..., number])
     metrics["recall"] = _mean(recall[..., 0])
-    metrics["per_class"] = {name: _mean(precision[:, :, place, 0]) for place, name in enumerate(names)}
+    metrics["per_class"] = {name: _mean(precision[:, :, number, 0]) for number, name in enumerate(names)}
     return metrics
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from backend.detectors.detector_settings import DetectorSettings
 from backend.project.atomic import atomic_file, atomic_write
 from backend.project.manifest import Manifest, sha256
-from backend.training.history import advice
+from backend.training.history import training_warnings
 from backend.training.model_folder import CURVES, ModelFolder
 from backend.training.settings import TrainSettings
 from backend.training.train_step import TrainingState
@@ -30,7 +30,7 @@ def write_card(
     curves = [folder.root / name for name in CURVES]
     _plot_losses(curves[0], history)
     _plot_ap(curves[1], history)
-    best = next((each for each in record.evaluations if each["step"] == state.best_step), None)
+    best = next((evaluation for evaluation in record.evaluations if evaluation["step"] == state.best_step), None)
     parts = [
         f"# {folder.root.name}\n\nMask R-CNN that finds {', '.join(detector.class_names)}.",
         _facts(folder, manifest, settings, detector, state),
@@ -104,8 +104,8 @@ def _curves(history: dict[str, Any]) -> str:
 
 
 def _words(history: dict[str, Any]) -> str:
-    found = advice(history)
-    return "## What the curves say\n\n" + "\n".join(f"- {text}" for text in found) if found else ""
+    warnings = training_warnings(history)
+    return "## What the curves say\n\n" + "\n".join(f"- {text}" for text in warnings) if warnings else ""
 
 
 def percent(value: float | None) -> str:
@@ -120,11 +120,11 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def _plot_losses(path: Path, history: dict[str, Any]) -> None:
     def draw(axes: "Axes") -> None:
-        points, found = history["points"], history["evaluations"]
-        axes.plot([each["step"] for each in points], [each["loss"] for each in points], label="training")
-        if found:
-            losses = [each["losses"]["loss"] for each in found]
-            axes.plot([each["step"] for each in found], losses, "o-", label="validation")
+        points, evaluations = history["points"], history["evaluations"]
+        axes.plot([entry["step"] for entry in points], [entry["loss"] for entry in points], label="training")
+        if evaluations:
+            losses = [entry["losses"]["loss"] for entry in evaluations]
+            axes.plot([entry["step"] for entry in evaluations], losses, "o-", label="validation")
         axes.set_ylabel("loss")
         axes.set_yscale("log")
 
@@ -133,10 +133,10 @@ def _plot_losses(path: Path, history: dict[str, Any]) -> None:
 
 def _plot_ap(path: Path, history: dict[str, Any]) -> None:
     def draw(axes: "Axes") -> None:
-        found = history["evaluations"]
+        evaluations = history["evaluations"]
         for kind, name in (("mask", "ap"), ("mask", "ap50"), ("box", "ap")):
-            values = [100 * (each["metrics"][kind][name] or 0) for each in found]
-            axes.plot([each["step"] for each in found], values, "o-", label=f"{kind} {name.upper()}")
+            values = [100 * (entry["metrics"][kind][name] or 0) for entry in evaluations]
+            axes.plot([entry["step"] for entry in evaluations], values, "o-", label=f"{kind} {name.upper()}")
         axes.set_ylabel("average precision, validation set")
         axes.set_ylim(0, 100)
 

@@ -1,4 +1,4 @@
-"""Two models judged on the same pictures and compared; what ``backend.models compare`` does."""
+"""Evaluate two models on the same images and compare them; what ``backend.models compare`` does."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from backend.project.manifest import begin_manifest, finished_file, now
 from backend.training.ap import Result
 from backend.training.distributed import Ranks, devices
 from backend.training.evaluate import Evaluation, evaluate
-from backend.training.match_predictions import compare, totals
+from backend.training.match_predictions import match_predictions, totals
 from backend.training.model_folder import COMPARED_PREDICTIONS, COMPARISON_FILE
 from backend.training.plan import check_folder
 from backend.training.read_coco import PictureSet, read_pictures
@@ -20,7 +20,7 @@ from backend.training.settings import CompareSettings
 SHOWN = 5
 
 
-def versus(settings: CompareSettings) -> None:
+def compare_models(settings: CompareSettings) -> None:
     """Evaluate both models, compare them and write it all into ``out_dir``.
 
     Raises
@@ -36,43 +36,46 @@ def versus(settings: CompareSettings) -> None:
     inputs = {"val": sets[0].identity(), "a": model_identity(models[0]), "b": model_identity(models[1])}
     with output_lock(settings.out_dir), Progress() as progress:
         manifest = begin_manifest(settings.out_dir, "compare", inputs, {})
-        found = [
-            _evaluate(detector, each, f"evaluating {model.name}", settings, progress)
-            for detector, each, model in zip(detectors, sets, models, strict=True)
+        evaluations = [
+            _evaluate(detector, image_set, f"evaluating {model.name}", settings, progress)
+            for detector, image_set, model in zip(detectors, sets, models, strict=True)
         ]
-        results = [found[0].results, _renumbered(found[1].results, sets[1].class_names, sets[0].class_names)]
-        differences = compare(sets[0], *results)
+        results = [
+            evaluations[0].results,
+            _renumbered(evaluations[1].results, sets[1].class_names, sets[0].class_names),
+        ]
+        differences = match_predictions(sets[0], *results)
         content = {
             "models": {"a": str(models[0]), "b": str(models[1])},
             "val_annot": str(settings.val_annot),
             "class_names": sets[0].class_names,
-            "figures": {name: each.record() for name, each in zip("ab", found, strict=True)},
+            "figures": {name: evaluation.record() for name, evaluation in zip("ab", evaluations, strict=True)},
             "totals": totals(differences),
-            "differences": [each.record() for each in differences],
+            "differences": [difference.record() for difference in differences],
         }
         atomic_json(settings.out_dir / COMPARISON_FILE, content)
-        for name, each in zip(COMPARED_PREDICTIONS, results, strict=True):
-            atomic_json(settings.out_dir / name, each)
+        for name, predictions in zip(COMPARED_PREDICTIONS, results, strict=True):
+            atomic_json(settings.out_dir / name, predictions)
         manifest.files = {
             name: finished_file(settings.out_dir / name) for name in (COMPARISON_FILE, *COMPARED_PREDICTIONS)
         }
         manifest.counts = {"images": len(sets[0]), "differences": len(differences)}
         manifest.complete, manifest.finished = True, now()
         manifest.write(settings.out_dir)
-    _tell(content)
+    _print_summary(content)
 
 
 def _evaluate(
-    detector: Detector, found: PictureSet, title: str, settings: CompareSettings, progress: Progress
+    detector: Detector, image_set: PictureSet, title: str, settings: CompareSettings, progress: Progress
 ) -> Evaluation:
-    progress.stage(title, -(-len(found) // settings.batch_size))
+    progress.stage(title, -(-len(image_set) // settings.batch_size))
 
-    def told(done: int, total: int) -> bool:
+    def on_progress(done: int, total: int) -> bool:
         progress.update(done)
         return False
 
     alone = Ranks(0, 1, detector.device)
-    return evaluate(detector, found, alone, settings.batch_size, settings.n_workers, 0, told)
+    return evaluate(detector, image_set, alone, settings.batch_size, settings.n_workers, 0, on_progress)
 
 
 def _renumbered(results: list[Result], names: tuple[str, ...], wanted: tuple[str, ...]) -> list[Result]:
@@ -80,11 +83,12 @@ def _renumbered(results: list[Result], names: tuple[str, ...], wanted: tuple[str
     return [{**result, "category_id": wanted.index(names[result["category_id"] - 1]) + 1} for result in results]
 
 
-def _tell(content: dict[str, Any]) -> None:
+def _print_summary(content: dict[str, Any]) -> None:
     for name, path in content["models"].items():
         metrics, mistakes = content["figures"][name]["metrics"], content["totals"][name]
         counted = ", ".join(f"{count} {mistake}" for mistake, count in mistakes.items())
         print(f"{name}: {path}: mask AP {100 * (metrics['mask']['ap'] or 0):.1f}; {counted}")
-    for each in content["differences"][:SHOWN]:
-        wrong = "; ".join(f"{name}: {each[f'mistake_{name}']}" for name in "ab" if each[f"mistake_{name}"])
-        print(f"  {each['file']}: {each['class_name']} at {[round(side) for side in each['box']]}, {wrong}")
+    for difference in content["differences"][:SHOWN]:
+        wrong = "; ".join(f"{name}: {difference[f'mistake_{name}']}" for name in "ab" if difference[f"mistake_{name}"])
+        box = [round(side) for side in difference["box"]]
+        print(f"  {difference['file']}: {difference['class_name']} at {box}, {wrong}")

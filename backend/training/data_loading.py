@@ -27,19 +27,19 @@ MIN_SIDE_PX = 1.0  # a box thinner than a pixel of the network's input teaches n
 
 
 class Sample(NamedTuple):
-    """One picture at the network's size. ``picture`` (3, H, W) uint8 RGB; ``place`` is its place in the set."""
+    """One picture at the network's size. ``picture`` (3, H, W) uint8 RGB; ``index`` is its index in the set."""
 
     picture: Tensor
     target: Target
-    place: int
+    index: int
 
 
 class Batch(NamedTuple):
     """Pictures side by side, padded right and below, with all truth in three tensors: few things to hand over.
 
     ``pictures`` (N, 3, H, W) uint8 RGB; ``sizes`` (width, height) px and ``counts`` M of each; ``boxes`` (sum of M, 4)
-    and ``class_ids`` (sum of M,) as in `Target`; ``masks`` (B,) uint8, all masks one after the other; ``places`` in the
-    set. ``problem`` is the reason in words where a picture could not be read; the rest is then empty.
+    and ``class_ids`` (sum of M,) as in `Target`; ``masks`` (B,) uint8, all masks one after the other; ``indices`` in
+    the set. ``problem`` is the reason in words where a picture could not be read; the rest is then empty.
     """
 
     pictures: Tensor
@@ -48,7 +48,7 @@ class Batch(NamedTuple):
     boxes: Tensor
     class_ids: Tensor
     masks: Tensor
-    places: list[int]
+    indices: list[int]
     problem: str = ""
 
     def to(self, device: torch.device) -> "Batch":
@@ -67,16 +67,16 @@ class Batch(NamedTuple):
             for flat, count, (width, height) in zip(self.masks.split(areas), self.counts, self.sizes, strict=True)
         ]
         parts = (self.boxes.split(self.counts), self.class_ids.split(self.counts), masks)
-        return [Target(*each) for each in zip(*parts, strict=True)]
+        return [Target(*parts_of_image) for parts_of_image in zip(*parts, strict=True)]
 
 
 class Pictures(Dataset):
-    """Reads samples; a key is (epoch, place in the set). ``changes`` says how strongly pictures are augmented."""
+    """Reads samples; a key is (epoch, index in the set). ``changes`` says how strongly pictures are augmented."""
 
     def __init__(
-        self, found: PictureSet, settings: DetectorSettings, seed: int = 0, changes: AugmentSettings | None = None
+        self, image_set: PictureSet, settings: DetectorSettings, seed: int = 0, changes: AugmentSettings | None = None
     ):
-        self._pictures = found.pictures
+        self._pictures = image_set.pictures
         self._settings = settings
         self._seed = seed
         self._changes = changes
@@ -86,12 +86,12 @@ class Pictures(Dataset):
 
     def __getitem__(self, key: tuple[int, int]) -> Sample | str:
         """Return a sample, or in words why there is none: an exception would lose its type between processes."""
-        epoch, place = key
+        epoch, index = key
         try:
             if self._changes is None:
-                return read_sample(self._pictures[place], self._settings, place)
-            rng = np.random.default_rng(seed_of(AUGMENT, self._seed, epoch, place))
-            return read_sample(self._pictures[place], self._settings, place, self._changes, rng)
+                return read_sample(self._pictures[index], self._settings, index)
+            rng = np.random.default_rng(seed_of(AUGMENT, self._seed, epoch, index))
+            return read_sample(self._pictures[index], self._settings, index, self._changes, rng)
         except (InputError, OSError) as error:
             return str(error)
 
@@ -99,7 +99,7 @@ class Pictures(Dataset):
 def read_sample(
     picture: Picture,
     settings: DetectorSettings,
-    place: int = 0,
+    index: int = 0,
     changes: AugmentSettings | None = None,
     rng: np.random.Generator | None = None,
 ) -> Sample:
@@ -118,12 +118,12 @@ def read_sample(
         raise InputError(f"{picture.path} is {width}x{height}, its JSON says {picture.width}x{picture.height}")
     size = settings.input_size((width, height))
     image = resize(image, size)
-    boxes, class_ids, masks = _truth([each for each in picture.instances if not each.crowd], picture, size)
+    boxes, class_ids, masks = _truth([instance for instance in picture.instances if not instance.crowd], picture, size)
     if changes is not None and rng is not None:
         image, masks, boxes, kept = augment(image, masks, boxes, rng, changes)
         class_ids = class_ids[kept]
     target = Target(torch.from_numpy(boxes), torch.from_numpy(class_ids), torch.from_numpy(masks))
-    return Sample(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), target, place)
+    return Sample(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), target, index)
 
 
 def _truth(
@@ -185,7 +185,7 @@ def collate(samples: list[Sample | str]) -> Batch:
         torch.cat([target.boxes for target in targets]),
         torch.cat([target.class_ids for target in targets]),
         torch.cat([target.masks.flatten() for target in targets]),
-        [sample.place for sample in samples],
+        [sample.index for sample in samples],
     )
 
 
@@ -216,13 +216,13 @@ class TrainingOrder(Sampler):
                 epoch = step // self.steps_per_epoch
                 order = np.random.default_rng(seed_of(ORDER, self._seed, epoch)).permutation(self._n)
             start = (step % self.steps_per_epoch * self._n_processes + self._process) * self._batch_size
-            places = np.take(order, range(start, start + self._batch_size), mode="wrap")
-            yield [(epoch, int(place)) for place in places]
+            indices = np.take(order, range(start, start + self._batch_size), mode="wrap")
+            yield [(epoch, int(index)) for index in indices]
 
 
 def evaluation_batches(n: int, batch_size: int, process: int, n_processes: int) -> list[list[tuple[int, int]]]:
     """Return this process's share of the batches; which pictures are together does not depend on how many processes."""
-    batches = [[(0, place) for place in range(start, min(start + batch_size, n))] for start in range(0, n, batch_size)]
+    batches = [[(0, index) for index in range(start, min(start + batch_size, n))] for start in range(0, n, batch_size)]
     return batches[process::n_processes]
 
 

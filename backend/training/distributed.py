@@ -1,6 +1,6 @@
-"""The processes of one training: who they are, how they agree, and how one machine starts several of them.
+"""The processes of one training: their ranks, how they agree, and how one machine starts several of them.
 
-Started by ``torchrun``, a process finds its place in the environment; otherwise ``--num-gpus`` of them are started
+Started by ``torchrun``, a process reads its rank from the environment; otherwise ``--num-gpus`` of them are started
 here. Small things (stop? better? finished?) are agreed over gloo, so that no GPU has to be waited for.
 """
 
@@ -28,7 +28,7 @@ STOP_S = 9.0  # a stop has to be over within ten seconds
 
 @dataclass(frozen=True)
 class Ranks:
-    """The place of this process among ``size`` processes."""
+    """The rank of this process among ``size`` processes."""
 
     rank: int
     size: int
@@ -52,9 +52,9 @@ class Ranks:
         """Return every process's ``value``, by rank. All must call it."""
         if self.size == 1:
             return [value]
-        found: list[Any] = [None] * self.size
-        dist.all_gather_object(found, value, group=self.control)
-        return found
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value, group=self.control)
+        return values
 
     def from_first(self, value: Any) -> Any:
         """Return the first process's ``value``. All must call it."""
@@ -80,7 +80,7 @@ def devices(gpu_id: tuple[str, ...], n: int = 1) -> list[torch.device]:
 
 
 def started_by_torchrun() -> bool:
-    """Return whether torchrun (or a cluster's launcher like it) gave this process its place."""
+    """Return whether torchrun (or a cluster's launcher like it) gave this process its rank."""
     return {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"} <= set(os.environ)
 
 

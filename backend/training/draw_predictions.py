@@ -47,7 +47,7 @@ def as_jpeg(picture: np.ndarray) -> bytes:
 
 def _drawn(image: np.ndarray, counts: list[bytes], names: Sequence[str] | None) -> np.ndarray:
     height, width = image.shape[:2]
-    boxes = np.array([rle.box(each, height) for each in counts]).reshape(-1, 4)
+    boxes = np.array([rle.box(mask, height) for mask in counts]).reshape(-1, 4)
     return overlay(image, rle.paint(counts, height, width), boxes, names)
 
 
@@ -66,14 +66,14 @@ def draw_batch(batch: "Batch", class_names: tuple[str, ...]) -> np.ndarray:
     return _sheet([drawn])
 
 
-def chosen_places(n: int) -> list[int]:
-    """Return the places of the few pictures, spread over a set of ``n``, that are drawn each time."""
+def preview_indices(n: int) -> list[int]:
+    """Return the indices of the few images, spread over a set of ``n``, that are drawn at every evaluation."""
     return sorted(set(np.linspace(0, n - 1, SHEET_IMAGES).astype(int).tolist()))
 
 
-def draw_predictions(found: PictureSet, places: list[int], results: list[Result]) -> np.ndarray:
-    """Return the pictures at ``places`` of the set: truth above, predictions below, each with its score."""
-    chosen = [found.pictures[place] for place in places]
+def draw_predictions(image_set: PictureSet, indices: list[int], results: list[Result]) -> np.ndarray:
+    """Return the pictures at ``indices`` of the set: truth above, predictions below, each with its score."""
+    chosen = [image_set.pictures[index] for index in indices]
     by_picture: dict[int, list[Result]] = defaultdict(list)
     for result in results:
         if result["score"] >= SHOWN_SCORE:
@@ -83,8 +83,8 @@ def draw_predictions(found: PictureSet, places: list[int], results: list[Result]
         image = cv2.imread(str(picture.path), cv2.IMREAD_COLOR_RGB)
         if image is None:
             continue  # it was there when the evaluation read it
-        above.append(draw_truth(image, picture, found.class_names))
-        below.append(draw_results(image, by_picture[picture.image_id], found.class_names))
+        above.append(draw_truth(image, picture, image_set.class_names))
+        below.append(draw_results(image, by_picture[picture.image_id], image_set.class_names))
     return _sheet([above, below])
 
 
@@ -131,9 +131,9 @@ def draw_difference(
     if image is None:
         raise InputError(f"{picture.path} cannot be read as an image")
     sure = [[result for result in results if result["score"] >= SHOWN_SCORE] for results in (first, second)]
-    drawn = [draw_truth(image, picture, None), *(draw_results(image, each, None) for each in sure)]
+    drawn = [draw_truth(image, picture, None), *(draw_results(image, results, None) for results in sure)]
     x1, y1, x2, y2 = _window(box, picture.width, picture.height)
-    return [_enlarged(each[y1:y2, x1:x2]) for each in drawn]
+    return [_enlarged(drawing[y1:y2, x1:x2]) for drawing in drawn]
 
 
 def _window(box: Sequence[float], width: int, height: int) -> tuple[int, int, int, int]:

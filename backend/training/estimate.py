@@ -1,4 +1,4 @@
-"""What a training will need, told before it starts. Imports no torch.
+"""Estimate of the memory a training will need, and suggested settings, before it starts. Imports no torch.
 
 The bytes were counted, not guessed: those that torch keeps for the backward pass of each network, by picture size and
 by boxes learnt from. On a GPU, temporary buffers come on top, hence `HEADROOM`.
@@ -55,18 +55,18 @@ class SetFacts:
     median_px: float
 
 
-def facts_of(found: PictureSet) -> SetFacts:
+def facts_of(image_set: PictureSet) -> SetFacts:
     """Return what a page says about a set; the size is that of its largest picture."""
     sides = []
-    for picture in found.pictures:
+    for picture in image_set.pictures:
         for instance in picture.instances:
             if len(instance.polygons):
                 points = np.concatenate(instance.polygons)
                 sides.append(float(np.sqrt(np.prod(np.ptp(points, axis=0)))))
             else:
                 sides.append(float(np.sqrt(rle.area(instance.counts))))
-    size = max((picture.width, picture.height) for picture in found.pictures)
-    return SetFacts(len(found), found.n_instances, found.class_names, size, float(np.median(sides)))
+    size = max((picture.width, picture.height) for picture in image_set.pictures)
+    return SetFacts(len(image_set), image_set.n_instances, image_set.class_names, size, float(np.median(sides)))
 
 
 def memory_bytes(detector: DetectorSettings, settings: TrainSettings, picture_size: tuple[int, int], half: bool) -> int:

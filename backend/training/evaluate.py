@@ -21,24 +21,24 @@ from backend.training.seeding import EVALUATE, torch_seeded
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error
-    """A stop was asked for in the middle of an evaluation; it is repeated when the training goes on."""
+    """A stop was requested during an evaluation; it is repeated when the training resumes."""
 
 
 @dataclass
 class Evaluation:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     ``losses`` are means over batches, by name, and "loss", their sum; ``metrics`` as of `average_precision`;
     ``results`` are COCO results at the size of the original pictures, ``category_id`` our 1-based class id; ``dead``
-    is, for each stage of the backbone, the share of channels that never fire; ``one_class`` the share of the commonest
-    class among the detections.
+    is, for each stage of the backbone, the share of channels that never fire; ``commonest_class_share`` is that of the
+    most frequent class among the detections.
     """
 
     losses: dict[str, float]
     metrics: Metrics
     results: list[Result]
     dead: dict[str, float] = field(default_factory=dict)
-    one_class: float | None = None
+    commonest_class_share: float | None = None
 
     @property
     def mask_ap(self) -> float | None:
@@ -51,26 +51,26 @@ class Evaluation:
             "losses": self.losses,
             "metrics": self.metrics,
             "dead_relu": self.dead,
-            "share_of_commonest_class": self.one_class,
+            "share_of_commonest_class": self.commonest_class_share,
         }
 
 
 def evaluate(
     detector: Detector,
-    found: PictureSet,
+    image_set: PictureSet,
     ranks: Ranks,
     batch_size: int,
     n_workers: int,
     seed: int,
-    told: Callable[[int, int], bool],
+    on_progress: Callable[[int, int], bool],
 ) -> Evaluation:
-    """Evaluate ``detector`` on all of ``found``. All processes must call it; only the first one gets ``metrics``.
+    """Evaluate ``detector`` on all of ``image_set``. All processes must call it; only the first one gets ``metrics``.
 
     Parameters
     ----------
     detector
         Left in the mode it was in.
-    found
+    image_set
         The validation set.
     ranks
         The processes that share the work.
@@ -78,44 +78,44 @@ def evaluate(
         Pictures a batch, and reading processes for each process.
     seed
         Losses sample anchors; the same seed samples the same ones in every evaluation.
-    told
-        Called with batches done and their number; where it returns True, the evaluation is given up.
+    on_progress
+        Called with the number of batches done and of all; if it returns True, the evaluation ends.
 
     Raises
     ------
     Interrupted
-        In all processes, if ``told`` returned True in one.
+        In all processes, if ``on_progress`` returned True in one.
     InputError
         If a picture cannot be read.
     """
-    all_batches = math.ceil(len(found) / batch_size)
-    mine = evaluation_batches(len(found), batch_size, ranks.rank, ranks.size)
-    batches = iter(loader(Pictures(found, detector.settings), mine, n_workers, ranks.device.type == "cuda"))
+    all_batches = math.ceil(len(image_set) / batch_size)
+    mine = evaluation_batches(len(image_set), batch_size, ranks.rank, ranks.size)
+    batches = iter(loader(Pictures(image_set, detector.settings), mine, n_workers, ranks.device.type == "cuda"))
     part = _Part()
     mode = detector.training
     detector.eval()
     try:
         for number in range(ranks.rank, all_batches + ranks.rank, ranks.size):  # as many turns in every process
             if number < all_batches:
-                part.add(number, detector, next(batches).to(ranks.device), found, seed)
-            if ranks.any(told(min(number + ranks.size, all_batches), all_batches)):
+                part.add(number, detector, next(batches).to(ranks.device), image_set, seed)
+            if ranks.any(on_progress(min(number + ranks.size, all_batches), all_batches)):
                 raise Interrupted
     finally:
         detector.train(mode)
-    return _together(ranks.gather(part), found, detector, ranks.first)
+    return _together(ranks.gather(part), image_set, detector, ranks.first)
 
 
-def predict(detector: Detector, found: PictureSet, places: list[int]) -> list[Result]:
-    """Return what ``detector`` finds in the pictures at ``places``, one after the other, in this process alone."""
+def predict(detector: Detector, image_set: PictureSet, indices: list[int]) -> list[Result]:
+    """Return what ``detector`` finds in the pictures at ``indices``, one after the other, in this process alone."""
     mode = detector.training
     detector.eval()
     results: list[Result] = []
     try:
-        for place in places:
-            batch = collate([Pictures(found, detector.settings)[0, place]]).to(detector.device)
+        for index in indices:
+            batch = collate([Pictures(image_set, detector.settings)[0, index]]).to(detector.device)
             with torch.no_grad():
                 detections = detector(batch.pictures, batch.sizes).to_host()
-            picture = found.pictures[place]
+            picture = image_set.pictures[index]
             results += coco_results(detections, [picture], batch.sizes, detector.settings.mask_threshold)
     finally:
         detector.train(mode)
@@ -130,13 +130,13 @@ class _Part:
     results: dict[int, list[Result]] = field(default_factory=dict)
     dead: dict[str, float] = field(default_factory=dict)
 
-    def add(self, number: int, detector: Detector, batch: Batch, found: PictureSet, seed: int) -> None:
+    def add(self, number: int, detector: Detector, batch: Batch, image_set: PictureSet, seed: int) -> None:
         watch = watch_activations(detector) if number == 0 else contextlib.nullcontext({})
         with torch.no_grad(), torch_seeded(EVALUATE, seed, number, device=detector.device), watch as dead:
-            losses, detections = detector.judge(batch.pictures, batch.sizes, batch.targets)
+            losses, detections = detector.losses_and_detections(batch.pictures, batch.sizes, batch.targets)
         self.losses[number] = {name: float(loss) for name, loss in losses.items()}
         self.dead = self.dead or dead
-        pictures = [found.pictures[place] for place in batch.places]
+        pictures = [image_set.pictures[index] for index in batch.indices]
         self.results[number] = coco_results(
             detections.to_host(), pictures, batch.sizes, detector.settings.mask_threshold
         )
@@ -157,8 +157,8 @@ def coco_results(
         Least probability inside a mask.
     """
     results: list[Result] = []
-    for place, (picture, size) in enumerate(zip(pictures, sizes, strict=True)):
-        own = (detections.image == place).numpy()
+    for index, (picture, size) in enumerate(zip(pictures, sizes, strict=True)):
+        own = (detections.image == index).numpy()
         scale = np.array([picture.width, picture.height] * 2, np.float32) / np.array([*size, *size], np.float32)
         boxes = detections.boxes.numpy()[own] * scale
         frame = (picture.width, picture.height)
@@ -177,7 +177,7 @@ def coco_results(
     return results
 
 
-def _together(parts: list[_Part], found: PictureSet, detector: Detector, first: bool) -> Evaluation:
+def _together(parts: list[_Part], image_set: PictureSet, detector: Detector, first: bool) -> Evaluation:
     """Join the shares in the order of the batches, so that sums round alike however they were shared."""
     losses = {number: values for part in parts for number, values in part.losses.items()}
     results = {number: values for part in parts for number, values in part.results.items()}
@@ -187,11 +187,11 @@ def _together(parts: list[_Part], found: PictureSet, detector: Detector, first: 
     }
     mean["loss"] = math.fsum(mean.values())
     joined = [result for number in sorted(results) for result in results[number]]
-    metrics = average_precision(found, joined, detector.settings.detections_per_image) if first else {}
+    metrics = average_precision(image_set, joined, detector.settings.detections_per_image) if first else {}
     classes = Counter(result["category_id"] for result in joined)
-    one_class = max(classes.values()) / len(joined) if joined and len(found.class_names) > 1 else None
+    commonest_class_share = max(classes.values()) / len(joined) if joined and len(image_set.class_names) > 1 else None
     dead = next((part.dead for part in parts if part.dead), {})
-    return Evaluation(mean, metrics, joined, dead, one_class)
+    return Evaluation(mean, metrics, joined, dead, commonest_class_share)
 
 
 @contextlib.contextmanager
@@ -204,10 +204,10 @@ def watch_activations(detector: Detector) -> Iterator[dict[str, float]]:
     channels: dict[str, list[bool]] = defaultdict(list)
 
     def hook(stage: str) -> Callable[..., None]:
-        def look(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+        def record_dead(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
             channels[stage] += (output.amax((0, 2, 3)) <= 0).tolist()
 
-        return look
+        return record_dead
 
     handles = [
         module.register_forward_hook(hook(stage))

@@ -15,15 +15,15 @@ EXPLODING = 3.0  # times the lowest loss so far
 
 
 def read_history(path: Path) -> dict[str, Any]:
-    """Return a training's history; an empty one where none can be read: it only tells, nothing needs it."""
+    """Return a training's history; an empty one if the file cannot be read: nothing depends on it."""
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {"format": FORMAT, "n_steps": 0, "steps_per_epoch": 1, "points": [], "evaluations": []}
 
 
-def advice(history: dict[str, Any]) -> list[str]:
-    """Return warnings about a training, the gravest first; none while all looks well.
+def training_warnings(history: dict[str, Any]) -> list[str]:
+    """Return warnings about a training, the gravest first; none while nothing is wrong.
 
     Parameters
     ----------
@@ -32,8 +32,7 @@ def advice(history: dict[str, Any]) -> list[str]:
     """
     points, evaluations = history["points"], history["evaluations"]
     checks = (_exploding(points), _collapsed(evaluations), _overfitting(evaluations), _nothing(evaluations))
-    found = [text for text in (*checks, _one_class(evaluations), _settled(evaluations), _waiting(points)) if text]
-    return found
+    return [text for text in (*checks, _one_class(evaluations), _settled(evaluations), _waiting(points)) if text]
 
 
 def rises(values: Sequence[float]) -> int:
@@ -47,7 +46,7 @@ def rises(values: Sequence[float]) -> int:
 
 
 def _overfitting(evaluations: list[dict]) -> str:
-    count = rises([each["losses"]["loss"] for each in evaluations])
+    count = rises([evaluation["losses"]["loss"] for evaluation in evaluations])
     if count < RISES:
         return ""
     return (
@@ -79,7 +78,7 @@ def _one_class(evaluations: list[dict]) -> str:
 
 
 def _nothing(evaluations: list[dict]) -> str:
-    if len(evaluations) < RISES or any((each["metrics"]["mask"]["ap"] or 0) > 0 for each in evaluations):
+    if len(evaluations) < RISES or any((evaluation["metrics"]["mask"]["ap"] or 0) > 0 for evaluation in evaluations):
         return ""
     return (
         f"Nothing was found in {len(evaluations)} evaluations: learning rate too low, or masks that do not fit images?"
@@ -87,8 +86,12 @@ def _nothing(evaluations: list[dict]) -> str:
 
 
 def _settled(evaluations: list[dict]) -> str:
-    found = [each["metrics"]["mask"]["ap"] or 0 for each in evaluations]
-    if len(found) <= RISES or max(found[:-RISES]) == 0 or max(found[-RISES:]) > max(found[:-RISES]) + FLAT_SHARE:
+    mask_ap = [evaluation["metrics"]["mask"]["ap"] or 0 for evaluation in evaluations]
+    if (
+        len(mask_ap) <= RISES
+        or max(mask_ap[:-RISES]) == 0
+        or max(mask_ap[-RISES:]) > max(mask_ap[:-RISES]) + FLAT_SHARE
+    ):
         return ""
     return f"Mask AP has not risen by a point in the last {RISES} evaluations: more epochs will hardly help."
 

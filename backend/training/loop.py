@@ -1,4 +1,4 @@
-"""The training loop: one step after the other, and between them what is due.
+"""The training loop: steps, and between them checkpoints, evaluations and drawings.
 
 What is due after a step (a checkpoint, an evaluation, pictures) follows from the step and the state alone, so a
 training that was cut off anywhere goes on as it would have done.
@@ -95,18 +95,18 @@ class Loop:
         return self.state.step >= self.order.n_steps or bool(patience and self.state.stale >= patience)
 
     def _step(self) -> None:
-        self._tell_stage("training", self.order.n_steps, self.state.step)
+        self._report_stage("training", self.order.n_steps, self.state.step)
         began = time.perf_counter()
         self._batch = next(self.batches).to(self.ranks.device)
         self.stepper.phases.data += time.perf_counter() - began
-        names = [self.training_set.pictures[place].path.name for place in self._batch.places]
+        names = [self.training_set.pictures[index].path.name for index in self._batch.indices]
         losses, norm = self.stepper.take(self.state, self._batch, names)
         for name, value in losses.items():
             self._sums[name] += value
         self._sums["norm"] += norm
         self._summed += 1
         if self.state.step % self.settings.log_period == 0 or self.state.step == self.order.n_steps:
-            self._tell()
+            self._add_point()
         if self.progress is not None:
             epoch = self.state.step / self.order.steps_per_epoch
             self.progress.update(self.state.step, f"epoch {epoch:.1f}, loss {sum(losses.values()):.3f}")
@@ -131,9 +131,9 @@ class Loop:
     def _evaluate(self, validation_set: PictureSet) -> None:
         began = time.monotonic()
         settings, ranks, state = self.settings, self.ranks, self.state
-        self._tell_stage("evaluating", math.ceil(len(validation_set) / settings.batch_size), 0)
+        self._report_stage("evaluating", math.ceil(len(validation_set) / settings.batch_size), 0)
         try:
-            found = evaluate(
+            evaluation = evaluate(
                 self.stepper.detector,
                 validation_set,
                 ranks,
@@ -144,14 +144,14 @@ class Loop:
             )
         except Interrupted:
             self._leave()
-        mask_ap = ranks.from_first(found.mask_ap if ranks.first else None)
+        mask_ap = ranks.from_first(evaluation.mask_ap if ranks.first else None)
         best = not state.best_ap or (mask_ap is not None and mask_ap > state.best_ap)
         if best:
             state.best_ap, state.best_step = mask_ap, state.step
-        state.stale = 0 if best else state.stale + 1  # while nothing is found at all, patience is not used up
+        state.stale = 0 if best else state.stale + 1  # while AP is 0, patience is not used up
         state.evaluated = state.step
         if self.record is not None:
-            self.record.keep(state, found, self.stepper.detector, time.monotonic() - began)
+            self.record.keep(state, evaluation, self.stepper.detector, time.monotonic() - began)
         self._since = time.perf_counter()
 
     def _evaluated(self, done: int, total: int) -> bool:
@@ -173,12 +173,12 @@ class Loop:
         self._save()
         raise StopRequested
 
-    def _tell_stage(self, name: str, total: int, done: int) -> None:
+    def _report_stage(self, name: str, total: int, done: int) -> None:
         if name != self._stage and self.progress is not None:
             self.progress.stage(name, total, STEP_LIMIT_S, done)
         self._stage = name
 
-    def _tell(self) -> None:
+    def _add_point(self) -> None:
         """Add a point to the curves: means over the steps since the last one."""
         means = {name: value / self._summed for name, value in self._sums.items()}
         norm = means.pop("norm")

@@ -1,4 +1,4 @@
-"""Two models on the same pictures, prediction by prediction: what each missed, invented or outlined badly."""
+"""Match two models' predictions to the labels: which animals each model missed, added or outlined badly."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ GOOD_IOU = 0.75
 
 
 class Mistake(StrEnum):
-    """What can be wrong with what a model says about an animal."""
+    """A model's mistake about one animal."""
 
     MISSED = "missed"
     EXTRA = "extra"
@@ -27,10 +27,10 @@ class Mistake(StrEnum):
 
 @dataclass(frozen=True)
 class Difference:
-    """One animal, or one thing taken for one, that at least one of two models got wrong.
+    """One animal, or one false positive, that at least one of two models got wrong.
 
-    ``wrong_a`` and ``wrong_b`` say how wrong each is: 1 - IoU for a poor mask, 1 for a missed animal, the score of
-    something that is none; 0 if it is right. ``box`` is ``x1 y1 x2 y2`` px of the picture.
+    ``wrong_a`` and ``wrong_b`` are the sizes of the mistakes: 1 - IoU for a poor mask, 1 for a missed animal, the
+    score of a false positive, 0 if it is right. ``box`` is ``x1 y1 x2 y2`` px of the picture.
     """
 
     image_id: int
@@ -53,32 +53,32 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What one model makes of one picture: for each animal a mistake and how wrong it is, and what it invented."""
+class _Matches:
+    """One model's predictions matched to one image: each animal's mistake and its size, and the false positives."""
 
     mistakes: list[tuple[Mistake | None, float]]
     extras: list[Result]
 
 
-def compare(found: PictureSet, first: list[Result], second: list[Result]) -> list[Difference]:
-    """Compare the predictions of two models on one set, worst first; where both are right, nothing is listed.
+def match_predictions(image_set: PictureSet, first: list[Result], second: list[Result]) -> list[Difference]:
+    """Return the differences between two models' predictions and the labels, worst first; none where both are right.
 
     Predictions below a score of 0.5 are left out: they are not shown anywhere else either.
     """
     by_picture = [_by_picture(first), _by_picture(second)]
     differences: list[Difference] = []
-    for picture in found.pictures:
-        seen = [_look(picture, results[picture.image_id]) for results in by_picture]
-        differences += _about_animals(picture, seen[0], seen[1], found.class_names)
-        differences += _about_extras(picture, seen[0], seen[1], found.class_names)
-    return sorted(differences, key=lambda each: (-each.wrong, each.image_id, each.box))
+    for picture in image_set.pictures:
+        matches = [_match(picture, results[picture.image_id]) for results in by_picture]
+        differences += _animal_differences(picture, matches[0], matches[1], image_set.class_names)
+        differences += _extra_differences(picture, matches[0], matches[1], image_set.class_names)
+    return sorted(differences, key=lambda difference: (-difference.wrong, difference.image_id, difference.box))
 
 
 def totals(differences: Sequence[Difference]) -> dict[str, dict[str, int]]:
     """Return how often each model made each mistake: ``{"a": {"missed": 3, ...}, "b": ...}``."""
     counts = {name: {mistake.value: 0 for mistake in Mistake} for name in ("a", "b")}
-    for each in differences:
-        for name, mistake in (("a", each.mistake_a), ("b", each.mistake_b)):
+    for difference in differences:
+        for name, mistake in (("a", difference.mistake_a), ("b", difference.mistake_b)):
             if mistake is not None:
                 counts[name][mistake.value] += 1
     return counts
@@ -92,36 +92,38 @@ def _by_picture(results: list[Result]) -> dict[int, list[Result]]:
     return grouped
 
 
-def _look(picture: Picture, results: list[Result]) -> _Seen:
+def _match(picture: Picture, results: list[Result]) -> _Matches:
     """Match predictions, best score first, to the animal of their class that they overlap most."""
     truth = [picture.counts(instance) for instance in picture.instances]
     predicted = [result["segmentation"]["counts"].encode() for result in results]
     overlaps = rle.iou(predicted, truth, picture.height)
     same = np.array(
-        [[result["category_id"] == each.class_id for each in picture.instances] for result in results], bool
+        [[result["category_id"] == instance.class_id for instance in picture.instances] for result in results], bool
     ).reshape(overlaps.shape)
     overlaps = np.where(same, overlaps, 0.0)
     best: dict[int, float] = {}
     extras = []
     for row, result in zip(overlaps, results, strict=True):
-        free = [0.0 if place in best else overlap for place, overlap in enumerate(row.tolist())]
+        free = [0.0 if index in best else overlap for index, overlap in enumerate(row.tolist())]
         if free and max(free) >= MATCH_IOU:
             best[free.index(max(free))] = max(free)
         else:
-            extras.append(result)  # something else, or an animal that was found already
+            extras.append(result)  # a false positive, or an animal that is matched already
     mistakes = [
-        (None, 0.0) if instance.crowd else _judged(best.get(place)) for place, instance in enumerate(picture.instances)
+        (None, 0.0) if instance.crowd else _mistake(best.get(index)) for index, instance in enumerate(picture.instances)
     ]
-    return _Seen(mistakes, extras)
+    return _Matches(mistakes, extras)
 
 
-def _judged(overlap: float | None) -> tuple[Mistake | None, float]:
+def _mistake(overlap: float | None) -> tuple[Mistake | None, float]:
     if overlap is None:
         return Mistake.MISSED, 1.0
     return (None, 0.0) if overlap >= GOOD_IOU else (Mistake.POOR_MASK, 1.0 - overlap)
 
 
-def _about_animals(picture: Picture, first: _Seen, second: _Seen, names: tuple[str, ...]) -> list[Difference]:
+def _animal_differences(
+    picture: Picture, first: _Matches, second: _Matches, names: tuple[str, ...]
+) -> list[Difference]:
     differences = []
     for instance, (mistake_a, wrong_a), (mistake_b, wrong_b) in zip(
         picture.instances, first.mistakes, second.mistakes, strict=True
@@ -136,24 +138,24 @@ def _about_animals(picture: Picture, first: _Seen, second: _Seen, names: tuple[s
     return differences
 
 
-def _about_extras(picture: Picture, first: _Seen, second: _Seen, names: tuple[str, ...]) -> list[Difference]:
-    """List what the models invented; what both invented at the same place is one difference."""
-    counts = [[result["segmentation"]["counts"].encode() for result in seen.extras] for seen in (first, second)]
+def _extra_differences(picture: Picture, first: _Matches, second: _Matches, names: tuple[str, ...]) -> list[Difference]:
+    """List false positives; one that both models have at the same position is one difference."""
+    counts = [[result["segmentation"]["counts"].encode() for result in matches.extras] for matches in (first, second)]
     overlaps = rle.iou(*counts, picture.height)
     partners: dict[int, int] = {}
-    for place, row in enumerate(overlaps):
+    for index, row in enumerate(overlaps):
         free = [0.0 if other in partners.values() else overlap for other, overlap in enumerate(row.tolist())]
         if free and max(free) >= MATCH_IOU:
-            partners[place] = free.index(max(free))
+            partners[index] = free.index(max(free))
     pairs: list[tuple[Result | None, Result | None]] = [
-        (result, second.extras[partners[place]] if place in partners else None)
-        for place, result in enumerate(first.extras)
+        (result, second.extras[partners[index]] if index in partners else None)
+        for index, result in enumerate(first.extras)
     ]
-    pairs += [(None, result) for place, result in enumerate(second.extras) if place not in partners.values()]
-    return [_invented(picture, a, b, names) for a, b in pairs]
+    pairs += [(None, result) for index, result in enumerate(second.extras) if index not in partners.values()]
+    return [_extra_difference(picture, a, b, names) for a, b in pairs]
 
 
-def _invented(picture: Picture, a: Result | None, b: Result | None, names: tuple[str, ...]) -> Difference:
+def _extra_difference(picture: Picture, a: Result | None, b: Result | None, names: tuple[str, ...]) -> Difference:
     shown = a or b
     x, y, width, height = shown["bbox"]
     return Difference(

@@ -117,8 +117,8 @@ class ModelRecord:
 
 def list_models(folder: Path) -> list[ModelRecord]:
     """Return the models in ``folder``, newest first; unfinished and broken ones too, with the reason."""
-    found = [read_model(path) for path in sorted(folder.iterdir()) if path.is_dir()] if folder.is_dir() else []
-    return sorted(found, key=lambda model: model.started.timestamp() if model.started else 0.0, reverse=True)
+    models = [read_model(path) for path in sorted(folder.iterdir()) if path.is_dir()] if folder.is_dir() else []
+    return sorted(models, key=lambda model: model.started.timestamp() if model.started else 0.0, reverse=True)
 
 
 def read_model(path: Path) -> ModelRecord:
@@ -126,10 +126,10 @@ def read_model(path: Path) -> ModelRecord:
     folder = ModelFolder(path)
     manifest = detector = None
     try:
-        found = read_manifest(path)
-        if found is None or found.script != "train":
+        begun = read_manifest(path)
+        if begun is None or begun.script != "train":
             raise InputError(f"{path} holds no training")
-        manifest = found
+        manifest = begun
         detector = read_detector_settings(path)
         if not manifest.complete:
             usable = "its weights so far can be used" if folder.best.exists() else "it has no weights yet"
@@ -143,7 +143,7 @@ def read_model(path: Path) -> ModelRecord:
 
 def _metrics(path: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads(path.read_bytes())
-        return found if found["metrics"]["mask"] and found["metrics"]["box"] else None
+        metrics = json.loads(path.read_bytes())
+        return metrics if metrics["metrics"]["mask"] and metrics["metrics"]["box"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

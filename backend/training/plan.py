@@ -1,4 +1,4 @@
-"""From arguments to a plan: which data, network and start weights. What a user can get wrong is met here."""
+"""From arguments to a plan: data, network and start weights. All errors of the user are found here."""
 
 import os
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Plan:
             detector = build_detector(self.detector_settings)
         if self.start is not None:
             start_from(detector, self.start)
-        return detector.place(device, number_format(device, settings.amp)).train()
+        return detector.move_to(device, number_format(device, settings.amp)).train()
 
 
 def make_plan(settings: TrainSettings) -> Plan:
@@ -71,14 +71,14 @@ def make_plan(settings: TrainSettings) -> Plan:
 def choose_detector(
     settings: TrainSettings, class_names: tuple[str, ...], start: DetectorSettings | None
 ) -> DetectorSettings:
-    """Return the settings of the detector: those of the start weights where nothing else was asked for."""
+    """Return the settings of the detector: those of the start weights where the arguments leave them open."""
     if start and settings.engine not in (None, start.engine):
         raise InputError(f"--engine {settings.engine}: the start weights are of {start.engine} {start.backbone}")
     name = settings.engine or (start.engine if start else TORCHVISION.name)
     info = engine(name)
     backbone = check_backbone(info, settings.backbone or (start.backbone if start else info.backbones[0].name))
     kept = start.model_dump() if start else {"engine": name, "norm": "group", "channels": backbone.channels}
-    asked: dict[str, Any] = {
+    chosen: dict[str, Any] = {
         "engine": settings.engine,
         "backbone": backbone.name,
         "norm": None if settings.norm == "auto" else settings.norm,
@@ -91,10 +91,10 @@ def choose_detector(
         "auto_gamma": settings.auto_gamma or None,
     }
     if settings.image_size:
-        asked["short_side_px"], asked["long_side_px"] = _sides(settings.image_size)
+        chosen["short_side_px"], chosen["long_side_px"] = _sides(settings.image_size)
     if start is None:
-        asked["frozen_stages"] = 0  # random features must not stay what they are
-    changes = {key: value for key, value in asked.items() if value is not None}
+        chosen["frozen_stages"] = 0  # random features must not stay what they are
+    changes = {key: value for key, value in chosen.items() if value is not None}
     try:
         return DetectorSettings.model_validate({**kept, **changes, "class_names": class_names})
     except ValidationError as error:

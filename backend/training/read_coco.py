@@ -94,18 +94,18 @@ def read_pictures(path: Path, class_names: tuple[str, ...] | None = None) -> Pic
     if class_names is not None and set(ordered) != set(class_names):
         raise InputError(f"{path} has the classes {', '.join(ordered)}, the model has {', '.join(class_names)}")
     ordered = class_names or ordered
-    places = {key: ordered.index(name) + 1 for key, name in names.items()}
-    grouped = _instances(path, data, places)
+    class_ids = {key: ordered.index(name) + 1 for key, name in names.items()}
+    grouped = _instances(path, data, class_ids)
     pictures = tuple(_picture(path.parent, image, grouped) for image in data["images"])
     return PictureSet(path, ordered, pictures, _checksum(path, pictures, digest))
 
 
-def check_classes(found: PictureSet, n_classes: int | None) -> None:
+def check_classes(image_set: PictureSet, n_classes: int | None) -> None:
     """Raise InputError if the number of classes that was asked for is not that of the JSON."""
-    if n_classes is not None and n_classes != len(found.class_names):
+    if n_classes is not None and n_classes != len(image_set.class_names):
         raise InputError(
-            f"--n-classes {n_classes}: {found.path} has {len(found.class_names)} ({', '.join(found.class_names)}); "
-            "leave the option out to take them from the JSON"
+            f"--n-classes {n_classes}: {image_set.path} has {len(image_set.class_names)} "
+            f"({', '.join(image_set.class_names)}); leave the option out to take them from the JSON"
         )
 
 
@@ -140,12 +140,12 @@ def _check_image(image: dict) -> None:
     os.fspath(image["file_name"])
 
 
-def _instances(path: Path, data: dict, places: dict[int, int]) -> dict[int, list[Instance]]:
+def _instances(path: Path, data: dict, class_ids: dict[int, int]) -> dict[int, list[Instance]]:
     sizes = {image["id"]: (int(image["height"]), int(image["width"])) for image in data["images"]}
     grouped: dict[int, list[Instance]] = {key: [] for key in sizes}
     for annotation in data["annotations"]:
         try:
-            image_id, class_id = annotation["image_id"], places[annotation["category_id"]]
+            image_id, class_id = annotation["image_id"], class_ids[annotation["category_id"]]
             grouped[image_id].append(_instance(annotation, class_id, *sizes[image_id]))
         except (KeyError, TypeError, ValueError) as error:
             reason = f"unknown or missing {error}" if isinstance(error, KeyError) else str(error)
@@ -186,7 +186,7 @@ def _checksum(path: Path, pictures: tuple[Picture, ...], digest: "hashlib._Hash"
         except OSError:
             missing.append(picture.path)
     if missing:
-        examples = ", ".join(str(each) for each in missing[:EXAMPLES])
+        examples = ", ".join(str(path) for path in missing[:EXAMPLES])
         raise InputError(
             f"{path}: {len(missing)} of {len(pictures)} images are missing, such as {examples}; "
             "paths are relative to the JSON: keep it where it was made, or make it anew"

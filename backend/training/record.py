@@ -1,4 +1,4 @@
-"""What the first process writes down while it trains: curves (a JSON for pages, event files for TensorBoard), figures,
+"""Record of a training, written by the first process: curves (a JSON for pages, event files for TensorBoard), figures,
 predictions, drawings, and the best weights so far.
 """
 
@@ -12,7 +12,7 @@ from backend.detectors.interface import Detector
 from backend.detectors.weights import write_weights
 from backend.project.atomic import atomic_json, atomic_write
 from backend.training.data_loading import Batch
-from backend.training.draw_predictions import as_jpeg, chosen_places, draw_batch, draw_predictions
+from backend.training.draw_predictions import as_jpeg, draw_batch, draw_predictions, preview_indices
 from backend.training.evaluate import Evaluation, predict
 from backend.training.history import FORMAT, read_history
 from backend.training.model_folder import ModelFolder
@@ -28,14 +28,14 @@ MOST_POINTS = 4000  # of the training curve; beyond, every second one of the old
 class Record:
     """The history of a training. Only the first process has one.
 
-    What was told of steps after ``step``, where the training goes on, is forgotten: those steps are done again.
+    Entries after ``step``, where the training resumes, are dropped: those steps are repeated.
     """
 
     def __init__(self, folder: ModelFolder, n_steps: int, steps_per_epoch: int, step: int):
         self.folder = folder
         old = read_history(folder.history)
-        self.points: list[dict[str, Any]] = [each for each in old["points"] if each["step"] <= step]
-        self.evaluations: list[dict[str, Any]] = [each for each in old["evaluations"] if each["step"] <= step]
+        self.points: list[dict[str, Any]] = [entry for entry in old["points"] if entry["step"] <= step]
+        self.evaluations: list[dict[str, Any]] = [entry for entry in old["evaluations"] if entry["step"] <= step]
         self._facts = {"format": FORMAT, "n_steps": n_steps, "steps_per_epoch": steps_per_epoch}
         self._board = SummaryWriter(str(folder.tensorboard), purge_step=step + 1, flush_secs=10)
         self._written = 0.0
@@ -59,22 +59,22 @@ class Record:
         if time.monotonic() - self._written > WRITE_EVERY_S:
             self.write()
 
-    def keep(self, state: TrainingState, found: Evaluation, detector: Detector, seconds: float) -> None:
+    def keep(self, state: TrainingState, evaluation: Evaluation, detector: Detector, seconds: float) -> None:
         """Keep an evaluation, just counted in ``state``: curves, predictions and, if it is the best, weights."""
         folder, step = self.folder, state.step
         best = state.best_step == step
         if best:
             self.keep_weights(detector)
-            atomic_json(folder.metrics, {"step": step, **found.record()})
+            atomic_json(folder.metrics, {"step": step, **evaluation.record()})
         path = folder.predictions(step)
         path.parent.mkdir(exist_ok=True)
-        atomic_json(path, found.results)
+        atomic_json(path, evaluation.results)
         for old in sorted(path.parent.glob("predictions_*.json"))[:-KEPT_PREDICTIONS]:
             if old != folder.predictions(state.best_step):
                 old.unlink()
-        entry = {"step": step, "best": best, "seconds": round(seconds, 1), **found.record()}
-        self.evaluations = [each for each in self.evaluations if each["step"] != step] + [entry]
-        self._tell_board(step, found)
+        entry = {"step": step, "best": best, "seconds": round(seconds, 1), **evaluation.record()}
+        self.evaluations = [old for old in self.evaluations if old["step"] != step] + [entry]
+        self._write_tensorboard(step, evaluation)
         self.write()
 
     def keep_weights(self, detector: Detector) -> None:
@@ -86,26 +86,26 @@ class Record:
         if batch is not None:
             self._keep_picture("train", draw_batch(batch, detector.settings.class_names), step)
         if validation_set is not None:
-            places = chosen_places(len(validation_set))
-            found = predict(detector, validation_set, places)
-            self._keep_picture("val", draw_predictions(validation_set, places, found), step)
+            indices = preview_indices(len(validation_set))
+            results = predict(detector, validation_set, indices)
+            self._keep_picture("val", draw_predictions(validation_set, indices, results), step)
 
     def _keep_picture(self, kind: str, drawn: np.ndarray, step: int) -> None:
         self.folder.pictures.mkdir(exist_ok=True)
         atomic_write(self.folder.picture(kind, step), as_jpeg(drawn), durable=False)
         self._board.add_image(PICTURES[kind], drawn, step, dataformats="HWC")
 
-    def _tell_board(self, step: int, found: Evaluation) -> None:
-        for name, value in found.losses.items():
+    def _write_tensorboard(self, step: int, evaluation: Evaluation) -> None:
+        for name, value in evaluation.losses.items():
             self._board.add_scalar(f"{name}/validation", value, step)
-        for kind, metrics in found.metrics.items():
+        for kind, metrics in evaluation.metrics.items():
             for name, value in {**metrics, **metrics["per_class"]}.items():
                 if isinstance(value, float):
                     self._board.add_scalar(f"ap_{kind}/{name}", 100 * value, step)
-        for stage, share in found.dead.items():
+        for stage, share in evaluation.dead.items():
             self._board.add_scalar(f"dead_relu/{stage}", share, step)
-        if found.one_class is not None:
-            self._board.add_scalar("detections/share_of_commonest_class", found.one_class, step)
+        if evaluation.commonest_class_share is not None:
+            self._board.add_scalar("detections/share_of_commonest_class", evaluation.commonest_class_share, step)
 
     def write(self) -> None:
         """Replace the history file."""

@@ -1,4 +1,4 @@
-"""One training in one process, and what is left behind when it is finished."""
+"""One training from its manifest to the finished model folder, in each of its processes."""
 
 import contextlib
 from pathlib import Path
@@ -89,9 +89,9 @@ def _begin(folder: ModelFolder, settings: TrainSettings, plan: Plan, ranks: Rank
     manifest = begin_manifest(folder.root, SCRIPT, plan.inputs, decisive)
     if folder.last.exists() and not settings.resume:
         raise InputError(f"{folder.root} holds this training already; go on with --resume or choose another folder")
-    for place in (folder.root, folder.last.parent):
-        if place.is_dir():
-            remove_temporary(place)
+    for written in (folder.root, folder.last.parent):
+        if written.is_dir():
+            remove_temporary(written)
     manifest.hardware.update(device_description(ranks.device))
     return manifest
 

@@ -1,4 +1,4 @@
-"""Random numbers as a function of where one is, not of what was before: a resumed training repeats them exactly."""
+"""Random seeds as a function of epoch, step and image, so that a resumed training repeats them exactly."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""One step of the training: forward, backward, clip, update; and the reasons not to take it."""
+"""One training step: forward, backward, clip gradients, update; and the losses for which it is refused."""
 
 import time
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class Stepper:
         self.phases = Phases()
         self.synchronise = False
         self._settings, self._ranks, self._n_steps, self._folder = settings, ranks, n_steps, folder
-        self._parameters = [each for group in self.optimiser.param_groups for each in group["params"]]
+        self._parameters = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
         self._model: nn.Module = detector
         if ranks.size > 1:
             self._model = DistributedDataParallel(detector, [ranks.device] if device == "cuda" else None)
@@ -93,7 +93,7 @@ class Stepper:
         try:
             times = [self._now()]
             losses = self._model(batch.pictures, batch.sizes, batch.targets)
-            found = self._checked(losses, state, names)
+            loss_values = self._checked(losses, state, names)
             times.append(self._now())
             self.optimiser.zero_grad(set_to_none=True)
             self.scaler.scale(sum(losses.values())).backward()
@@ -108,16 +108,16 @@ class Stepper:
         self.phases.forward += times[1] - times[0]
         self.phases.backward += times[2] - times[1]
         self.phases.step += times[3] - times[2]
-        self.phases.pictures += len(batch.places)
-        return found, norm
+        self.phases.pictures += len(batch.indices)
+        return loss_values, norm
 
     def _checked(self, losses: dict[str, torch.Tensor], state: TrainingState, names: list[str]) -> dict[str, float]:
         values = torch.stack([loss.detach().float() for loss in losses.values()]).tolist()  # one copy from the device
-        found = dict(zip(losses, values, strict=True))
-        bad = [f"{name} is {value}" for name, value in found.items() if not abs(value) < float("inf")]
+        loss_values = dict(zip(losses, values, strict=True))
+        bad = [f"{name} is {value}" for name, value in loss_values.items() if not abs(value) < float("inf")]
         if bad:
-            self._refuse(", ".join(bad), found, state, names)
-        return found
+            self._refuse(", ".join(bad), loss_values, state, names)
+        return loss_values
 
     def _update(self, state: TrainingState, names: list[str]) -> float:
         self.scaler.unscale_(self.optimiser)

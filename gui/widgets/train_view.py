@@ -8,7 +8,7 @@ import streamlit as st
 
 from backend.jobs import Job, JobSpec, JobState, Slot
 from backend.project.paths import resolve_under
-from backend.training.history import advice, read_history
+from backend.training.history import read_history, training_warnings
 from backend.training.model_folder import ModelFolder, list_models
 from backend.web.links import service_link
 from gui.widgets.context import active_jobs, job_store, project, refusals, settings, submit
@@ -60,7 +60,7 @@ def show_training(chosen: Training) -> bool:
     if now.job is not None:
         show_job(now.job, "train")
     history = read_history(now.folder.history)
-    for text in advice(history):
+    for text in training_warnings(history):
         st.warning(text, icon=":material/lightbulb:")
     show_figures(history)
     left, right = st.columns(2)

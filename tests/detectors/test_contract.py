@@ -115,7 +115,7 @@ def test_losses_in_eval_mode_leave_running_statistics_alone(detector, pictures):
 def test_judging_gives_what_losses_and_detections_give_apart(detector, pictures):
     with torch.no_grad():
         torch.manual_seed(3)
-        losses, found = detector.judge(pictures, SIZES, truth())
+        losses, found = detector.losses_and_detections(pictures, SIZES, truth())
         torch.manual_seed(3)
         apart = detector(pictures, SIZES, truth())
         assert same(found, detector(pictures, SIZES))
@@ -130,7 +130,7 @@ def test_half_precision_gives_float32_results_near_those_of_full_precision(detec
         for seed in range(6):  # rounding changes the order of proposals, and so which of them are drawn for the loss
             for k, each in enumerate((other, detector)):
                 torch.manual_seed(seed)
-                losses, found = each.judge(pictures, SIZES, truth())
+                losses, found = each.losses_and_detections(pictures, SIZES, truth())
                 assert found.scores.dtype == found.boxes.dtype == found.masks.dtype == torch.float32
                 for name, both in sums.items():
                     both[k] += losses[name].item() / 6
@@ -193,9 +193,9 @@ def test_weights_of_other_classes_start_a_new_detector(detector):
             assert torch.equal(value, given[name]), name
             continue
         first = int(rows.background == "first")
-        old, new = (slice((place + first) * rows.each, (place + first + 1) * rows.each) for place in (1, 1))
+        old, new = (slice((place + first) * rows.per_class, (place + first + 1) * rows.per_class) for place in (1, 1))
         assert torch.equal(value[new], given[name][old]), name  # reeve
-        stork = slice((2 + first) * rows.each, (3 + first) * rows.each)
+        stork = slice((2 + first) * rows.per_class, (3 + first) * rows.per_class)
         assert torch.equal(value[stork], before[name][stork]), name
 
 

@@ -5,7 +5,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from backend.masks import rle
-from backend.training.ap import average_precision, truth
+from backend.training.ap import average_precision, coco_truth
 from backend.training.read_coco import Instance, Picture, PictureSet, read_pictures
 
 
@@ -67,4 +67,4 @@ def test_more_than_a_hundred_birds_in_a_picture_count(tmp_path):
 
 
 def test_annotation_ids_begin_with_1(data):
-    assert min(truth(read_pictures(data / "val.json")).anns) == 1
+    assert min(coco_truth(read_pictures(data / "val.json")).anns) == 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.training.history import advice, rises
+from backend.training.history import rises, training_warnings
 
 
 def evaluation(loss=1.0, ap=0.5, **more):
@@ -17,7 +17,7 @@ def point(loss=1.0, waiting=0.0):
 
 def words(points=(), evaluations=()):
     """Return all advice as one text."""
-    return " ".join(advice({"points": list(points), "evaluations": list(evaluations)}))
+    return " ".join(training_warnings({"points": list(points), "evaluations": list(evaluations)}))
 
 
 @pytest.mark.parametrize(
@@ -62,5 +62,5 @@ def test_waiting_for_images_is_told():
 
 def test_a_healthy_training_gets_no_warning():
     healthy = [evaluation(1.0 / (k + 1), 0.1 * k + 0.05, dead_relu={"layer1": 0.01}) for k in range(6)]
-    assert advice({"points": [point(1.0 / (k + 1)) for k in range(20)], "evaluations": healthy}) == []
-    assert advice({"points": [], "evaluations": []}) == []
+    assert training_warnings({"points": [point(1.0 / (k + 1)) for k in range(20)], "evaluations": healthy}) == []
+    assert training_warnings({"points": [], "evaluations": []}) == []
