@@ -26,15 +26,16 @@ from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, file_identity, finished_file, now
 from backend.project.paths import Project, check_name
 from backend.tracking.appearance.store import embedding_space, embeddings_digest
-from backend.tracking.linking.calibration import DESCRIBED, MOTION_ONLY, OPEN, calibrated
-from backend.tracking.linking.constraints import bird_names, constraints, touched
-from backend.tracking.linking.entry_exit import WAYS_IN, WAYS_OUT, how_it_began, how_it_ended, with_zones
-from backend.tracking.linking.gibbs_moves import NOBODY
-from backend.tracking.linking.link import NO_BIRD_NATS, Linked, all_sweeps, count_birds, link, said_false
-from backend.tracking.linking.linking_input import Gathered, gather_run, only_parts
-from backend.tracking.linking.n_animals import Doors
-from backend.tracking.linking.open_set import link_open
-from backend.tracking.linking.result import Assigned, assigned, track_rows, tracklet_table
+from backend.tracking.linking.calibration import MOTION_ONLY, OPEN_SET, WITH_EMBEDDINGS, calibrated
+from backend.tracking.linking.constraints import bird_names, constraints_of, edited_segments
+from backend.tracking.linking.entry_exit import begin_reasons, end_reasons, entry_exit, with_hidden_zones
+from backend.tracking.linking.false_positives import FALSE_POSITIVE_NATS, false_positive_log_odds
+from backend.tracking.linking.gibbs_moves import UNASSIGNED
+from backend.tracking.linking.link import link, n_sweeps
+from backend.tracking.linking.linking_input import LinkingInput, linking_input_of, select_segments
+from backend.tracking.linking.n_animals import max_simultaneous
+from backend.tracking.linking.open_set import link_open_set
+from backend.tracking.linking.result import Identities, LinkingResult, identities_of, track_rows, tracklet_table
 from backend.tracking.online.camera_motion import camera_motion, write_camera_motion
 from backend.tracking.review.doubts import doubt_table, expected_error, find_doubts
 from backend.tracking.review.duplicate_tracks import find_duplicates
@@ -99,17 +100,19 @@ def main(argv: list[str]) -> None:
     with output_lock(out), Progress() as progress:
         log = settings.corrections or corrections_path(out, run.folder.name)
         acts = () if settings.no_corrections else read_log(log)
-        manifest = begin_manifest(out, SCRIPT, inputs(settings, run, log, acts), chosen(settings, run), {"detections"})
+        manifest = begin_manifest(
+            out, SCRIPT, origin_of(settings, run, log, acts), chosen(settings, run), {"detections"}
+        )
         if manifest.complete:
             print(f"{out}: these tracks are there already, nothing to do")
             return
         manifest.write(out)
         motion = None if settings.camera_motion == "off" else how_the_camera_moved(settings, run, out, progress)
         progress.stage("following birds", run.facts.frame_end - run.facts.frame_start, limit_s=STAGE_LIMIT_S)
-        gathered = gather_run(run, appearance_folder(settings, run), progress.update, motion)
+        inputs = linking_input_of(run, appearance_folder(settings, run), progress.update, motion)
         if zones is not None:
-            gathered = with_zones(gathered, zones)
-        facts = find_identities(settings, run, gathered, acts, out, progress)
+            inputs = with_hidden_zones(inputs, zones)
+        facts = find_identities(settings, run, inputs, acts, out, progress)
         manifest.counts = facts["counts"]
         names = [name for name in (TRACKS, TRACKLETS, DOUBTS, FRAMES, BIRDS, CAMERA, SUMMARY) if (out / name).exists()]
         manifest.files = {name: finished_file(out / name) for name in names}
@@ -133,7 +136,7 @@ def appearance_folder(settings: TrackSettings, run: DetectionsRun) -> Path | Non
     return None if settings.no_appearance else settings.appearance or run.folder
 
 
-def inputs(settings: TrackSettings, run: DetectionsRun, log: Path, acts: Sequence[Act]) -> dict[str, Any]:
+def origin_of(settings: TrackSettings, run: DetectionsRun, log: Path, acts: Sequence[Act]) -> dict[str, Any]:
     """Return what the tracks are made from."""
     files = run.manifest.files
     found: dict[str, Any] = {"detections_run": run.folder.name, "detections": str(run.folder)}
@@ -167,63 +170,68 @@ def how_the_camera_moved(settings: TrackSettings, run: DetectionsRun, out: Path,
 
 
 def find_identities(
-    settings: TrackSettings, run: DetectionsRun, gathered: Gathered, acts: Sequence[Act], out: Path, progress: Progress
+    settings: TrackSettings,
+    run: DetectionsRun,
+    inputs: LinkingInput,
+    acts: Sequence[Act],
+    out: Path,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Run stage 2 and write all files; return what is worth saying."""
-    said = constraints(gathered, acts, settings.n_birds)
+    constraints = constraints_of(inputs, acts, settings.n_birds)
     size = run.facts.width, run.facts.height
-    begins, ends = how_it_began(gathered, size), how_it_ended(gathered, size)
-    n_birds = settings.n_birds or max(len(said.names), min(MOST_BIRDS, count_birds(gathered)))
-    progress.stage("finding identities", all_sweeps(gathered), limit_s=STAGE_LIMIT_S)
-    kind = MOTION_ONLY if gathered.look is None else DESCRIBED
-    if settings.n_birds is None and gathered.look is None:
-        kind = OPEN
-        linked = link_open(gathered, said.known, len(said.names))
+    begins, ends = begin_reasons(inputs, size), end_reasons(inputs, size)
+    n_birds = settings.n_birds or max(len(constraints.names), min(MOST_BIRDS, max_simultaneous(inputs)))
+    progress.stage("finding identities", n_sweeps(inputs), limit_s=STAGE_LIMIT_S)
+    kind = MOTION_ONLY if inputs.embeddings is None else WITH_EMBEDDINGS
+    if settings.n_birds is None and inputs.embeddings is None:
+        kind = OPEN_SET
+        linked = link_open_set(inputs, constraints)
     else:
-        doors = None if settings.n_birds else Doors(np.isin(begins, WAYS_IN), np.isin(ends, WAYS_OUT))
-        linked = link(gathered, n_birds, settings.seed, said.known, progress.update, doors, MOST_BIRDS)
-    names = bird_names(said.names, linked.p.shape[1] - 1)
+        sources_and_sinks = None if settings.n_birds else entry_exit(begins, ends)
+        linked = link(inputs, n_birds, settings.seed, constraints, progress.update, sources_and_sinks, MOST_BIRDS)
+    names = bird_names(constraints.names, linked.p.shape[1] - 1)
     if settings.n_birds is None:
-        linked, kept = only_seen(linked, len(said.names))
+        linked, kept = only_seen(linked, len(constraints.names))
         names = tuple(names[k] for k in kept)
-    who = assigned(linked, names, lambda share: calibrated(share, kind))
-    who = likely(told_by_people(who, said.known.pins), settings.least_probability)
+    who = identities_of(linked, names, lambda share: calibrated(share, kind))
+    who = likely(told_by_people(who, constraints.labels), settings.least_probability)
     somebody = 1 - linked.p[:, -1]
-    if kind != OPEN:
-        keep = (who.bird >= 0) | touched(gathered, acts) | (said_false(gathered) < NO_BIRD_NATS)
-        gathered, who, somebody = only_parts(gathered, keep), who.only(keep), somebody[keep]
+    if kind != OPEN_SET:
+        keep = (who.bird >= 0) | edited_segments(inputs, acts) | (false_positive_log_odds(inputs) < FALSE_POSITIVE_NATS)
+        inputs, who, somebody = select_segments(inputs, keep), who.only(keep), somebody[keep]
         begins, ends = begins[keep], ends[keep]
     progress.stage("writing", 4, limit_s=STAGE_LIMIT_S)
-    tracks = track_rows(gathered, who, settings.n_birds is not None)
-    doubts = find_doubts(gathered, who, begins, somebody, find_duplicates(run, tracks))
+    tracks = track_rows(inputs, who, settings.n_birds is not None)
+    doubts = find_doubts(inputs, who, begins, somebody, find_duplicates(run, tracks))
     write_tracks(out, tracks)
-    write_table(out / TRACKLETS, tracklet_table(gathered, who, begins, ends))
-    write_table(out / DOUBTS, doubt_table(gathered, who, doubts))
+    write_table(out / TRACKLETS, tracklet_table(inputs, who, begins, ends))
+    write_table(out / DOUBTS, doubt_table(inputs, who, doubts))
     described = appearance_folder(settings, run)
     if described is not None:
-        turned = gathered.detections.turned  # by this video's own directions, which no other has
+        turned = inputs.detections.reduced  # by this video's own directions, which no other has
         write_birds(out / BIRDS, linked, who.names, str(out) if turned else embedding_space(described))
     problems = [f"act {each.id}: {each.problem}" for each in replay(tracks, acts).outcomes if each.problem]
     facts = {
         "birds": len(who.names),
-        "described": kind == DESCRIBED,
-        "expected_error": expected_error(gathered, who),
-        "in_tracks": in_tracks(gathered, tracks),
+        "described": kind == WITH_EMBEDDINGS,
+        "expected_error": expected_error(inputs, who),
+        "in_tracks": in_tracks(inputs, tracks),
         "corrections": len(acts),
         "corrections_that_do_not_apply": problems,
-        "counts": {"frames": len(gathered.frames), "rows": len(tracks), "birds": len(who.names), "doubts": len(doubts)},
+        "counts": {"frames": len(inputs.frames), "rows": len(tracks), "birds": len(who.names), "doubts": len(doubts)},
     }
     atomic_json(out / SUMMARY, facts)
     return facts
 
 
-def in_tracks(gathered: Gathered, tracks: Tracks) -> float | None:
+def in_tracks(inputs: LinkingInput, tracks: Tracks) -> float | None:
     """Return the share of detections that tracks show; None without any detection."""
-    n = len(gathered.detections.at)
+    n = len(inputs.detections.at)
     return float(np.sum(tracks.detection != NONE) / n) if n else None
 
 
-def only_seen(linked: Linked, named: int) -> tuple[Linked, np.ndarray]:
+def only_seen(linked: LinkingResult, named: int) -> tuple[LinkingResult, np.ndarray]:
     """Return the same without birds that were never seen, and the numbers of those that are left.
 
     The first ``named`` birds stay in any case.
@@ -232,36 +240,36 @@ def only_seen(linked: Linked, named: int) -> tuple[Linked, np.ndarray]:
     kept = np.array([k for k in range(n) if k < named or (linked.bird == k).any()], np.int64)
     number = np.full(n + 1, -1)
     number[kept] = np.arange(len(kept))
-    birds = linked.birds
+    birds = linked.appearances
     if birds is not None:
         birds = type(birds)(birds.model, birds.centres[kept], birds.covariances[kept])
-    states = number[linked.states].astype(np.int16)
-    return Linked(number[linked.bird], states, linked.p[:, [*kept, n]], birds, linked.chain), kept
+    states = number[linked.samples].astype(np.int16)
+    return LinkingResult(number[linked.bird], states, linked.p[:, [*kept, n]], birds, linked.chain), kept
 
 
-def told_by_people(who: Assigned, pins: np.ndarray) -> Assigned:
+def told_by_people(who: Identities, pins: np.ndarray) -> Identities:
     """Return the same, certain where a person said who it is."""
     right = (pins >= 0) & (who.bird == pins)
     return replace(who, p=np.where(right, 1.0, who.p), p_second=np.where(right, 0.0, who.p_second))
 
 
-def likely(who: Assigned, least: float) -> Assigned:
+def likely(who: Identities, least: float) -> Identities:
     """Return the same without identities of less than the probability ``least``; they are the next likely then."""
     unsure = (who.bird >= 0) & (who.p < least)
     return replace(
         who,
-        bird=np.where(unsure, NOBODY, who.bird),
+        bird=np.where(unsure, UNASSIGNED, who.bird),
         p=np.where(unsure, 0.0, who.p),
         second=np.where(unsure, who.bird, who.second),
         p_second=np.where(unsure, who.p, who.p_second),
     )
 
 
-def write_birds(path: Path, linked: Linked, names: Sequence[str], space: str) -> None:
+def write_birds(path: Path, linked: LinkingResult, names: Sequence[str], space: str) -> None:
     """Write what each bird looks like: names, centres, covariances, the model and the ``space`` they belong to."""
-    if linked.birds is None:
+    if linked.appearances is None:
         return
-    birds = linked.birds
+    birds = linked.appearances
     with atomic_file(path) as file:
         np.savez(
             file,

@@ -20,20 +20,20 @@ from backend.lek.lek_settings import LekSettings, difficulty
 from backend.lek.recording import record
 from backend.lek.simulated_run import ORIGIN, detect
 from backend.pipeline.detections import open_detections
-from backend.tracking.linking.calibration import DESCRIBED, MOTION_ONLY, OPEN, TABLE, read_table
-from backend.tracking.linking.gibbs_moves import NOBODY
-from backend.tracking.linking.link import Known, link
-from backend.tracking.linking.linking_input import gather_run
-from backend.tracking.linking.open_set import link_open
+from backend.tracking.linking.calibration import MOTION_ONLY, OPEN_SET, TABLE, WITH_EMBEDDINGS, read_table
+from backend.tracking.linking.constraints import Constraints
+from backend.tracking.linking.link import link
+from backend.tracking.linking.linking_input import linking_input_of
+from backend.tracking.linking.open_set import link_open_set
 
 BIRDS, SECONDS = 12, 240.0
 FITTED = (("normal", 0.3, 301), ("hard", 0.45, 302), ("hard", 0.5, 303), ("hard", 0.65, 304))
 TESTED = (("normal", 0.4, 401), ("hard", 0.55, 402))
 LIKENESSES = (0.25, 0.4, 0.3, 0.5, 0.35, 0.6)
-TOGETHER = tuple(("normal" if k % 2 else "hard", LIKENESSES[k % 6], 402 + k) for k in range(1, 13))
+POOLED = tuple(("normal" if k % 2 else "hard", LIKENESSES[k % 6], 402 + k) for k in range(1, 13))
 EDGES = np.array([0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0])
 PRIOR_S = 4.0  # each bin begins with so many seconds at its own mean
-KINDS = (DESCRIBED, MOTION_ONLY, OPEN)
+KINDS = (WITH_EMBEDDINGS, MOTION_ONLY, OPEN_SET)
 
 
 def samples(folder: Path, case: tuple[str, float, int], kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -43,20 +43,20 @@ def samples(folder: Path, case: tuple[str, float, int], kind: str) -> tuple[np.n
     if not (out / ORIGIN).exists():
         record(lek, LekSettings(BIRDS, SECONDS, seed, difficulty=difficulty(preset, likeness)), video=False)
         detect(lek, out, preset)
-    gathered = gather_run(open_detections(out), out if kind == DESCRIBED else None)
-    nothing = Known(np.full(len(gathered.parts), NOBODY), np.zeros((0, 2), np.int64))
-    linked = link_open(gathered, nothing, 0) if kind == OPEN else link(gathered, BIRDS)
-    bird = pq.read_table(out / ORIGIN)["bird"].to_numpy()[gathered.rows].astype(np.int64)
-    seen = np.zeros((len(gathered.parts), BIRDS + 1))
-    np.add.at(seen, (gathered.sightings.tracklet, bird), 1)
-    told = np.flatnonzero(linked.bird >= 0)
+    inputs = linking_input_of(open_detections(out), out if kind == WITH_EMBEDDINGS else None)
+    no_constraints = Constraints.none(len(inputs.segments))
+    linked = link_open_set(inputs, no_constraints) if kind == OPEN_SET else link(inputs, BIRDS)
+    bird = pq.read_table(out / ORIGIN)["bird"].to_numpy()[inputs.rows].astype(np.int64)
+    seen = np.zeros((len(inputs.segments), BIRDS + 1))
+    np.add.at(seen, (inputs.sightings.tracklet, bird), 1)
+    assigned = np.flatnonzero(linked.bird >= 0)
     together = np.zeros((linked.p.shape[1] - 1, BIRDS))
-    np.add.at(together, linked.bird[told], seen[told, 1:])
+    np.add.at(together, linked.bird[assigned], seen[assigned, 1:])
     own, real = linear_sum_assignment(-together)
     name = np.zeros(len(together), np.int64)  # a bird that is none is never right
     name[own] = real + 1
-    right = seen[told, name[linked.bird[told]]] / seen[told].sum(1)
-    return linked.p[told, linked.bird[told]], right, seen[told].sum(1) / 25
+    right = seen[assigned, name[linked.bird[assigned]]] / seen[assigned].sum(1)
+    return linked.p[assigned, linked.bird[assigned]], right, seen[assigned].sum(1) / 25
 
 
 def fit(share: np.ndarray, right: np.ndarray, seconds: np.ndarray) -> dict[str, list[float]]:
@@ -92,9 +92,9 @@ def expected_error(table: dict, share: np.ndarray, right: np.ndarray, seconds: n
     return float(np.sum(off) / seconds.sum())
 
 
-def error_together(folder: Path, kind: str) -> str:
-    """Return the expected calibration error of the table in use on all leks of `TOGETHER`, and on those of a preset."""
-    found = {case: samples(folder, case, kind) for case in TOGETHER}
+def pooled_error(folder: Path, kind: str) -> str:
+    """Return the expected calibration error of the table in use on all leks of `POOLED`, and on those of a preset."""
+    found = {case: samples(folder, case, kind) for case in POOLED}
     words = []
     for name, presets in (("together", ("normal", "hard")), ("normal", ("normal",)), ("hard", ("hard",))):
         own = [each for case, each in found.items() if case[0] in presets]
@@ -122,8 +122,8 @@ def main() -> None:
             round(expected_error(table[kind], *samples(given.folder, case, kind)), 4) for case in TESTED
         ]
         print(kind, table[kind], flush=True)
-        if kind == OPEN:
-            print(f"{kind}, table in use, {len(TOGETHER)} leks: {error_together(given.folder, kind)}", flush=True)
+        if kind == OPEN_SET:
+            print(f"{kind}, table in use, {len(POOLED)} leks: {pooled_error(given.folder, kind)}", flush=True)
     if given.write:
         TABLE.write_text(json.dumps(table, indent=1) + "\n")
 

@@ -121,12 +121,12 @@ def show_lanes(run: TrackRun, key: tuple[str, str], rows: list[dict]) -> None:
         .mark_line(color=COLOURS[0])
         .encode(x=alt.X("time, s:Q"), y=alt.Y("birds seen:Q", axis=alt.Axis(tickMinStep=1)))
     )
-    if run.known is not None:
-        known = alt.Chart(pd.DataFrame({"y": [run.known]})).mark_rule(strokeDash=[4, 4], color="#d1495b")
+    if run.n_birds is not None:
+        known = alt.Chart(pd.DataFrame({"y": [run.n_birds]})).mark_rule(strokeDash=[4, 4], color="#d1495b")
         line = line + known.encode(y=alt.Y("y:Q", title="birds seen"))
     st.altair_chart(line.properties(height=180), width="stretch")
-    if run.known is not None:
-        st.caption(f"Birds seen at once; the dashed line is the known number, {run.known}.")
+    if run.n_birds is not None:
+        st.caption(f"Birds seen at once; the dashed line is the known number, {run.n_birds}.")
 
 
 def show_doubts(rows: list[dict]) -> dict | None:

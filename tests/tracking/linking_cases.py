@@ -1,10 +1,10 @@
-"""Small made-up videos for linking: birds with known ways and looks, as stage 1 would leave them."""
+"""Small made-up videos for linking: birds with known paths and appearances, as the online tracker would leave them."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from backend.tracking.linking.linking_input import Detections, Gathered, make_parts
+from backend.tracking.linking.linking_input import Detections, LinkingInput, split_tracklets
 from backend.tracking.online.tracklets import build_tracklets
 
 FRAME_S = 0.04
@@ -14,16 +14,17 @@ SIZE = (640, 480)
 def sightings_of(
     paths: Sequence[tuple[int, int, int, np.ndarray]],
     n_frames: int,
-    looks: np.ndarray | None,
+    appearances: np.ndarray | None,
     seed: int = 0,
     sides: Sequence[float | np.ndarray] | None = None,
-    described_every: int = 1,
-) -> tuple[Gathered, np.ndarray]:
-    """Return what stage 2 works on, and the bird behind each part.
+    embedding_every: int = 1,
+) -> tuple[LinkingInput, np.ndarray]:
+    """Return the input of linking, and the true bird of each segment.
 
-    ``paths``: tracklets as (bird, first frame, last frame included, (2,) or (n, 2) centre in px). ``looks`` (birds, D)
-    is what birds look like; descriptors have noise of 0.3 about it. ``sides``: of the square boxes of each path, px,
-    one number or one a frame; 40 px by default. ``described_every``: only in so many frames one has descriptors.
+    ``paths``: tracklets as (bird, first frame, last frame included, (2,) or (n, 2) centre in px). ``appearances``
+    (birds, D) are the birds' mean embeddings; embeddings have noise of 0.3 about them. ``sides``: of the square boxes
+    of each path, px, one number or one a frame; 40 px by default. ``embedding_every``: only every so many frames have
+    embeddings.
     """
     rng = np.random.default_rng(seed)
     columns: dict[str, list] = {name: [] for name in ("at", "centre", "tracklet", "bird", "side")}
@@ -41,27 +42,29 @@ def sightings_of(
     detection = (np.arange(len(at)) - np.searchsorted(at, at)).astype(np.int32)
     boxes = np.column_stack([centre - half, centre + half]).astype(np.float32)
     x = None
-    if looks is not None:
-        x = (looks[bird] + rng.normal(0, 0.3, (len(at), looks.shape[1]))).astype(np.float32)
-        x[at % described_every > 0] = np.nan
+    if appearances is not None:
+        x = (appearances[bird] + rng.normal(0, 0.3, (len(at), appearances.shape[1]))).astype(np.float32)
+        x[at % embedding_every > 0] = np.nan
     n = len(at)
     kind, score = np.zeros(n, np.int8), np.full(n, 0.9, np.float32)
-    found = Detections(at, at, detection, boxes, score, tracklet.astype(np.int64), kind, np.zeros(n, np.float32), x)
+    detections = Detections(
+        at, at, detection, boxes, score, tracklet.astype(np.int64), kind, np.zeros(n, np.float32), x
+    )
     times = np.arange(n_frames) * FRAME_S
     sightings, tracklets = build_tracklets(
         at, at, detection, boxes, score, tracklet.astype(np.int64), kind, np.zeros((0, 4), np.int64), times
     )
     frames = np.arange(n_frames, dtype=np.int32)
-    gathered = make_parts(found, sightings, tracklets, frames, times, FRAME_S, float(SIZE[0] * SIZE[1]))
-    return gathered, bird[gathered.rows[gathered.sightings.starts[:-1]]]
+    inputs = split_tracklets(detections, sightings, tracklets, frames, times, FRAME_S, float(SIZE[0] * SIZE[1]))
+    return inputs, bird[inputs.rows[inputs.sightings.starts[:-1]]]
 
 
 def well_separated(birds: int) -> np.ndarray:
-    """Return (birds, 6) looks that differ by far more than the noise."""
+    """Return (birds, 6) mean embeddings that differ by far more than the noise."""
     return np.random.default_rng(5).normal(0, 2.0, (birds, 6))
 
 
-def agrees(found: np.ndarray, truth: np.ndarray) -> bool:
-    """Tell whether two labellings are the same up to names, nobody aside."""
-    pairs = set(zip(found.tolist(), truth.tolist(), strict=True))
+def agrees(ids: np.ndarray, truth: np.ndarray) -> bool:
+    """Tell whether two labellings are the same up to the numbers of birds."""
+    pairs = set(zip(ids.tolist(), truth.tolist(), strict=True))
     return len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})

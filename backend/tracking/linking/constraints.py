@@ -1,83 +1,105 @@
-"""Corrections of people as constraints of linking: what they named stays named, what they joined stays joined."""
+"""Turn reviewers' edits into must-link constraints and identity labels (constrained clustering)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from backend.tracking.linking.gibbs_moves import NOBODY
-from backend.tracking.linking.link import Known
-from backend.tracking.linking.linking_input import Gathered
+from backend.tracking.linking.gibbs_moves import UNASSIGNED
+from backend.tracking.linking.link_cost import Endpoints
+from backend.tracking.linking.linking_input import LinkingInput
 from backend.tracking.tracks.edits import Act, Anchor, Draw, Keep, Link, Merge, Name, Rename, Swap, active
 
-JOINED_S = 5.0  # a track that is merged with another goes on there if it ended no longer before
+MERGE_GAP_S = 5.0  # a merged track continues directly in the other one if it ended no longer before
 
 
 @dataclass(frozen=True)
-class Said:
-    """What people said of parts of tracklets, and the names they used, by bird."""
+class Constraints:
+    """What reviewers decided.
 
-    known: Known
-    names: tuple[str, ...]
+    Attributes
+    ----------
+    labels
+        (M,) int64, the animal that each segment must be; -1: free. Two labels that differ are a cannot-link constraint.
+    must_link
+        (n, 2) int64, pairs of segments of which the second directly follows the first.
+    names
+        Names that reviewers gave, by animal.
+    """
+
+    labels: np.ndarray
+    must_link: np.ndarray
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def none(cls, m: int) -> "Constraints":
+        """Return no constraints on ``m`` segments."""
+        return cls(np.full(m, UNASSIGNED), np.zeros((0, 2), np.int64))
+
+    def on_order(self, endpoints: Endpoints) -> Endpoints:
+        """Return ``endpoints`` with the only segment before and after each, as the must-links say."""
+        before, after = endpoints.before.copy(), endpoints.after.copy()
+        before[self.must_link[:, 1]], after[self.must_link[:, 0]] = self.must_link[:, 0], self.must_link[:, 1]
+        return endpoints._replace(before=before, after=after)
 
 
-def constraints(gathered: Gathered, acts: Sequence[Act], n_birds: int | None) -> Said:
-    """Return what ``acts`` (a log, oldest first) say of the parts of a run.
+def constraints_of(inputs: LinkingInput, acts: Sequence[Act], n_birds: int | None) -> Constraints:
+    """Return the constraints that ``acts`` (a log of edits, oldest first) put on the segments of a run.
 
-    ``n_birds``: no more names are taken; None: their number is open.
+    At most ``n_birds`` names are used; None: any number.
 
-    A name holds for the part it was given to and for what was merged with that. A bird that came back (`Link`), or was
-    confirmed after a doubt (`Keep`), is followed straight on; so is a merged one where nothing can lie between. What
-    else was merged may have any number of stretches between, so nothing is required of it here. Later acts win over
-    earlier ones. All acts are applied to the finished tracks once more (`corrections.replay`), so those that say
-    nothing here, or are of detections in no part, hold as well.
+    A label holds for the segment it was given to and for segments merged with it. An animal that came back (`Link`) or
+    was confirmed after a doubt (`Keep`) gives a must-link; so does a merge where no other segment can lie between. Any
+    other merge constrains nothing here, as any number of segments may lie between. Later edits win over earlier ones.
+    All edits are applied to the finished tracks once more (`corrections.replay`), so those that constrain nothing
+    here, or concern detections in no segment, hold as well.
     """
     names: list[str] = []
-    pins = np.full(len(gathered.parts), NOBODY)
-    follow: list[tuple[int, int]] = []
+    labels = np.full(len(inputs.segments), UNASSIGNED)
+    must_link: list[tuple[int, int]] = []
     merged: list[tuple[int, int]] = []
     for act in active(acts):
         if isinstance(act, Rename) and act.identity in names and act.new not in names:
             names[names.index(act.identity)] = act.new
         for anchor, name in _named(act):
-            part = _part_of(gathered, anchor)
-            if part is None or (name not in names and len(names) == n_birds):
+            segment = _segment_of(inputs, anchor)
+            if segment is None or (name not in names and len(names) == n_birds):
                 continue
             if name not in names:
                 names.append(name)
-            pins[part] = names.index(name)
+            labels[segment] = names.index(name)
         for before, after in _joined(act):
-            pair = _part_of(gathered, before), _part_of(gathered, after)
+            pair = _segment_of(inputs, before), _segment_of(inputs, after)
             if None in pair or pair[0] == pair[1]:
                 continue
-            first, last = min(pair), max(pair)  # parts are sorted by first frame
+            first, last = min(pair), max(pair)  # segments are sorted by first frame
             if isinstance(act, Merge):
                 merged.append(pair)
-            if not isinstance(act, Merge) or _goes_on(gathered, first, last):
-                follow.append((first, last))
-    for part, other in merged:
-        if pins[other] < 0 or pins[part] < 0:
-            pins[[part, other]] = max(pins[part], pins[other])
-    return Said(Known(pins, _consistent(gathered, follow, pins)), tuple(names))
+            if not isinstance(act, Merge) or _continues_in(inputs, first, last):
+                must_link.append((first, last))
+    for segment, other in merged:
+        if labels[other] < 0 or labels[segment] < 0:
+            labels[[segment, other]] = max(labels[segment], labels[other])
+    return Constraints(labels, _consistent(inputs, must_link, labels), tuple(names))
 
 
-def touched(gathered: Gathered, acts: Sequence[Act]) -> np.ndarray:
-    """Return (M,) bool: parts that one of ``acts`` (a log) speaks of."""
-    found = np.zeros(len(gathered.parts), bool)
+def edited_segments(inputs: LinkingInput, acts: Sequence[Act]) -> np.ndarray:
+    """Return (M,) bool: segments that one of ``acts`` (a log of edits) concerns."""
+    edited = np.zeros(len(inputs.segments), bool)
     for act in active(acts):
         anchors = [getattr(act, "anchor", None), *(anchor for anchor, _ in _named(act))]
         for anchor in [*anchors, *(anchor for pair in _joined(act) for anchor in pair)]:
-            part = _part_of(gathered, anchor)
-            if part is not None:
-                found[part] = True
-    return found
+            segment = _segment_of(inputs, anchor)
+            if segment is not None:
+                edited[segment] = True
+    return edited
 
 
-def _goes_on(gathered: Gathered, first: int, last: int) -> bool:
-    """Tell whether a part can go straight on in a later one: its tracklet ended shortly before."""
-    gap_s = gathered.parts.begin_s[last] - gathered.parts.end_s[first]
-    own = gathered.parent == gathered.parent[first]
-    return gap_s <= JOINED_S and not np.any(own & (gathered.parts.begin_s > gathered.parts.begin_s[first]))
+def _continues_in(inputs: LinkingInput, first: int, last: int) -> bool:
+    """Tell whether a segment can continue directly in a later one: its tracklet ended shortly before."""
+    gap_s = inputs.segments.begin_s[last] - inputs.segments.end_s[first]
+    own = inputs.parent == inputs.parent[first]
+    return gap_s <= MERGE_GAP_S and not np.any(own & (inputs.segments.begin_s > inputs.segments.begin_s[first]))
 
 
 def _named(act: Act) -> list[tuple[Anchor | None, str]]:
@@ -102,21 +124,21 @@ def _joined(act: Act) -> list[tuple[Anchor, Anchor]]:
     return []
 
 
-def _part_of(gathered: Gathered, anchor: Anchor | None) -> int | None:
+def _segment_of(inputs: LinkingInput, anchor: Anchor | None) -> int | None:
     if anchor is None or anchor.detection is None:
         return None
-    sightings = gathered.sightings
-    found = np.flatnonzero((sightings.frame == anchor.frame) & (sightings.detection == anchor.detection))
-    return int(sightings.tracklet[found[0]]) if len(found) else None
+    sightings = inputs.sightings
+    rows = np.flatnonzero((sightings.frame == anchor.frame) & (sightings.detection == anchor.detection))
+    return int(sightings.tracklet[rows[0]]) if len(rows) else None
 
 
-def _consistent(gathered: Gathered, pairs: Sequence[tuple[int, int]], pins: np.ndarray) -> np.ndarray:
-    """Return (n, 2) pairs that can hold together: one before and one after each part, no two names, no overlap."""
+def _consistent(inputs: LinkingInput, pairs: Sequence[tuple[int, int]], labels: np.ndarray) -> np.ndarray:
+    """Return the (n, 2) pairs that can hold together: one before and one after each, one label, no overlap in time."""
     before: dict[int, int] = {}
     after: dict[int, int] = {}
     for a, b in pairs:
-        named_apart = pins[a] >= 0 and pins[b] >= 0 and pins[a] != pins[b]
-        if gathered.ends.last[a] < gathered.ends.core[b] and not named_apart:
+        labels_differ = labels[a] >= 0 and labels[b] >= 0 and labels[a] != labels[b]
+        if inputs.endpoints.last[a] < inputs.endpoints.overlap_end[b] and not labels_differ:
             if a in after:
                 before.pop(after[a])
             if b in before:
@@ -125,8 +147,8 @@ def _consistent(gathered: Gathered, pairs: Sequence[tuple[int, int]], pins: np.n
     return np.array(sorted(after.items()), np.int64).reshape(-1, 2)
 
 
-def bird_names(said: Sequence[str], n_birds: int) -> tuple[str, ...]:
-    """Return a name for each bird: those that people gave first, then ``bird 01`` and so on, without repetition."""
+def bird_names(given: Sequence[str], n_birds: int) -> tuple[str, ...]:
+    """Return a name for each bird: those ``given`` by reviewers first, then ``bird 01`` and so on, each name once."""
     digits = max(2, len(str(n_birds)))
-    free = (name for k in range(1, 2 * n_birds + 1) if (name := f"bird {k:0{digits}d}") not in said)
-    return (*said, *(next(free) for _ in range(n_birds - len(said))))
+    free = (name for k in range(1, 2 * n_birds + 1) if (name := f"bird {k:0{digits}d}") not in given)
+    return (*given, *(next(free) for _ in range(n_birds - len(given))))

@@ -1,7 +1,8 @@
-"""Moves of the search for who is who: exact redistribution of the tracklets of two birds, or of one bird and nobody.
+"""Gibbs moves of linking: resample the segments of two birds jointly, or those of one bird and the unassigned ones.
 
-Both are dynamic programmes over the tracklets in order of time. Forward they sum (or maximise) over all ways to
-share them out; backward one way is drawn with its probability (or the best one is taken).
+Both moves are forward filtering, backward sampling (Carter and Kohn 1994, doi 10.1093/biomet/81.3.541) over the
+segments in order of time. The forward pass sums over all assignments, the backward pass draws one with its posterior
+probability; with ``maximise`` they take the best one instead (Viterbi).
 """
 
 import math
@@ -9,11 +10,11 @@ import math
 import numpy as np
 
 from backend.project.kernels import kernel
-from backend.tracking.linking.motion_model import linked
+from backend.tracking.linking.link_cost import transition_score
 
-NOBODY = -1
-HOPE_NATS = 25.0  # what is less likely than the best by more than this is given up
-LINK_MOST = 15.0  # nats, more than any link is worth
+UNASSIGNED = -1
+PRUNE_NATS = 25.0  # states less likely than the best by more than this are pruned
+MAX_LINK_NATS = 15.0  # more than any link score
 
 
 @kernel(nogil=True)
@@ -27,8 +28,8 @@ def add_logs(a, b):
 
 
 @kernel(nogil=True)
-def share_between(items, birds, before, after, fit, ends, cold, best, chance, who):
-    """Share the tracklets ``items`` (by first frame) of two birds out between them anew.
+def resample_pair(items, birds, before, after, loglik, endpoints, beta, maximise, uniforms, ids):
+    """Assign the segments ``items`` (by first frame) of two birds to these two anew.
 
     Parameters
     ----------
@@ -37,226 +38,232 @@ def share_between(items, birds, before, after, fit, ends, cold, best, chance, wh
     birds
         (2,) int64.
     before, after
-        (2,) int64, the tracklets of the two birds before and after ``items``, which stay; -1: none.
-    fit
-        (M, N + 1) float64, log likelihood of each tracklet's appearance for each bird.
-    ends
-        `Ends`.
-    cold
-        Inverse temperature.
-    best
-        Whether the best way is taken instead of drawing one.
-    chance
-        (K + 1,) float64 uniform in [0, 1).
-    who
-        (M,) int64, changed in place: the bird of each tracklet.
+        (2,) int64, the segments of the two birds before and after ``items``, which stay; -1: none.
+    loglik
+        (M, N + 1) float64, log-likelihood, nats, of each segment's embedding for each bird; last column: unassigned.
+    endpoints
+        `Endpoints`.
+    beta
+        Inverse temperature: all nats are multiplied by it; 1 samples the posterior.
+    maximise
+        Whether to take the best assignment instead of drawing one.
+    uniforms
+        (K + 1,) float64, uniform random numbers in [0, 1).
+    ids
+        (M,) int64, changed in place: the bird of each segment.
 
     Returns
     -------
     bool
         Whether anything changed.
     """
-    # reach[s, k, j]: item k goes to bird s, and the other bird was last seen as item j - 1 (j = 0: before them all)
-    reach, low = share_forward(items, birds, before, fit, ends, cold, best)
+    # forward[s, k, j]: item k is bird s; the last item of the other bird is j - 1 (j = 0: none of them)
+    forward, low = forward_pass(items, birds, before, loglik, endpoints, beta, maximise)
     k = len(items) - 1
     for s in range(2):
         for j in range(low[k], k + 1):
             other = items[j - 1] if j > 0 else before[1 - s]
-            reach[s, k, j] += cold * (linked(ends, items[k], after[s]) + linked(ends, other, after[1 - s]))
-    s, j = pick_last(reach, k, best, chance[k + 1])
+            forward[s, k, j] += beta * (
+                transition_score(endpoints, items[k], after[s]) + transition_score(endpoints, other, after[1 - s])
+            )
+    s, j = choose_last(forward, k, maximise, uniforms[k + 1])
     if s < 0:
         return False
     changed = False
     while k >= 0:
-        changed = changed or who[items[k]] != birds[s]
-        who[items[k]] = birds[s]
-        if j == k and k > 0:  # the other bird holds item k - 1: choose where this one was last
-            j = pick_change(reach[1 - s, k - 1], low[k], k, items, before[s], ends, cold, best, chance[k])
+        changed = changed or ids[items[k]] != birds[s]
+        ids[items[k]] = birds[s]
+        if j == k and k > 0:  # the other bird has item k - 1: choose this bird's previous item
+            j = choose_switch(
+                forward[1 - s, k - 1], low[k], k, items, before[s], endpoints, beta, maximise, uniforms[k]
+            )
             s = 1 - s
         k -= 1
     return changed
 
 
 @kernel(nogil=True)
-def share_forward(items, birds, before, fit, ends, cold, best):
-    """Return ``reach`` (2, K, K + 1) of `share_between` and the first column of each row that was looked at, (K,)."""
+def forward_pass(items, birds, before, loglik, endpoints, beta, maximise):
+    """Return ``forward`` (2, K, K + 1) of `resample_pair` and the first column of each row that is not pruned, (K,)."""
     count = len(items)
-    reach = np.full((2, count, count + 1), -np.inf)
+    forward = np.full((2, count, count + 1), -np.inf)
     low = np.zeros(count, np.int64)
     for s in range(2):
-        reach[s, 0, 0] = cold * (linked(ends, before[s], items[0]) + fit[items[0], birds[s]])
+        forward[s, 0, 0] = beta * (transition_score(endpoints, before[s], items[0]) + loglik[items[0], birds[s]])
     start = 0
     for k in range(1, count):
         item = items[k]
-        same = cold * linked(ends, items[k - 1], item)
+        same = beta * transition_score(endpoints, items[k - 1], item)
         for s in range(2):
-            own = cold * fit[item, birds[s]]
+            own = beta * loglik[item, birds[s]]
             change = -np.inf
             for j in range(start, k):
-                reach[s, k, j] = reach[s, k - 1, j] + same + own
-                value = reach[1 - s, k - 1, j]
+                forward[s, k, j] = forward[s, k - 1, j] + same + own
+                value = forward[1 - s, k - 1, j]
                 if value > -np.inf:
-                    value += cold * linked(ends, items[j - 1] if j > 0 else before[s], item)
-                    change = max(change, value) if best else add_logs(change, value)
-            reach[s, k, k] = change + own
+                    value += beta * transition_score(endpoints, items[j - 1] if j > 0 else before[s], item)
+                    change = max(change, value) if maximise else add_logs(change, value)
+            forward[s, k, k] = change + own
         low[k] = start
-        start = forget(reach, k, start)
-    return reach, low
+        start = prune(forward, k, start)
+    return forward, low
 
 
 @kernel(nogil=True)
-def forget(reach, k, start):
-    """Drop what is beyond hope in row k; return the first column that is left."""
+def prune(forward, k, start):
+    """Prune states of row k that are less likely by `PRUNE_NATS`; return the first column that is left."""
     top = -np.inf
     for s in range(2):
         for j in range(start, k + 1):
-            top = max(top, reach[s, k, j])
+            top = max(top, forward[s, k, j])
     first = k
     for j in range(k, start - 1, -1):
         for s in range(2):
-            if reach[s, k, j] < top - HOPE_NATS:
-                reach[s, k, j] = -np.inf
+            if forward[s, k, j] < top - PRUNE_NATS:
+                forward[s, k, j] = -np.inf
             else:
                 first = j
     return first
 
 
 @kernel(nogil=True)
-def pick_last(reach, k, best, left):
-    """Return side and column of row k, the best or drawn by weight; -1 and -1 where there is no way."""
+def choose_last(forward, k, maximise, uniform):
+    """Return bird (0 or 1) and column of row k, the best or drawn by weight; -1 and -1 if none is possible."""
     total, top = -np.inf, -np.inf
     top_s, top_j = -1, -1
     for s in range(2):
         for j in range(k + 1):
-            total = add_logs(total, reach[s, k, j])
-            if reach[s, k, j] > top:
-                top, top_s, top_j = reach[s, k, j], s, j
-    if best or top_s < 0:
+            total = add_logs(total, forward[s, k, j])
+            if forward[s, k, j] > top:
+                top, top_s, top_j = forward[s, k, j], s, j
+    if maximise or top_s < 0:
         return top_s, top_j
     for s in range(2):
         for j in range(k + 1):
-            left -= math.exp(reach[s, k, j] - total)
-            if left < 0.0:
+            uniform -= math.exp(forward[s, k, j] - total)
+            if uniform < 0.0:
                 return s, j
     return top_s, top_j
 
 
 @kernel(nogil=True)
-def pick_change(row, low, k, items, before, ends, cold, best, left):
-    """Return the column of ``row`` from which item k is reached by the bird that was last seen there."""
+def choose_switch(row, low, k, items, before, endpoints, beta, maximise, uniform):
+    """Return the column of ``row`` from which item k is reached: it tells the previous item of the same bird."""
     total, top, pick = -np.inf, -np.inf, -1
     for j in range(low, k):
         if row[j] > -np.inf:
-            value = row[j] + cold * linked(ends, items[j - 1] if j > 0 else before, items[k])
+            value = row[j] + beta * transition_score(endpoints, items[j - 1] if j > 0 else before, items[k])
             total = add_logs(total, value)
             if value > top:
                 top, pick = value, j
-    if best:
+    if maximise:
         return pick
     for j in range(low, k):
         if row[j] > -np.inf:
-            value = row[j] + cold * linked(ends, items[j - 1] if j > 0 else before, items[k])
-            left -= math.exp(value - total)
-            if left < 0.0:
+            value = row[j] + beta * transition_score(endpoints, items[j - 1] if j > 0 else before, items[k])
+            uniform -= math.exp(value - total)
+            if uniform < 0.0:
                 return j
     return pick
 
 
 @kernel(nogil=True)
-def take_or_leave(items, bird, before, after, fit, ends, cold, best, chance, who):
-    """Let ``bird`` choose anew among ``items``, its own tracklets and those of nobody; see `share_between`.
+def resample_bird(items, bird, before, after, loglik, endpoints, beta, maximise, uniforms, ids):
+    """Assign ``items``, the segments of ``bird`` and the unassigned ones, to it or to none; see `resample_pair`.
 
-    The fit of a tracklet that is left is in the last column of ``fit``.
+    The log-likelihood of an unassigned segment is in the last column of ``loglik``.
     """
-    count, nobody = len(items), fit.shape[1] - 1
-    reach = np.full(count + 1, -np.inf)  # reach[k]: item k is taken; at the end: what comes after
+    count, unassigned_column = len(items), loglik.shape[1] - 1
+    forward = np.full(count + 1, -np.inf)  # forward[k]: item k is the bird's; forward[count]: ``after``
     for k in range(count + 1):
         item = after if k == count else items[k]
-        gain = 0.0 if k == count else cold * (fit[item, bird] - fit[item, nobody])
-        total = cold * linked(ends, before, item)
+        gain = 0.0 if k == count else beta * (loglik[item, bird] - loglik[item, unassigned_column])
+        total = beta * transition_score(endpoints, before, item)
         for i in range(k - 1, -1, -1):
-            if reach[i] > total - HOPE_NATS - cold * LINK_MOST:
-                value = reach[i] + cold * linked(ends, items[i], item)
-                total = max(total, value) if best else add_logs(total, value)
-        reach[k] = total + gain
+            if forward[i] > total - PRUNE_NATS - beta * MAX_LINK_NATS:
+                value = forward[i] + beta * transition_score(endpoints, items[i], item)
+                total = max(total, value) if maximise else add_logs(total, value)
+        forward[k] = total + gain
     changed = False
     k = count
     while k >= 0:
-        pick = pick_before(reach, k, items, before, after if k == count else items[k], ends, cold, best, chance[k])
+        pick = choose_predecessor(
+            forward, k, items, before, after if k == count else items[k], endpoints, beta, maximise, uniforms[k]
+        )
         for i in range(pick + 1, k):
-            changed = changed or who[items[i]] != NOBODY
-            who[items[i]] = NOBODY
+            changed = changed or ids[items[i]] != UNASSIGNED
+            ids[items[i]] = UNASSIGNED
         if pick >= 0:
-            changed = changed or who[items[pick]] != bird
-            who[items[pick]] = bird
+            changed = changed or ids[items[pick]] != bird
+            ids[items[pick]] = bird
         k = pick
     return changed
 
 
 @kernel(nogil=True)
-def pick_before(reach, k, items, before, item, ends, cold, best, left):
-    """Return the item that is taken last before item k, -1 for none of them."""
-    none = cold * linked(ends, before, item)
-    total, top, pick = none, none, -1
+def choose_predecessor(forward, k, items, before, item, endpoints, beta, maximise, uniform):
+    """Return the bird's previous item before item k, the best or drawn by weight; -1 for none of them."""
+    first_score = beta * transition_score(endpoints, before, item)
+    total, top, pick = first_score, first_score, -1
     for i in range(k - 1, -1, -1):
-        if reach[i] > total - HOPE_NATS - cold * LINK_MOST:
-            value = reach[i] + cold * linked(ends, items[i], item)
+        if forward[i] > total - PRUNE_NATS - beta * MAX_LINK_NATS:
+            value = forward[i] + beta * transition_score(endpoints, items[i], item)
             total = add_logs(total, value)
             if value > top:
                 top, pick = value, i
-    if best:
+    if maximise:
         return pick
-    left -= math.exp(none - total)
-    if left < 0.0:
+    uniform -= math.exp(first_score - total)
+    if uniform < 0.0:
         return -1
     for i in range(k - 1, -1, -1):
-        if reach[i] > total - HOPE_NATS - cold * LINK_MOST:
-            left -= math.exp(reach[i] + cold * linked(ends, items[i], item) - total)
-            if left < 0.0:
+        if forward[i] > total - PRUNE_NATS - beta * MAX_LINK_NATS:
+            uniform -= math.exp(forward[i] + beta * transition_score(endpoints, items[i], item) - total)
+            if uniform < 0.0:
                 return i
     return pick
 
 
 @kernel(nogil=True)
-def neighbours(who, items, begin, end, bird):
-    """Return the last tracklet of ``bird`` in ``items`` before ``begin`` and the first from ``end`` on; -1: none."""
+def neighbours(ids, items, begin, end, bird):
+    """Return the last segment of ``bird`` in ``items`` before ``begin`` and its first from ``end`` on; -1: none."""
     before = after = -1
     for k in range(begin - 1, -1, -1):
-        if who[items[k]] == bird:
+        if ids[items[k]] == bird:
             before = items[k]
             break
     for k in range(end, len(items)):
-        if who[items[k]] == bird:
+        if ids[items[k]] == bird:
             after = items[k]
             break
     return before, after
 
 
 @kernel(nogil=True)
-def sweep(order, fit, ends, cold, best, window, offsets, chance, who):
-    """Do the moves ``order`` (n, 2) int64: pairs of birds, the second -1 for one bird and nobody.
+def gibbs_sweep(order, loglik, endpoints, beta, maximise, window, offsets, uniforms, ids):
+    """Make the moves ``order`` (n, 2) int64: pairs of birds, the second -1 for one bird and the unassigned segments.
 
-    Tracklets are numbered by first frame. A move looks at ``window`` tracklets at a time, the first window beginning
-    at a share ``offsets`` (n,) of a window. ``chance`` is (M + 1,) uniform, used from a shifting place.
+    Segments are sorted by first frame. A move takes ``window`` of them at a time; the first window is a share
+    ``offsets`` (n,) of that long, so that limits differ from sweep to sweep. ``uniforms`` (M + 1,) are used in turn.
     """
-    at, size = 0, len(chance)
+    at, size = 0, len(uniforms)
     before, after = np.empty(2, np.int64), np.empty(2, np.int64)
     for move in range(len(order)):
         a, b = order[move]
-        items = np.flatnonzero((who == a) | (who == b))
+        items = np.flatnonzero((ids == a) | (ids == b))
         begin = 0
         end = max(1, int(window * offsets[move])) if len(items) > window else window
         while begin < len(items):
             end = min(end, len(items))
-            part = items[begin:end]
-            before[0], after[0] = neighbours(who, items, begin, end, a)
-            before[1], after[1] = neighbours(who, items, begin, end, b)
-            numbers = np.empty(len(part) + 1)
-            for k in range(len(numbers)):
-                numbers[k] = chance[(at + k) % size]
-            at += len(numbers)
-            if b == NOBODY:
-                take_or_leave(part, a, before[0], after[0], fit, ends, cold, best, numbers, who)
+            block = items[begin:end]
+            before[0], after[0] = neighbours(ids, items, begin, end, a)
+            before[1], after[1] = neighbours(ids, items, begin, end, b)
+            own_uniforms = np.empty(len(block) + 1)
+            for k in range(len(own_uniforms)):
+                own_uniforms[k] = uniforms[(at + k) % size]
+            at += len(own_uniforms)
+            if b == UNASSIGNED:
+                resample_bird(block, a, before[0], after[0], loglik, endpoints, beta, maximise, own_uniforms, ids)
             else:
-                share_between(part, order[move], before, after, fit, ends, cold, best, numbers, who)
+                resample_pair(block, order[move], before, after, loglik, endpoints, beta, maximise, own_uniforms, ids)
             begin, end = end, end + window

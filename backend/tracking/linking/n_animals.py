@@ -1,138 +1,173 @@
-"""How many birds there are, where nobody knows: one more, or one less, where what was seen is then more likely.
+"""The number of animals: how many are seen at once, and, with embeddings, how many explain the video best.
 
-Each bird costs `BIRD_NATS`. What it looks like is integrated out, so a bird that nothing tells from another one does
-not pay for itself (the evidence of a model, MacKay 2003, chapter 28).
+Estimate the number of animals: add or merge identities while the posterior increases. Each animal costs `BIRD_NATS`.
+Its mean embedding is integrated out, so an animal that nothing tells from another one does not pay for itself (model
+evidence; MacKay 2003, Information Theory, Inference, and Learning Algorithms, chapter 28).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from backend.tracking.linking.clusters import agglomerate, evidence_of, groups_of
-from backend.tracking.linking.motion_model import chain_score
-from backend.tracking.linking.search import REBIRTH, Problem, score, search, whitened_parts
+from backend.tracking.linking.clusters import agglomerate, group_by_appearance, log_evidence
+from backend.tracking.linking.entry_exit import EntryExit
+from backend.tracking.linking.initialise import initialise
+from backend.tracking.linking.link_cost import chain_score
+from backend.tracking.linking.linking_input import LinkingInput
+from backend.tracking.linking.search import (
+    TRIAL_TEMPERATURES,
+    LinkingProblem,
+    log_posterior,
+    run_sweeps,
+    whitened_segments,
+)
+from backend.tracking.linking.segments import SHORT_S
 
-BIRD_NATS = 6.0  # for a bird: as much as for a stretch to be nobody's
-NOWHERE_NATS = 6.0  # for one that appears, or vanishes for good, where there is no way in or out
-TRIED = 4  # splits and pairs that look best are tried
-LONGEST = 200  # parts of a bird, or of nobody's, by which a split is found
+BIRD_NATS = 6.0  # cost of an animal: as much as of an unassigned segment
+NO_ENTRY_NATS = 6.0  # of an animal that appears where it cannot enter, and of one that vanishes where it cannot leave
+MAX_TRIALS = 4  # best splits, and best pairs, that are tried
+MAX_SEGMENTS = 200  # longest segments of an animal, or unassigned ones, by which a split is found
+SIMULTANEOUS_SHARE = 0.002  # share of the time: more animals at once than are seen for so long are an error
 
 
-@dataclass(frozen=True)
-class Doors:
-    """Which parts begin where a bird can come in, and end where it can leave: (M,) bool each."""
+def max_simultaneous(inputs: LinkingInput) -> int:
+    """Return how many animals there are at least: the most that are seen at once, but for `SIMULTANEOUS_SHARE`."""
+    change = np.zeros(len(inputs.frames) + 1)
+    long = inputs.segments.n * inputs.frame_s >= SHORT_S
+    np.add.at(change, inputs.segments.first[long], 1)
+    np.add.at(change, inputs.segments.last[long] + 1, -1)
+    return max(1, int(np.quantile(np.cumsum(change[:-1]), 1 - SIMULTANEOUS_SHARE, method="lower")))
 
-    comes_in: np.ndarray
-    leaves: np.ndarray
+
+def estimate_n_birds(
+    problem: LinkingProblem,
+    parent: np.ndarray,
+    entry_exit: EntryExit,
+    rng: np.random.Generator,
+    temperatures: np.ndarray,
+    max_birds: int,
+) -> int:
+    """Return the estimated number of birds, at least ``problem.n_birds`` with a segment and at most ``max_birds``.
+
+    The appearance model is not fitted again before there are enough birds: two that were taken for one would teach it
+    that birds vary that much. ``parent`` (M,) is as for `initialise`.
+    """
+    ids = initialise(problem.model, problem.mean, problem.endpoints, parent, problem.labels, problem.n_birds)
+    ids, _ = run_sweeps(problem, ids, temperatures, rng)
+    _, ids = add_birds(problem, ids, entry_exit, rng, max_birds)
+    return max(1, int(problem.labels.max()) + 1, len(np.unique(ids[ids >= 0])))
 
 
-def cost_of_birds(who: np.ndarray, n_birds: int, doors: Doors) -> float:
-    """Return what birds cost by their number, and by where they first and last are, nats."""
+def cost_of_birds(ids: np.ndarray, n_birds: int, entry_exit: EntryExit) -> float:
+    """Return the cost, nats, of the number of birds in ``ids`` (M,), and of where they first and last are."""
     total = 0.0
     for bird in range(n_birds):
-        own = np.flatnonzero(who == bird)
+        own = np.flatnonzero(ids == bird)
         if len(own):
-            total += BIRD_NATS + NOWHERE_NATS * ((not doors.comes_in[own[0]]) + (not doors.leaves[own[-1]]))
+            no_entry = int(not entry_exit.can_enter[own[0]]) + int(not entry_exit.can_leave[own[-1]])
+            total += BIRD_NATS + NO_ENTRY_NATS * no_entry
     return total
 
 
-def more_birds(
-    problem: Problem, who: np.ndarray, doors: Doors, rng: np.random.Generator, most: int
-) -> tuple[Problem, np.ndarray]:
-    """Add birds, at ``most`` so many, as long as the posterior gains; return the problem and ``who`` (M,)."""
-    while problem.n_birds < most:
-        more = _one_more(problem, who, doors, rng)
-        if more is None:
+def add_birds(
+    problem: LinkingProblem, ids: np.ndarray, entry_exit: EntryExit, rng: np.random.Generator, max_birds: int
+) -> tuple[LinkingProblem, np.ndarray]:
+    """Add birds, up to ``max_birds``, while the posterior increases; return the problem and ``ids`` (M,)."""
+    while problem.n_birds < max_birds:
+        larger = _one_more(problem, ids, entry_exit, rng)
+        if larger is None:
             break
-        problem, who = more
-    return problem, who
+        problem, ids = larger
+    return problem, ids
 
 
-def fewer_birds(
-    problem: Problem, who: np.ndarray, doors: Doors, rng: np.random.Generator, named: int
-) -> tuple[Problem, np.ndarray]:
-    """Join birds as long as the posterior gains, never two of the first ``named``; return the problem and ``who``."""
-    while problem.n_birds > max(1, named):
-        fewer = _one_less(problem, who, doors, rng, named)
-        if fewer is None:
+def merge_birds(
+    problem: LinkingProblem, ids: np.ndarray, entry_exit: EntryExit, rng: np.random.Generator, n_labelled: int
+) -> tuple[LinkingProblem, np.ndarray]:
+    """Merge birds while the posterior increases, never two of the first ``n_labelled``; return problem and ``ids``."""
+    while problem.n_birds > max(1, n_labelled):
+        smaller = _one_less(problem, ids, entry_exit, rng, n_labelled)
+        if smaller is None:
             break
-        problem, who = fewer
-    return problem, who
+        problem, ids = smaller
+    return problem, ids
 
 
-def _worth(problem: Problem, who: np.ndarray, doors: Doors) -> float:
-    return score(problem, who) - cost_of_birds(who, problem.n_birds, doors)
+def _penalised(problem: LinkingProblem, ids: np.ndarray, entry_exit: EntryExit) -> float:
+    """Return the log posterior including the prior of the number of birds, nats."""
+    return log_posterior(problem, ids) - cost_of_birds(ids, problem.n_birds, entry_exit)
 
 
 def _one_more(
-    problem: Problem, who: np.ndarray, doors: Doors, rng: np.random.Generator
-) -> tuple[Problem, np.ndarray] | None:
-    new, now = problem.n_birds, _worth(problem, who, doors)
-    wider = replace(problem, n_birds=new + 1)
-    found = []
-    for parts in _beginnings(problem, who):
-        trial = who.copy()
-        trial[parts] = new
-        changed = np.unique(who[parts])
-        trial, _ = search(wider, trial, REBIRTH, rng, only=(new, *changed[changed >= 0].tolist()))
-        found.append((_worth(wider, trial, doors), len(found), trial))
-    if not found or max(found)[0] <= now:
+    problem: LinkingProblem, ids: np.ndarray, entry_exit: EntryExit, rng: np.random.Generator
+) -> tuple[LinkingProblem, np.ndarray] | None:
+    new, now = problem.n_birds, _penalised(problem, ids, entry_exit)
+    larger = replace(problem, n_birds=new + 1)
+    trials = []
+    for segments in _candidates(problem, ids):
+        trial = ids.copy()
+        trial[segments] = new
+        changed = np.unique(ids[segments])
+        only = (new, *changed[changed >= 0].tolist())
+        trial, _ = run_sweeps(larger, trial, TRIAL_TEMPERATURES, rng, only=only)
+        trials.append((_penalised(larger, trial, entry_exit), len(trials), trial))
+    if not trials or max(trials)[0] <= now:
         return None
-    return wider, max(found)[2]
+    return larger, max(trials)[2]
 
 
 def _one_less(
-    problem: Problem, who: np.ndarray, doors: Doors, rng: np.random.Generator, named: int
-) -> tuple[Problem, np.ndarray] | None:
-    """Join the two birds whose looks and ways go together best, if that gains."""
-    ends, n, now = problem.ends, problem.n_birds, _worth(problem, who, doors)
-    total, pull = whitened_parts(problem)
-    own = [np.flatnonzero(who == bird) for bird in range(n)]
-    sums = [(total[parts].sum(0), pull[parts].sum(0)) for parts in own]
-    alone = [evidence_of(*each) for each in sums]
+    problem: LinkingProblem, ids: np.ndarray, entry_exit: EntryExit, rng: np.random.Generator, n_labelled: int
+) -> tuple[LinkingProblem, np.ndarray] | None:
+    """Merge the two birds whose appearances agree best and that never overlap in time, if the posterior increases."""
+    endpoints, n, now = problem.endpoints, problem.n_birds, _penalised(problem, ids, entry_exit)
+    total, weighted_sum = whitened_segments(problem)
+    own = [np.flatnonzero(ids == bird) for bird in range(n)]
+    sums = [(total[segments].sum(0), weighted_sum[segments].sum(0)) for segments in own]
+    alone = [log_evidence(*parameters) for parameters in sums]
     pairs = []
     for a in range(n):
-        for b in range(max(a + 1, named), n):
-            both = np.union1d(own[a], own[b])  # parts are sorted by first frame
-            if (ends.last[both[:-1]] < ends.first[both[1:]]).all():
-                gain = evidence_of(sums[a][0] + sums[b][0], sums[a][1] + sums[b][1]) - alone[a] - alone[b]
+        for b in range(max(a + 1, n_labelled), n):
+            both = np.union1d(own[a], own[b])  # segments are sorted by first frame
+            if (endpoints.last[both[:-1]] < endpoints.first[both[1:]]).all():
+                gain = log_evidence(sums[a][0] + sums[b][0], sums[a][1] + sums[b][1]) - alone[a] - alone[b]
                 pairs.append((gain, a, b))
-    narrow = replace(problem, n_birds=n - 1)
-    for _, a, b in sorted(pairs, reverse=True)[:TRIED]:
-        trial = np.where(who == b, a, who)
+    smaller = replace(problem, n_birds=n - 1)
+    for _, a, b in sorted(pairs, reverse=True)[:MAX_TRIALS]:
+        trial = np.where(ids == b, a, ids)
         trial[trial > b] -= 1
-        trial, _ = search(narrow, trial, REBIRTH, rng, only=(a,))
-        if _worth(narrow, trial, doors) > now:
-            return narrow, trial
+        trial, _ = run_sweeps(smaller, trial, TRIAL_TEMPERATURES, rng, only=(a,))
+        if _penalised(smaller, trial, entry_exit) > now:
+            return smaller, trial
     return None
 
 
-def _beginnings(problem: Problem, who: np.ndarray) -> list[np.ndarray]:
-    """Return sets of parts that could be one more bird, those first that gain most by themselves."""
-    ends = problem.ends
-    total, pull = whitened_parts(problem)
-    found: list[tuple[float, np.ndarray]] = []
-    free = _longest(problem, np.flatnonzero((who < 0) & (problem.mean.seconds > 0)))
+def _candidates(problem: LinkingProblem, ids: np.ndarray) -> list[np.ndarray]:
+    """Return sets of segments that could be one more bird, those first that gain most by themselves."""
+    endpoints = problem.endpoints
+    total, weighted_sum = whitened_segments(problem)
+    candidates: list[tuple[float, np.ndarray]] = []
+    free = _longest(problem, np.flatnonzero((ids < 0) & (problem.mean.seconds > 0)))
     units = [free[k : k + 1] for k in range(len(free))]
-    for group in groups_of(problem.model, problem.mean, ends, units, 1)[:1]:
-        gain = evidence_of(total[group].sum(0), pull[group].sum(0)) + problem.nobody[group].sum()
-        gain -= sum(evidence_of(total[part], pull[part]) for part in group)
-        found.append((gain, group))
+    for group in group_by_appearance(problem.model, problem.mean, endpoints, units, 1)[:1]:
+        gain = log_evidence(total[group].sum(0), weighted_sum[group].sum(0)) + problem.unassigned_cost[group].sum()
+        gain -= sum(log_evidence(total[segment], weighted_sum[segment]) for segment in group)
+        candidates.append((gain, group))
     for bird in range(problem.n_birds):
-        own = _longest(problem, np.flatnonzero((who == bird) & (problem.pins < 0)))
+        own = _longest(problem, np.flatnonzero((ids == bird) & (problem.labels < 0)))
         if len(own) < 2:
             continue
-        none = np.zeros((len(own), len(own)))
-        label = agglomerate(total[own], pull[own], none, np.ones(len(own)), 1.0, 2, -np.inf)
+        no_overlap = np.zeros((len(own), len(own)))
+        label = agglomerate(total[own], weighted_sum[own], no_overlap, np.ones(len(own)), 1.0, 2, -np.inf)
         halves = [own[label == label[0]], own[label != label[0]]]
-        apart = [evidence_of(total[half].sum(0), pull[half].sum(0)) for half in halves]
-        ways = sum(chain_score(ends, half) for half in halves) - chain_score(ends, own)
-        gain = sum(apart) - evidence_of(total[own].sum(0), pull[own].sum(0)) + ways
-        found.append((gain, min(halves, key=lambda half: problem.mean.seconds[half].sum())))
-    found.sort(key=lambda each: -each[0])
-    return [parts for gain, parts in found[:TRIED] if gain > 0]
+        apart = [log_evidence(total[half].sum(0), weighted_sum[half].sum(0)) for half in halves]
+        links = sum(chain_score(endpoints, half) for half in halves) - chain_score(endpoints, own)
+        gain = sum(apart) - log_evidence(total[own].sum(0), weighted_sum[own].sum(0)) + links
+        candidates.append((gain, min(halves, key=lambda half: problem.mean.seconds[half].sum())))
+    candidates.sort(key=lambda candidate: -candidate[0])
+    return [segments for gain, segments in candidates[:MAX_TRIALS] if gain > 0]
 
 
-def _longest(problem: Problem, parts: np.ndarray) -> np.ndarray:
-    """Return the `LONGEST` of ``parts``, ascending."""
-    return np.sort(parts[np.argsort(-problem.mean.seconds[parts], kind="stable")[:LONGEST]])
+def _longest(problem: LinkingProblem, segments: np.ndarray) -> np.ndarray:
+    """Return the `MAX_SEGMENTS` longest of ``segments``, ascending."""
+    return np.sort(segments[np.argsort(-problem.mean.seconds[segments], kind="stable")[:MAX_SEGMENTS]])

@@ -1,184 +1,231 @@
-"""From who is who to track files: rows, gaps filled where that is safe, tracklets and doubts."""
+"""Results of linking, and the rows of track files made from them: detections, filled gaps, tracklets."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from backend.project.kernels import kernel
-from backend.tracking.linking.gibbs_moves import NOBODY
-from backend.tracking.linking.link import Linked
-from backend.tracking.linking.linking_input import Gathered, free_rows
+from backend.tracking.linking.appearance_model import AppearanceModel
+from backend.tracking.linking.gibbs_moves import UNASSIGNED
+from backend.tracking.linking.linking_input import LinkingInput, unused_detections
 from backend.tracking.tracks.schemas import TRACKLET_COLUMNS, State
 from backend.tracking.tracks.track_folder import name_column
 from backend.tracking.tracks.tracks import NONE, Tracks, lost_rows, sorted_tracks
 
-INTERPOLATE_S = 1.0  # longer gaps stay open
-FILL_S, TURNS = 6.0, 5  # gaps in which detections that nobody has are looked for, and how often
-FAR = 2.0  # body sizes that a bird may have gone meanwhile
-TAKEN_IOU = 0.2  # with a guessed box: then a detection that nobody has is the bird
+MAX_INTERPOLATED_S = 1.0  # longer gaps are not interpolated
+MAX_FILLED_S, FILL_ROUNDS = 6.0, 5  # longest gap that is filled with unused detections; passes over all gaps
+MAX_DISPLACEMENT = 2.0  # body sizes that a bird may move over a gap
+MIN_IOU = 0.2  # of an unused detection with the interpolated box
 
 
 @dataclass(frozen=True)
-class Assigned:
-    """Who is who with names and calibrated probabilities; the bird of each part counts from 0, -1: not told apart."""
+class BirdAppearances:
+    """Posterior of each bird's embedding: mean (N, D) and covariance (N, D, D)."""
 
-    bird: np.ndarray  # (M,) int64
-    p: np.ndarray  # (M,) float64, that the bird is right
-    second: np.ndarray  # (M,) int64, the next likely bird, -1: none
+    model: AppearanceModel
+    centres: np.ndarray
+    covariances: np.ndarray
+
+
+@dataclass(frozen=True)
+class LinkingResult:
+    """The identities of M segments.
+
+    Attributes
+    ----------
+    bird
+        (M,) int64, of each segment in the best assignment; -1: unassigned.
+    samples
+        (samples, M) int16, assignments drawn from the posterior.
+    p
+        (M, N + 1) shares of ``samples`` in which a segment is each bird; the last column: unassigned. Not calibrated.
+    appearances
+        Of the birds; None without embeddings.
+    chain
+        (M,) int64, track of each unassigned segment; None: each tracklet is one of its own.
+    """
+
+    bird: np.ndarray
+    samples: np.ndarray
+    p: np.ndarray
+    appearances: BirdAppearances | None
+    chain: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Identities:
+    """The identity of each segment, with names and calibrated probabilities."""
+
+    bird: np.ndarray  # (M,) int64 from 0; -1: unassigned
+    p: np.ndarray  # (M,) float64, calibrated probability of the bird
+    second: np.ndarray  # (M,) int64, the second most likely bird; -1: none
     p_second: np.ndarray  # (M,) float64
     names: tuple[str, ...]
-    chain: np.ndarray | None = None  # (M,) int64, track of a part that is nobody's; None: its tracklet
+    chain: np.ndarray | None = None  # (M,) int64, track of an unassigned segment; None: its tracklet
 
-    def only(self, keep: np.ndarray) -> "Assigned":
-        """Return the same of the parts in ``keep`` (M,) bool."""
+    def only(self, keep: np.ndarray) -> "Identities":
+        """Return the identities of the segments ``keep`` (M,) bool alone."""
         chain = None if self.chain is None else self.chain[keep]
-        return Assigned(self.bird[keep], self.p[keep], self.second[keep], self.p_second[keep], self.names, chain)
+        return Identities(self.bird[keep], self.p[keep], self.second[keep], self.p_second[keep], self.names, chain)
 
 
-def assigned(linked: Linked, names: Sequence[str], calibrate) -> Assigned:
-    """Return names and probabilities. ``calibrate`` turns shares of samples into probabilities."""
+def identities_of(
+    linked: LinkingResult, names: Sequence[str], calibrate: Callable[[np.ndarray], np.ndarray]
+) -> Identities:
+    """Return identities with the ``names`` of the birds; ``calibrate`` turns shares of samples into probabilities."""
     m, n = linked.p.shape[0], len(names)
     p = linked.p[:, :n].copy()
     own = np.where(linked.bird >= 0, p[np.arange(m), linked.bird], 0.0)
-    told = linked.bird >= 0
-    p[np.flatnonzero(told), linked.bird[told]] = -1.0
-    second = p.argmax(1) if n else np.full(m, NOBODY)
+    assigned = linked.bird >= 0
+    p[np.flatnonzero(assigned), linked.bird[assigned]] = -1.0
+    second = p.argmax(1) if n else np.full(m, UNASSIGNED)
     p_second = np.maximum(0.0, p[np.arange(m), second]) if n else np.zeros(m)
-    raw = calibrate(own)
-    return Assigned(
-        linked.bird, np.where(told, raw, 0.0), np.where(p_second > 0, second, NOBODY), np.minimum(p_second, 1 - raw),
-        tuple(names), linked.chain,
-    )  # fmt: skip
+    p_bird = calibrate(own)
+    return Identities(
+        bird=linked.bird,
+        p=np.where(assigned, p_bird, 0.0),
+        second=np.where(p_second > 0, second, UNASSIGNED),
+        p_second=np.minimum(p_second, 1 - p_bird),
+        names=tuple(names),
+        chain=linked.chain,
+    )
 
 
-def tracklet_of(gathered: Gathered, who: Assigned) -> np.ndarray:
-    """Return (M,) int64 from 0: neighbouring parts of one tracklet with one bird, or chain, are a tracklet again."""
-    whose = who.bird if who.chain is None else np.where(who.bird >= 0, who.bird, len(who.names) + who.chain)
-    order = np.lexsort((gathered.parts.first, gathered.parent))
-    same = (np.diff(gathered.parent[order]) == 0) & (np.diff(whose[order]) == 0)
+def tracklet_numbers(inputs: LinkingInput, identities: Identities) -> np.ndarray:
+    """Return (M,) int64 from 0, tracklets of the result.
+
+    Neighbouring segments of one tracklet of the online tracker with the same bird, or chain, are one tracklet again.
+    """
+    owner = identities.bird
+    if identities.chain is not None:
+        owner = np.where(owner >= 0, owner, len(identities.names) + identities.chain)
+    order = np.lexsort((inputs.segments.first, inputs.parent))
+    joined = (np.diff(inputs.parent[order]) == 0) & (np.diff(owner[order]) == 0)
     number = np.empty(len(order), np.int64)
-    number[order] = np.concatenate([[0], np.cumsum(~same)]) if len(order) else 0
-    _, first, inverse = np.unique(number, return_index=True, return_inverse=True)  # parts are sorted by first frame
+    number[order] = np.concatenate([[0], np.cumsum(~joined)]) if len(order) else 0
+    _, first, inverse = np.unique(number, return_index=True, return_inverse=True)  # sorted by first frame
     return np.argsort(np.argsort(first, kind="stable"), kind="stable")[inverse]
 
 
-def track_of(gathered: Gathered, who: Assigned) -> np.ndarray:
-    """Return (M,) int64 from 1: one track a bird, then those that are nobody's."""
-    chain = tracklet_of(gathered, who) if who.chain is None else who.chain
-    return np.where(who.bird >= 0, who.bird, len(who.names) + chain) + 1
+def track_ids(inputs: LinkingInput, identities: Identities) -> np.ndarray:
+    """Return (M,) int64 from 1: one track for each bird, then those of unassigned segments."""
+    chain = tracklet_numbers(inputs, identities) if identities.chain is None else identities.chain
+    return np.where(identities.bird >= 0, identities.bird, len(identities.names) + chain) + 1
 
 
-def track_rows(gathered: Gathered, who: Assigned, whole_video: bool) -> Tracks:
+def track_rows(inputs: LinkingInput, identities: Identities, whole_video: bool) -> Tracks:
     """Return the rows of ``tracks.parquet``.
 
-    With ``whole_video`` an identity has a row in every frame (the number of birds is known), else from its first to
-    its last sighting.
+    With ``whole_video`` (the number of birds is known) an identity has a row in every frame, else from its first to its
+    last detection.
     """
-    n = len(who.names)
-    track = track_of(gathered, who)
-    part = gathered.sightings.tracklet
-    size = np.diff(gathered.sightings.starts)
-    order = np.lexsort((-size[part], gathered.sightings.at, track[part]))
-    twice = np.zeros(len(part), bool)
-    again = (np.diff(track[part][order]) == 0) & (np.diff(gathered.sightings.at[order]) == 0)
-    twice[order[1:]] = again
-    seen = ~twice
+    n = len(identities.names)
+    track = track_ids(inputs, identities)
+    segment = inputs.sightings.tracklet
+    size = np.diff(inputs.sightings.starts)
+    order = np.lexsort((-size[segment], inputs.sightings.at, track[segment]))
+    repeated = np.zeros(len(segment), bool)
+    repeats = (np.diff(track[segment][order]) == 0) & (np.diff(inputs.sightings.at[order]) == 0)
+    repeated[order[1:]] = repeats
+    seen = ~repeated
     rows = {
-        "frame": gathered.sightings.frame[seen],
-        "detection": gathered.sightings.detection[seen],
-        "track_id": track[part[seen]].astype(np.int32),
-        "identity": who.bird[part[seen]].astype(np.int16),
+        "frame": inputs.sightings.frame[seen],
+        "detection": inputs.sightings.detection[seen],
+        "track_id": track[segment[seen]].astype(np.int32),
+        "identity": identities.bird[segment[seen]].astype(np.int16),
         "state": np.full(int(seen.sum()), State.DETECTED, np.int8),
-        "p_identity": np.where(who.bird >= 0, who.p, np.nan)[part[seen]].astype(np.float32),
-        "boxes": gathered.sightings.boxes[seen],
+        "p_identity": np.where(identities.bird >= 0, identities.p, np.nan)[segment[seen]].astype(np.float32),
+        "boxes": inputs.sightings.boxes[seen],
     }
-    filled = _fill(gathered, who, rows)
+    filled = _fill_gaps(inputs, identities, rows)
     rows = {name: np.concatenate([column, filled[name]]) for name, column in rows.items()}
-    last = len(gathered.frames) - 1
-    ends = (int(gathered.frames[0]), int(gathered.frames[last]))
+    last = len(inputs.frames) - 1
+    ends = (int(inputs.frames[0]), int(inputs.frames[last]))
     spans = {code: ends for code in range(n)} if whole_video else {}
-    lost = lost_rows(rows, gathered.frames, {code: code + 1 for code in range(n)}, spans)
+    lost = lost_rows(rows, inputs.frames, {code: code + 1 for code in range(n)}, spans)
     rows = {name: np.concatenate([column, lost[name].astype(column.dtype)]) for name, column in rows.items()}
-    about = {"frames": gathered.frames, "times": gathered.times, "rate": 1 / gathered.frame_s}
-    return sorted_tracks(**rows, names=who.names, **about)
+    timing = {"frames": inputs.frames, "times": inputs.times, "rate": 1 / inputs.frame_s}
+    return sorted_tracks(**rows, names=identities.names, **timing)
 
 
-def _fill(gathered: Gathered, who: Assigned, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return rows for short gaps: detections that nobody has where they lie on the way, else boxes in between.
+def _fill_gaps(inputs: LinkingInput, identities: Identities, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return rows for short gaps: unused detections where they overlap the interpolated box, else that box.
 
-    Detections are taken in several turns, because each one that is taken tells the way better.
+    Detections are added in several passes, because each one improves the interpolation.
     """
-    every = gathered.detections
-    free = np.flatnonzero(free_rows(gathered))
-    starts = np.searchsorted(every.at[free], np.arange(len(gathered.frames) + 1))
-    boxes = every.boxes.astype(np.float64)
+    detections = inputs.detections
+    free = np.flatnonzero(unused_detections(inputs))
+    starts = np.searchsorted(detections.at[free], np.arange(len(inputs.frames) + 1))
+    boxes = detections.boxes.astype(np.float64)
     used = np.zeros(len(free), bool)
-    told = np.flatnonzero((rows["identity"] >= 0) | (who.chain is not None))
-    known = {
-        "at": np.searchsorted(gathered.frames, rows["frame"][told]),
-        "track": rows["track_id"][told].astype(np.int64),
-        "boxes": rows["boxes"][told].astype(np.float64),
-        "p": rows["p_identity"][told].astype(np.float64),
-        "row": np.full(len(told), NONE),
+    assigned = np.flatnonzero((rows["identity"] >= 0) | (identities.chain is not None))
+    track_boxes = {
+        "at": np.searchsorted(inputs.frames, rows["frame"][assigned]),
+        "track": rows["track_id"][assigned].astype(np.int64),
+        "boxes": rows["boxes"][assigned].astype(np.float64),
+        "p": rows["p_identity"][assigned].astype(np.float64),
+        "row": np.full(len(assigned), NONE),
     }
-    for _ in range(TURNS):
-        guess = _between(known, gathered.times, FILL_S)
-        taken = _take(guess["at"], guess["boxes"], starts, boxes[free], used, TAKEN_IOU)
-        real = np.flatnonzero(taken != NONE)
-        used[taken[real]] = True
-        new = {name: column[real] for name, column in guess.items()}
-        new["row"] = free[taken[real]]
+    for _ in range(FILL_ROUNDS):
+        interpolated = _interpolate(track_boxes, inputs.times, MAX_FILLED_S)
+        matched = _match_free(interpolated["at"], interpolated["boxes"], starts, boxes[free], used, MIN_IOU)
+        is_detection = np.flatnonzero(matched != NONE)
+        used[matched[is_detection]] = True
+        new = {name: column[is_detection] for name, column in interpolated.items()}
+        new["row"] = free[matched[is_detection]]
         new["boxes"] = boxes[new["row"]]
-        known = {name: np.concatenate([column, new[name]]) for name, column in known.items()}
-        if not len(real):
+        track_boxes = {name: np.concatenate([column, new[name]]) for name, column in track_boxes.items()}
+        if not len(is_detection):
             break
-    guess = _between(known, gathered.times, INTERPOLATE_S)
-    seen = known["row"] != NONE
-    filled = {name: np.concatenate([known[name][seen], guess[name]]) for name in known}
-    real = filled["row"] != NONE
-    detection = np.full(len(real), NONE, np.int32)
-    detection[real] = every.detection[filled["row"][real]]
+    interpolated = _interpolate(track_boxes, inputs.times, MAX_INTERPOLATED_S)
+    seen = track_boxes["row"] != NONE
+    filled = {name: np.concatenate([track_boxes[name][seen], interpolated[name]]) for name in track_boxes}
+    is_detection = filled["row"] != NONE
+    detection = np.full(len(is_detection), NONE, np.int32)
+    detection[is_detection] = detections.detection[filled["row"][is_detection]]
+    named = filled["track"] <= len(identities.names)
     return {
-        "frame": gathered.frames[filled["at"]].astype(np.int32),
+        "frame": inputs.frames[filled["at"]].astype(np.int32),
         "detection": detection,
         "track_id": filled["track"].astype(np.int32),
-        "identity": np.where(filled["track"] <= len(who.names), filled["track"] - 1, NOBODY).astype(np.int16),
-        "state": np.where(real, State.DETECTED, State.INTERPOLATED).astype(np.int8),
+        "identity": np.where(named, filled["track"] - 1, UNASSIGNED).astype(np.int16),
+        "state": np.where(is_detection, State.DETECTED, State.INTERPOLATED).astype(np.int8),
         "p_identity": filled["p"].astype(np.float32),
         "boxes": filled["boxes"].astype(np.float32),
     }
 
 
-def _between(known: dict[str, np.ndarray], times: np.ndarray, longest_s: float) -> dict[str, np.ndarray]:
-    """Return a guess for each frame of a track's gaps that are short and near enough, sorted by frame."""
-    order = np.lexsort((known["at"], known["track"]))
-    at, track, boxes, p = (known[name][order] for name in ("at", "track", "boxes", "p"))
+def _interpolate(track_boxes: dict[str, np.ndarray], times: np.ndarray, longest_s: float) -> dict[str, np.ndarray]:
+    """Return an interpolated box for each frame of a track's short gaps, sorted by frame."""
+    order = np.lexsort((track_boxes["at"], track_boxes["track"]))
+    at, track, boxes, p = (track_boxes[name][order] for name in ("at", "track", "boxes", "p"))
     seconds = times[at]
     size = np.sqrt(np.maximum(1.0, np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)))
     step = np.abs(np.diff(boxes, axis=0)).max(axis=1, initial=0)
-    gaps = (np.diff(track) == 0) & (np.diff(at) > 1) & (np.diff(seconds) <= longest_s) & (step <= FAR * size[:-1])
+    gaps = (np.diff(track) == 0) & (np.diff(at) > 1) & (np.diff(seconds) <= longest_s)
+    gaps &= step <= MAX_DISPLACEMENT * size[:-1]
     before = np.flatnonzero(gaps)
     n = at[before + 1] - at[before] - 1
-    left = np.repeat(before, n)
-    guess_at = at[left] + 1 + np.arange(len(left)) - np.repeat(np.cumsum(n) - n, n)
-    share = ((times[guess_at] - seconds[left]) / (seconds[left + 1] - seconds[left]))[:, None]
-    guess = {
-        "at": guess_at,
-        "track": track[left],
-        "boxes": (1 - share) * boxes[left] + share * boxes[left + 1],
-        "p": np.minimum(p[left], p[left + 1]),
-        "row": np.full(len(left), NONE),
+    before_gap = np.repeat(before, n)
+    at_between = at[before_gap] + 1 + np.arange(len(before_gap)) - np.repeat(np.cumsum(n) - n, n)
+    share = ((times[at_between] - seconds[before_gap]) / (seconds[before_gap + 1] - seconds[before_gap]))[:, None]
+    interpolated = {
+        "at": at_between,
+        "track": track[before_gap],
+        "boxes": (1 - share) * boxes[before_gap] + share * boxes[before_gap + 1],
+        "p": np.minimum(p[before_gap], p[before_gap + 1]),
+        "row": np.full(len(before_gap), NONE),
     }
-    sort = np.argsort(guess_at, kind="stable")
-    return {name: column[sort] for name, column in guess.items()}
+    sort = np.argsort(at_between, kind="stable")
+    return {name: column[sort] for name, column in interpolated.items()}
 
 
 @kernel
-def _take(at, boxes, starts, others, used, least):
-    """Return (n,) for each guessed box (by frame) the free detection that lies on it, -1: none; best pairs first."""
-    taken = np.full(len(at), NONE)
+def _match_free(at, boxes, starts, free_boxes, used, min_iou):
+    """Return (n,) the unused detection of each interpolated box (by frame), best IoU first; -1: none."""
+    matched = np.full(len(at), NONE)
     used = used.copy()
     first = 0
     while first < len(at):
@@ -186,58 +233,60 @@ def _take(at, boxes, starts, others, used, least):
         while last < len(at) and at[last] == at[first]:
             last += 1
         while True:
-            top, top_k, top_d = least, NONE, NONE
+            top, top_k, top_d = min_iou, NONE, NONE
             for k in range(first, last):
-                if taken[k] != NONE:
+                if matched[k] != NONE:
                     continue
                 for d in range(starts[at[k]], starts[at[k] + 1]):
                     if used[d]:
                         continue
-                    w = min(boxes[k, 2], others[d, 2]) - max(boxes[k, 0], others[d, 0])
-                    h = min(boxes[k, 3], others[d, 3]) - max(boxes[k, 1], others[d, 1])
+                    w = min(boxes[k, 2], free_boxes[d, 2]) - max(boxes[k, 0], free_boxes[d, 0])
+                    h = min(boxes[k, 3], free_boxes[d, 3]) - max(boxes[k, 1], free_boxes[d, 1])
                     if w <= 0 or h <= 0:
                         continue
-                    one = (boxes[k, 2] - boxes[k, 0]) * (boxes[k, 3] - boxes[k, 1])
-                    two = (others[d, 2] - others[d, 0]) * (others[d, 3] - others[d, 1])
-                    iou = w * h / (one + two - w * h)
+                    area = (boxes[k, 2] - boxes[k, 0]) * (boxes[k, 3] - boxes[k, 1])
+                    other_area = (free_boxes[d, 2] - free_boxes[d, 0]) * (free_boxes[d, 3] - free_boxes[d, 1])
+                    iou = w * h / (area + other_area - w * h)
                     if iou > top:
                         top, top_k, top_d = iou, k, d
             if top_k == NONE:
                 break
-            taken[top_k] = top_d
+            matched[top_k] = top_d
             used[top_d] = True
         first = last
-    return taken
+    return matched
 
 
-def tracklet_table(gathered: Gathered, who: Assigned, begins: np.ndarray, ends: np.ndarray) -> pa.Table:
-    """Return `TRACKLET_COLUMNS`; ``begins`` and ``ends`` (M,) are words for the ends of each part."""
-    tracklet = tracklet_of(gathered, who)
+def tracklet_table(
+    inputs: LinkingInput, identities: Identities, begin_reason: np.ndarray, end_reason: np.ndarray
+) -> pa.Table:
+    """Return `TRACKLET_COLUMNS`; the reasons (M,) are those of `begin_reasons` and `end_reasons`."""
+    tracklet = tracklet_numbers(inputs, identities)
     count = int(tracklet.max(initial=-1)) + 1
-    order = np.lexsort((gathered.parts.first, tracklet))
+    order = np.lexsort((inputs.segments.first, tracklet))
     first = order[np.searchsorted(tracklet[order], np.arange(count))]
     last = order[np.searchsorted(tracklet[order], np.arange(count), side="right") - 1]
-    seen = np.bincount(tracklet, gathered.parts.n, count)
-    score = np.bincount(tracklet, gathered.parts.n * gathered.parts.score, count)
-    least = np.full(count, np.inf)
-    np.minimum.at(least, tracklet, who.p)
-    doubtful = np.lexsort((who.p, tracklet))[np.searchsorted(np.sort(tracklet), np.arange(count))]
-    bird = who.bird[first]
-    told = bird >= 0
-    second = np.where(told, who.second[doubtful], NOBODY)
+    seen = np.bincount(tracklet, inputs.segments.n, count)
+    score = np.bincount(tracklet, inputs.segments.n * inputs.segments.score, count)
+    lowest_p = np.full(count, np.inf)
+    np.minimum.at(lowest_p, tracklet, identities.p)
+    doubtful = np.lexsort((identities.p, tracklet))[np.searchsorted(np.sort(tracklet), np.arange(count))]
+    bird = identities.bird[first]
+    assigned = bird >= 0
+    second = np.where(assigned, identities.second[doubtful], UNASSIGNED)
     columns = {
         "tracklet": pa.array(np.arange(1, count + 1, dtype=np.int32)),
-        "track_id": pa.array(track_of(gathered, who)[first].astype(np.int32)),
-        "identity": name_column(bird, who.names),
-        "p_identity": pa.array(least.astype(np.float32), mask=~told),
-        "first_frame": pa.array(gathered.frames[gathered.parts.first[first]].astype(np.int32)),
-        "last_frame": pa.array(gathered.frames[gathered.parts.last[last]].astype(np.int32)),
+        "track_id": pa.array(track_ids(inputs, identities)[first].astype(np.int32)),
+        "identity": name_column(bird, identities.names),
+        "p_identity": pa.array(lowest_p.astype(np.float32), mask=~assigned),
+        "first_frame": pa.array(inputs.frames[inputs.segments.first[first]].astype(np.int32)),
+        "last_frame": pa.array(inputs.frames[inputs.segments.last[last]].astype(np.int32)),
         "n_detections": pa.array(seen.astype(np.int32)),
         "mean_score": pa.array((score / np.maximum(seen, 1)).astype(np.float32)),
-        "begins": pa.array(begins[first].astype(object), pa.string()).dictionary_encode().cast(WORD),
-        "ends": pa.array(ends[last].astype(object), pa.string()).dictionary_encode().cast(WORD),
-        "second_identity": name_column(second, who.names),
-        "p_second": pa.array(who.p_second[doubtful].astype(np.float32), mask=second < 0),
+        "begins": pa.array(begin_reason[first].astype(object), pa.string()).dictionary_encode().cast(WORD),
+        "ends": pa.array(end_reason[last].astype(object), pa.string()).dictionary_encode().cast(WORD),
+        "second_identity": name_column(second, identities.names),
+        "p_second": pa.array(identities.p_second[doubtful].astype(np.float32), mask=second < 0),
     }
     return pa.Table.from_arrays([columns[name] for name in TRACKLET_COLUMNS.names], schema=TRACKLET_COLUMNS)
 

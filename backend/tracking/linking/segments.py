@@ -1,31 +1,38 @@
-"""Tracklets cut where stage 1 may have been wrong unnoticed: in contacts and at gaps. Linking may part them."""
+"""Split tracklets into segments where the online tracker may have switched identity: at contacts and gaps.
+
+Linking decides for each segment which animal it is, so it may undo an identity switch inside a tracklet.
+"""
 
 import numpy as np
 
 from backend.project.kernels import kernel
 from backend.tracking.online.tracklets import Sightings
 
-CONTACT = 0.3  # share of a box that lies in another one
+CONTACT_OVERLAP = 0.3  # share of a box that lies in another one: the animals are in contact
 GAP_S = 0.5
-LEAST = 8  # sightings of a part
-LONGEST_S = 20.0
+MIN_SIGHTINGS = 8  # of a segment
+MAX_SEGMENT_S = 20.0
+SHORT_S = 1.0  # shorter segments say little: of the number of animals, of scores, of what is a false positive
 
 
-def hidden_shares(starts: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+def box_overlaps(starts: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Return (N,) float64, the largest share of each box that lies in another box of its frame.
 
-    ``starts`` (F + 1,) are the rows of each frame in ``boxes`` (N, 4).
+    ``starts`` (F + 1,) are the first rows of each frame in ``boxes`` (N, 4) x1 y1 x2 y2, px.
     """
-    return _hidden_shares(starts, boxes.astype(np.float64))
+    return _box_overlaps(starts, boxes.astype(np.float64))
 
 
-def cut(sightings: Sightings, hidden: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-    """Return (P + 1,) int64: rows of ``sightings`` at which parts begin, and their number at the end."""
-    return np.flatnonzero(_cuts(sightings.starts, hidden, seconds))
+def split_rows(sightings: Sightings, overlap: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    """Return (P + 1,) int64: rows of ``sightings`` at which segments begin, and the number of rows at the end.
+
+    ``overlap`` (N,) is the share of each box in other boxes, ``seconds`` (N,) the time of each sighting.
+    """
+    return np.flatnonzero(_splits(sightings.starts, overlap, seconds))
 
 
 @kernel
-def _hidden_shares(starts, boxes):
+def _box_overlaps(starts, boxes):
     share = np.zeros(len(boxes))
     for f in range(len(starts) - 1):
         for i in range(starts[f], starts[f + 1]):
@@ -40,27 +47,27 @@ def _hidden_shares(starts, boxes):
 
 
 @kernel
-def _cuts(starts, hidden, seconds):
-    """Return (N + 1,) bool. In a contact the cut is where most is hidden, in a long calm stretch anywhere."""
-    cuts = np.zeros(len(hidden) + 1, np.bool_)
-    cuts[starts] = True
+def _splits(starts, overlap, seconds):
+    """Return (N + 1,) bool. A contact is split where boxes overlap most, a long stretch without contact anywhere."""
+    splits = np.zeros(len(overlap) + 1, np.bool_)
+    splits[starts] = True
     for m in range(len(starts) - 1):
-        last = starts[m]  # begin of the open part
-        row = last
+        begin = starts[m]  # of the current segment
+        row = begin
         while row < starts[m + 1]:
             at = -1
-            if row > last and seconds[row] - seconds[row - 1] > GAP_S:
+            if row > begin and seconds[row] - seconds[row - 1] > GAP_S:
                 at = row
-            elif hidden[row] > CONTACT:
+            elif overlap[row] > CONTACT_OVERLAP:
                 at = row
-                while row + 1 < starts[m + 1] and hidden[row + 1] > CONTACT:
+                while row + 1 < starts[m + 1] and overlap[row + 1] > CONTACT_OVERLAP:
                     row += 1
-                    if hidden[row] > hidden[at]:
+                    if overlap[row] > overlap[at]:
                         at = row
-            elif seconds[row] - seconds[last] > LONGEST_S:
+            elif seconds[row] - seconds[begin] > MAX_SEGMENT_S:
                 at = row
-            if at - last >= LEAST and starts[m + 1] - at >= LEAST:
-                cuts[at] = True
-                last = at
+            if at - begin >= MIN_SIGHTINGS and starts[m + 1] - at >= MIN_SIGHTINGS:
+                splits[at] = True
+                begin = at
             row += 1
-    return cuts
+    return splits

@@ -1,8 +1,9 @@
-"""Moments that a person should look at: where identities may be wrong, why, how likely, and for how long.
+"""Doubts: moments that a reviewer should look at, where identities may be wrong - why, how likely, and for how long.
 
-Four things are doubted: a bird whose identity is less than sure, from the moment it became so (a meeting, an absence,
-or nothing but its looks); a step that is too long for these birds; one bird in two tracks; and a stretch without
-identity that is probably one of the birds.
+The kinds are those of `DoubtKind`: a bird whose identity is less than sure, from the moment it became so (a crossing, a
+gap, or low identity: its appearance alone); a jump, too far for the motion model; a duplicate, two tracks on one bird;
+and low identity of a stretch that is unassigned and probably one of the birds. To add a kind, add it to `DoubtKind` and
+its rows to `find_doubts`.
 """
 
 from collections.abc import Sequence
@@ -11,25 +12,29 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from backend.tracking.linking.linking_input import Gathered
+from backend.tracking.linking.linking_input import LinkingInput
 from backend.tracking.linking.motion_model import spread_at
-from backend.tracking.linking.result import Assigned, track_of, tracklet_of
+from backend.tracking.linking.result import Identities, track_ids, tracklet_numbers
 from backend.tracking.review.duplicate_tracks import Duplicate
 from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DoubtKind
 from backend.tracking.tracks.track_folder import name_column
 
-SURE = 0.98  # from this probability on nobody needs to look
-JUMP_SPREADS, JUMP_SIZES, JUMP_S = 12.0, 3.0, 5.0  # a jump: so far within so short a time
+SURE = 0.98  # an identity of at least this probability is no doubt
+JUMP_SPREADS, JUMP_SIZES, JUMP_S = (
+    12.0,
+    3.0,
+    5.0,
+)  # a jump: this far (scales of the motion model, body sizes) within this time
 GAP_S = 1.0
-UNNAMED_S = 1.0  # a shorter stretch without identity changes nothing
+UNNAMED_S = 1.0  # a shorter stretch without identity is no doubt
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """One row of `DOUBT_COLUMNS`; ``before`` and ``after`` are parts."""
+    """One row of `DOUBT_COLUMNS`; ``before`` and ``after`` are segments; ``_at`` are indices of frames."""
 
     kind: DoubtKind
-    from_at: int  # index of a frame
+    from_at: int
     to_at: int  # not included
     until_at: int  # not included
     tracks: tuple[int, ...]
@@ -39,33 +44,40 @@ class Doubt:
 
 
 def find_doubts(
-    gathered: Gathered, who: Assigned, begins: np.ndarray, p_bird: np.ndarray, duplicates: Sequence[Duplicate]
+    inputs: LinkingInput,
+    identities: Identities,
+    begin_reason: np.ndarray,
+    p_bird: np.ndarray,
+    duplicates: Sequence[Duplicate],
 ) -> list[Doubt]:
-    """Return all doubts, those first that concern most bird-time: probability of error times duration.
+    """Return all doubts, those first with the largest probability of error times bird-time.
 
-    ``begins`` (M,) says how each part begins (`places`), ``p_bird`` (M,) how likely it is any of the birds.
+    ``begin_reason`` (M,) is of `begin_reasons`, ``p_bird`` (M,) the probability that a segment is any of the birds.
     """
-    found: list[Doubt] = []
-    for bird in range(len(who.names)):
-        found += _of_bird(gathered, who, begins, bird)
-    found = _joined(found) + _unnamed(gathered, who, p_bird)
-    for each in duplicates:
-        found.append(Doubt(DoubtKind.DUPLICATE, each.from_at, each.to_at, each.to_at, each.tracks, (), (), each.share))
-    found.sort(key=lambda doubt: (-doubt.p_error * (doubt.until_at - doubt.from_at) * len(doubt.tracks), doubt.from_at))
-    return found
+    doubts: list[Doubt] = []
+    for bird in range(len(identities.names)):
+        doubts += _doubts_of_bird(inputs, identities, begin_reason, bird)
+    doubts = _merge_reciprocal(doubts) + _doubts_unassigned(inputs, identities, p_bird)
+    for duplicate in duplicates:
+        span = (duplicate.from_at, duplicate.to_at, duplicate.to_at)
+        doubts.append(Doubt(DoubtKind.DUPLICATE, *span, duplicate.tracks, (), (), duplicate.share))
+    doubts.sort(
+        key=lambda doubt: (-doubt.p_error * (doubt.until_at - doubt.from_at) * len(doubt.tracks), doubt.from_at)
+    )
+    return doubts
 
 
-def expected_error(gathered: Gathered, who: Assigned) -> float | None:
-    """Return the expected share of the time of identified birds in which the identity is wrong; None without any."""
-    told = who.bird >= 0
-    frames = gathered.parts.n[told]
-    return float(np.sum(frames * (1 - who.p[told])) / frames.sum()) if told.any() else None
+def expected_error(inputs: LinkingInput, identities: Identities) -> float | None:
+    """Return the expected share of identified bird-time with a wrong identity, by p_identity; None without any."""
+    assigned = identities.bird >= 0
+    frames = inputs.segments.n[assigned]
+    return float(np.sum(frames * (1 - identities.p[assigned])) / frames.sum()) if assigned.any() else None
 
 
-def doubt_table(gathered: Gathered, who: Assigned, doubts: list[Doubt]) -> pa.Table:
+def doubt_table(inputs: LinkingInput, identities: Identities, doubts: list[Doubt]) -> pa.Table:
     """Return `DOUBT_COLUMNS`."""
-    tracklet = tracklet_of(gathered, who) + 1
-    frames = np.append(gathered.frames, gathered.frames[-1] + 1)
+    tracklet = tracklet_numbers(inputs, identities) + 1
+    frames = np.append(inputs.frames, inputs.frames[-1] + 1)
     kinds = [kind.value for kind in DoubtKind]
 
     def lists(rows: list[list[int]]) -> pa.Array:
@@ -85,69 +97,70 @@ def doubt_table(gathered: Gathered, who: Assigned, doubts: list[Doubt]) -> pa.Ta
     return pa.Table.from_arrays([columns[name] for name in DOUBT_COLUMNS.names], schema=DOUBT_COLUMNS)
 
 
-def _of_bird(gathered: Gathered, who: Assigned, begins: np.ndarray, bird: int) -> list[Doubt]:
-    own = np.flatnonzero(who.bird == bird)
-    parts, found = gathered.parts, []
-    unsure = who.p[own] < SURE
+def _doubts_of_bird(inputs: LinkingInput, identities: Identities, begin_reason: np.ndarray, bird: int) -> list[Doubt]:
+    own = np.flatnonzero(identities.bird == bird)
+    segments, doubts = inputs.segments, []
+    unsure = identities.p[own] < SURE
     k = 0
     while k < len(own):
         last = k
         if unsure[k]:
             while last + 1 < len(own) and unsure[last + 1]:
                 last += 1
-            part, before = own[k], own[k - 1] if k else None
-            start = int(parts.last[before]) if before is not None else int(parts.first[part])
-            start = min(start, int(parts.first[part]))
-            p = float(1 - who.p[own[k : last + 1]].min())
-            kind = _kind(gathered, begins, before, part)
-            other = int(who.second[part])
+            segment, before = own[k], own[k - 1] if k else None
+            start = int(segments.last[before]) if before is not None else int(segments.first[segment])
+            start = min(start, int(segments.first[segment]))
+            p = float(1 - identities.p[own[k : last + 1]].min())
+            kind = _kind(inputs, begin_reason, before, segment)
+            other = int(identities.second[segment])
             tracks = (bird + 1, other + 1) if other >= 0 else (bird + 1,)
             ahead = () if before is None else (int(before),)
-            end = int(parts.first[part]) + 1
-            found.append(Doubt(kind, start, end, int(parts.last[own[last]]) + 1, tracks, ahead, (int(part),), p))
-        elif k and _jumps(gathered, own[k - 1], own[k]):
+            end = int(segments.first[segment]) + 1
+            doubts.append(Doubt(kind, start, end, int(segments.last[own[last]]) + 1, tracks, ahead, (int(segment),), p))
+        elif k and _jumps(inputs, own[k - 1], own[k]):
             a, b = own[k - 1], own[k]
-            p = float(1 - min(who.p[a], who.p[b]))
-            spot = int(min(parts.last[a], parts.first[b])), int(parts.first[b]) + 1
-            found.append(Doubt(DoubtKind.JUMP, *spot, int(parts.last[b]) + 1, (bird + 1,), (int(a),), (int(b),), p))
+            p = float(1 - min(identities.p[a], identities.p[b]))
+            spot = int(min(segments.last[a], segments.first[b])), int(segments.first[b]) + 1
+            doubts.append(Doubt(DoubtKind.JUMP, *spot, int(segments.last[b]) + 1, (bird + 1,), (int(a),), (int(b),), p))
         k = last + 1
-    return found
+    return doubts
 
 
-def _unnamed(gathered: Gathered, who: Assigned, p_bird: np.ndarray) -> list[Doubt]:
-    """Doubt stretches that were given to nobody and are probably a bird."""
-    track, parts, found = track_of(gathered, who), gathered.parts, []
-    for number in np.unique(track[who.bird < 0]).tolist():
+def _doubts_unassigned(inputs: LinkingInput, identities: Identities, p_bird: np.ndarray) -> list[Doubt]:
+    """Return a doubt for each unassigned stretch that is probably a bird."""
+    track, segments, doubts = track_ids(inputs, identities), inputs.segments, []
+    for number in np.unique(track[identities.bird < 0]).tolist():
         own = np.flatnonzero(track == number)
         p = float(p_bird[own].max())
-        if parts.end_s[own].max() - parts.begin_s[own].min() < UNNAMED_S or p < 1 - SURE:
+        if segments.end_s[own].max() - segments.begin_s[own].min() < UNNAMED_S or p < 1 - SURE:
             continue
-        first, likely = int(parts.first[own].min()), int(own[who.p_second[own].argmax()])
-        other = (int(who.second[likely]) + 1,) if who.second[likely] >= 0 else ()
-        until = int(parts.last[own].max()) + 1
-        found.append(Doubt(DoubtKind.LOW_IDENTITY, first, first + 1, until, (number, *other), (), (int(own[0]),), p))
-    return found
+        first, likely = int(segments.first[own].min()), int(own[identities.p_second[own].argmax()])
+        other = (int(identities.second[likely]) + 1,) if identities.second[likely] >= 0 else ()
+        until = int(segments.last[own].max()) + 1
+        doubts.append(Doubt(DoubtKind.LOW_IDENTITY, first, first + 1, until, (number, *other), (), (int(own[0]),), p))
+    return doubts
 
 
-def _kind(gathered: Gathered, begins: np.ndarray, before: int | None, part: int) -> DoubtKind:
-    if before is not None and _jumps(gathered, before, part):
+def _kind(inputs: LinkingInput, begin_reason: np.ndarray, before: int | None, segment: int) -> DoubtKind:
+    if before is not None and _jumps(inputs, before, segment):
         return DoubtKind.JUMP
-    if begins[part] == "crossing":
+    if begin_reason[segment] == "crossing":
         return DoubtKind.CROSSING
-    if before is not None and gathered.parts.begin_s[part] - gathered.parts.end_s[before] > GAP_S:
+    if before is not None and inputs.segments.begin_s[segment] - inputs.segments.end_s[before] > GAP_S:
         return DoubtKind.GAP
     return DoubtKind.LOW_IDENTITY
 
 
-def _jumps(gathered: Gathered, a: int, b: int) -> bool:
-    ends = gathered.ends
-    gap = float(ends.begin_s[b] - ends.end_s[a])
-    off = float(np.hypot(*(ends.begin_xy[b] - ends.end_xy[a]))) / float(np.sqrt(ends.size[a, 1] * ends.size[b, 0]))
-    return gap < JUMP_S and off > max(JUMP_SIZES, JUMP_SPREADS * spread_at(ends.ways.spread, max(0.04, gap)))
+def _jumps(inputs: LinkingInput, a: int, b: int) -> bool:
+    endpoints = inputs.endpoints
+    gap = float(endpoints.begin_s[b] - endpoints.end_s[a])
+    size = float(np.sqrt(endpoints.size[a, 1] * endpoints.size[b, 0]))
+    off = float(np.hypot(*(endpoints.begin_xy[b] - endpoints.end_xy[a]))) / size
+    return gap < JUMP_S and off > max(JUMP_SIZES, JUMP_SPREADS * spread_at(endpoints.motion.spread, max(0.04, gap)))
 
 
-def _joined(doubts: list[Doubt]) -> list[Doubt]:
-    """Make one doubt of two that are each other's: two birds that may have been exchanged at one meeting."""
+def _merge_reciprocal(doubts: list[Doubt]) -> list[Doubt]:
+    """Merge two doubts that name each other: two birds that may have been exchanged at one meeting."""
     kept: list[Doubt] = []
     waiting: dict[tuple[int, int], list[Doubt]] = {}
     for doubt in doubts:
@@ -174,7 +187,7 @@ def _joined(doubts: list[Doubt]) -> list[Doubt]:
                 max(partner.p_error, doubt.p_error),
             )
         )
-    return kept + [doubt for each in waiting.values() for doubt in each]
+    return kept + [doubt for pair in waiting.values() for doubt in pair]
 
 
 def _overlap(a: Doubt, b: Doubt) -> bool:

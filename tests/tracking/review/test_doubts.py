@@ -13,7 +13,7 @@ from backend.pipeline.detections import DetectionsRun, open_detections
 from backend.project.manifest import begin_manifest
 from backend.tracking.evaluation.correspondence import Shown, compare, matches
 from backend.tracking.evaluation.doubt_recall import doubt_recall
-from backend.tracking.linking.result import Assigned
+from backend.tracking.linking.result import Identities
 from backend.tracking.review.doubts import doubt_table, find_doubts
 from backend.tracking.review.duplicate_tracks import Duplicate, find_duplicates
 from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DoubtKind, State
@@ -26,16 +26,16 @@ SIZE = (160, 96)
 
 
 def doubts_of(paths, bird, p=None, second=None, begins=None, p_bird=None, duplicates=()):
-    """Return the doubts about parts at these paths when they are given to these birds."""
+    """Return the doubts about segments at these paths when they are assigned to these birds."""
     m, n_frames = len(bird), 1 + max(last for _, _, last, _ in paths)
-    gathered, _ = sightings_of(paths, n_frames, None)
-    assert len(gathered.parts) == m
+    inputs, _ = sightings_of(paths, n_frames, None)
+    assert len(inputs.segments) == m
     bird, p = np.array(bird), np.ones(m) if p is None else np.array(p)
     second = np.full(m, -1) if second is None else np.array(second)
-    who = Assigned(bird, p, second, np.where(second >= 0, 1 - p, 0), NAMES)
+    identities = Identities(bird, p, second, np.where(second >= 0, 1 - p, 0), NAMES)
     begins = np.array(begins or ["gap"] * m, object)
-    found = find_doubts(gathered, who, begins, np.ones(m) if p_bird is None else np.array(p_bird), duplicates)
-    assert len(doubt_table(gathered, who, found)) == len(found)
+    found = find_doubts(inputs, identities, begins, np.ones(m) if p_bird is None else np.array(p_bird), duplicates)
+    assert len(doubt_table(inputs, identities, found)) == len(found)
     return found
 
 
@@ -61,7 +61,7 @@ def test_a_step_that_is_too_long():
     assert found.kind is DoubtKind.JUMP and found.tracks == (1,)
 
 
-def test_looks_that_fit_another_bird():
+def test_an_appearance_that_fits_another_bird():
     (found,) = doubts_of([(0, 0, 99, HERE), (0, 102, 199, NEAR)], [0, 0], [1, 0.5], [-1, 1])
     assert found.kind is DoubtKind.LOW_IDENTITY and found.tracks == (1, 2)
 
@@ -69,7 +69,10 @@ def test_looks_that_fit_another_bird():
 def test_a_stretch_without_identity_that_is_probably_a_bird():
     paths = [(0, 0, 199, HERE), (1, 50, 149, THERE), (1, 160, 170, THERE), (1, 172, 199, THERE)]
     (found,) = doubts_of(paths, [0, -1, -1, -1], [1, 0, 0, 0], [-1, 1, 1, -1], p_bird=[1, 0.9, 0.9, 0.01])
-    assert found.kind is DoubtKind.LOW_IDENTITY and found.tracks == (4, 2)  # two birds, then nobody's by first frame
+    assert found.kind is DoubtKind.LOW_IDENTITY and found.tracks == (
+        4,
+        2,
+    )  # birds first, then unassigned
     assert (found.from_at, found.until_at, found.p_error) == (50, 150, 0.9)
 
 

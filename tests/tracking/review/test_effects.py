@@ -33,6 +33,6 @@ def test_one_bird_in_two_tracks_costs_the_time_of_one_wherever_they_are():
 def test_a_bird_is_in_the_zone_it_stands_in():
     shape = [[100.5, 0], [400, 0], [400, 60], [100.5, 60]]
     zone = {"id": 1, "name": "right", "kind": "open", "group": "", "shape": shape}
-    place = zone_of_rows(TRACKS, parse_zones({"format": 1, "image_size": [640, 480], "zones": [zone]}))
+    zone_of_row = zone_of_rows(TRACKS, parse_zones({"format": 1, "image_size": [640, 480], "zones": [zone]}))
     feet = TRACKS.boxes[:, [0, 2]].mean(1)
-    assert np.array_equal(place, np.where(feet > 100.5, 1, 0))
+    assert np.array_equal(zone_of_row, np.where(feet > 100.5, 1, 0))
