@@ -1,4 +1,4 @@
-"""Create COCO JSON: turn images and masks into a training set, look at it, and at what training makes of it."""
+"""Create COCO JSON: turn images and masks into a training set, browse it, preview its augmentation."""
 
 from pathlib import Path
 
@@ -20,44 +20,44 @@ from gui.widgets.job_view import show_job
 from gui.widgets.live import live
 
 KIND = "mask2coco"
-MAKE, LOOK, SEE = "Make a set", "Look at a set", "What training sees"
+CREATE, BROWSE, PREVIEW = "Create a data set", "Browse", "Augmentation preview"
 Pairs = list[tuple[Path, Path, PairFacts]]
 
 
 def choose_settings(classes: list[str]) -> dict[str, object]:
     """Draw the settings of the set; return them by the script's option names."""
-    name = st.text_input("Name of the set", free_name(), max_chars=70)
+    name = st.text_input("Data set name", free_name(), max_chars=70)
     names = st.text_input(
         "Class names, separated by commas", ", ".join(classes), key=f"classes-{classes}",
-        help="Filled in from objects.json. Without that file they are in the order of the pixel values 1, 2, ...",
+        help="Read from objects.json. For masks without it, list the names in the order of pixel values 1, 2, ...",
     )  # fmt: skip
     ratio = st.slider(
-        "Share for training", 0.05, 1.0, 0.8, 0.05, help="0.7 to 0.9 is usual; 1 writes no validation file."
+        "Training share", 0.05, 1.0, 0.8, 0.05, help="0.7 to 0.9 is usual. With 1 there is no validation set."
     )
     with st.expander("More settings"):
-        whole = st.toggle("Keep whole videos on one side", help="Else each video gives blocks of time to validation.")
-        gap = st.number_input("Frames between training and validation", 1, 100_000, 25)
-        area = st.number_input("Smallest mask, px", 1, 1_000_000, 16)
-        form = st.segmented_control("Form of the masks", ("polygons", "rle"), default="polygons", required=True)
-        seed = st.number_input("Seed of the split", 0, 2**31 - 1, 0)
-        reviewed = st.toggle("Only masks that were hand-made or reviewed")
-        bad = st.toggle("Leave out what does not fit together", help="Else nothing is written while anything is wrong.")
+        whole = st.toggle("Split by video", help="Otherwise every video contributes some stretches to validation.")
+        gap = st.number_input("Gap between training and validation, frames", 1, 100_000, 25)
+        area = st.number_input("Minimum mask area, px", 1, 1_000_000, 16)
+        mask_format = st.segmented_control("Mask format", ("polygons", "rle"), default="polygons", required=True)
+        seed = st.number_input("Random seed of the split", 0, 2**31 - 1, 0)
+        reviewed = st.toggle("Only drawn or accepted masks")
+        bad = st.toggle("Skip frames that do not match", help="Otherwise a mismatch stops the job.")
     return {
         "name": name, "train-ratio": ratio, "annot-names": [part.strip() for part in names.split(",") if part.strip()],
-        "split": "videos" if whole else "blocks", "gap-frames": int(gap), "min-area": int(area), "segmentation": form,
-        "seed": int(seed), "reviewed-only": reviewed, "skip-bad": bad,
+        "split": "videos" if whole else "blocks", "gap-frames": int(gap), "min-area": int(area),
+        "segmentation": mask_format, "seed": int(seed), "reviewed-only": reviewed, "skip-bad": bad,
     }  # fmt: skip
 
 
 def outputs_of(chosen: dict[str, object]) -> Outputs:
     """Return the files of the set; InputError if the name cannot be used or is taken."""
-    stem = project().coco_jsons / check_name(str(chosen["name"]), "name of the set")
+    stem = project().coco_jsons / check_name(str(chosen["name"]), "data set name")
     val = None if chosen["train-ratio"] == 1 else Path(f"{stem}_val.json")
-    found = Outputs.beside(Path(f"{stem}_train.json"), val)
-    for path in (found.manifest, *found.files):
+    outputs = Outputs.beside(Path(f"{stem}_train.json"), val)
+    for path in (outputs.manifest, *outputs.files):
         if path.exists():
-            raise InputError(f"{path.name} is there already; choose another name")
-    return found
+            raise InputError(f"{path.name} already exists; choose another name")
+    return outputs
 
 
 def queue(pairs: Pairs, merged: list[MergedFile], chosen: dict[str, object], outputs: Outputs) -> None:
@@ -85,51 +85,53 @@ def queue(pairs: Pairs, merged: list[MergedFile], chosen: dict[str, object], out
     )
 
 
-def make() -> None:
-    """Draw the way from folders to a set."""
+def create() -> None:
+    """Draw the form from folders to a data set."""
     pairs = choose_pairs()
     merged = choose_merged()
     left, right = st.columns([0.5, 0.5], gap="large")
     with left, refusals():
-        found = [facts.classes for _, _, facts in pairs] + [file.classes for file in merged]
-        chosen = choose_settings(distinct_names(name for names in found for name in names))
+        class_lists = [facts.classes for _, _, facts in pairs] + [file.classes for file in merged]
+        chosen = choose_settings(distinct_names(name for names in class_lists for name in names))
         outputs = outputs_of(chosen)
-        ways = SplitSettings(chosen["train-ratio"], SplitBy(chosen["split"]), chosen["gap-frames"], chosen["seed"])
+        split = SplitSettings(chosen["train-ratio"], SplitBy(chosen["split"]), chosen["gap-frames"], chosen["seed"])
         if pairs:
-            counts = resulting_counts([facts for _, _, facts in pairs], ways)
+            counts = resulting_counts([facts for _, _, facts in pairs], split)
             st.markdown(
                 f"About **{counts[Side.TRAIN]} images for training**, **{counts[Side.VAL]} for validation**, "
-                f"{counts[Side.LEFT_OUT]} left out between them."
+                f"{counts[Side.LEFT_OUT]} left out in the gap."
             )
         if merged:
-            st.markdown(f"{sum(file.images for file in merged)} images of COCO files come on top, in the same shares.")
+            st.markdown(f"Plus {sum(file.images for file in merged)} images from other COCO files, split the same way.")
         busy = bool(active_jobs(KIND))
         if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=busy or not (pairs or merged)):
             queue(pairs, merged, chosen, outputs)
             st.rerun()
     with right:
-        st.subheader("Last set")
+        st.subheader("Latest data set")
         live(draw_last, busy=bool(active_jobs(KIND)))
 
 
 def draw_last() -> bool:
-    """Draw the newest job and, when it is done, what came of it; return whether one is at work."""
+    """Draw the newest job and, when it is done, its result; return whether one is running."""
     jobs = job_store().list(kind=KIND, project=project().root, limit=1)
     for job in jobs:
         show_job(job, "coco")
         if job.state is JobState.SUCCEEDED and job.output is not None:
             show_done(job.output.name.removesuffix(f".{MANIFEST}"))
     if not jobs:
-        st.caption("No set was made yet.")
+        st.caption("No data set yet.")
     return bool(active_jobs(KIND))
 
 
 title("coco")
-mode = st.segmented_control("What to do", (MAKE, LOOK, SEE), default=MAKE, required=True, label_visibility="collapsed")
-if mode == MAKE:
-    make()
+mode = st.segmented_control(
+    "What to do", (CREATE, BROWSE, PREVIEW), default=CREATE, required=True, label_visibility="collapsed"
+)
+if mode == CREATE:
+    create()
 elif (chosen := choose_set()) is not None:
-    if mode == SEE:
+    if mode == PREVIEW:
         show_augmentation(chosen)
     else:
         browse(chosen)

@@ -1,20 +1,19 @@
-"""Correct mistakes: what is left to review, the board, and what becomes of corrections."""
+"""Correct mistakes: the board, the progress of the review, and the use of corrections."""
 
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from backend.jobs import JobState
 from backend.tracking.io.export import FORMATS
-from backend.web.links import service_link
 from board.summary import Review, log_of, review_of, tracked_runs
-from gui.widgets.context import job_store, project, refusals, settings, title
+from gui.widgets.context import project, refusals, title
 from gui.widgets.correct_jobs import board_job, export, hand_back, start_board, track_again
 from gui.widgets.import_tracks import draw_import
 from gui.widgets.job_view import escape
 from gui.widgets.live import live
 from gui.widgets.proxy_video import draw_proxy
+from gui.widgets.service_view import show_service
 from gui.widgets.video_choice import choose_video
 
 
@@ -25,34 +24,26 @@ def review(folder: str, written: tuple[int, int]) -> Review:
 
 
 def written(folder: Path) -> tuple[int, int]:
-    """Return what changes with the log."""
+    """Return size and time of the corrections log, which change with every correction."""
     log = log_of(folder)
     return (log.stat().st_size, log.stat().st_mtime_ns) if log.exists() else (0, 0)
 
 
 def draw_board(folder: Path) -> bool:
-    """Draw the way to the board: start, link once it answers, stop; return whether it is at work."""
+    """Draw the board's buttons: start, link once it is ready, stop; return whether it is running."""
     job = board_job(folder)
     if job is None:
-        if st.button("Open the board", type="primary", icon=":material/rule:"):
+        if st.button("Start board", type="primary", icon=":material/rule:"):
             with refusals():
                 start_board(folder)
                 st.rerun()
         return False
-    link, stop = st.columns([0.7, 0.3], vertical_alignment="center")
-    if job.state is JobState.RUNNING and job.port:
-        address = service_link(settings(), st.context.headers.get("Host"), job.port)
-        link.link_button("Go to the board", address, type="primary", icon=":material/open_in_new:")
-    else:
-        link.caption(escape(f"The board is {job.state}: the link comes when it answers."))
-    if stop.button("Stop the board", disabled=job.state is JobState.STOPPING):
-        with refusals():
-            job_store().stop(job.id)
+    show_service(job, "board", "Stop board")
     return True
 
 
 def draw_review(found: Review) -> None:
-    """Draw how far the review has come, and what is known of the errors left."""
+    """Draw the progress of the review, the audited error, and the agreement of reviewers."""
     done = found.doubts - found.open
     share = f"{100 * done / found.doubts:.0f} %" if found.doubts else "none"
     columns = st.columns(4)
@@ -67,12 +58,12 @@ def draw_review(found: Review) -> None:
         st.caption(f"Error: {audit['wrong']} wrong of {audit['decided']} random moments; {audit['method']}.")
     people = found.agreement
     if people["answered"]:
-        rows = [{"reviewer": who, "doubts answered": number} for who, number in people["answered"].items()]
+        rows = [{"reviewer": name, "doubts answered": n} for name, n in people["answered"].items()]
         st.dataframe(pd.DataFrame(rows), hide_index=True, width="content")
     for pair in people["pairs"]:
         kappa = "not defined" if pair["kappa"] is None else f"{pair['kappa']:.2f}"
         both = " and ".join(pair["people"])
-        st.caption(escape(f"{both} answered {pair['doubts']} doubts in common; Cohen's kappa {kappa}."))
+        st.caption(escape(f"{both} both answered {pair['doubts']} doubts; Cohen's kappa {kappa}."))
     if found.problems:
         with st.expander(f"{len(found.problems)} corrections do not apply to these tracks"):
             for problem in found.problems:
@@ -80,29 +71,29 @@ def draw_review(found: Review) -> None:
 
 
 def draw_next(folder: Path) -> None:
-    """Draw what can be done with corrections: track anew, learn from them, export."""
+    """Draw the uses of corrections: tracking again, training data, export."""
     again, teach, out = st.columns(3, gap="large")
     with again:
         st.subheader("Track again")
-        st.caption("Tracking runs anew and keeps what people said; what no longer applies is listed.")
+        st.caption("Tracks the same detections again and keeps all corrections. Those that no longer apply are listed.")
         if st.button("Track again with corrections", icon=":material/replay:"):
             with refusals():
                 track_again(folder)
-                st.toast("Queued; see Jobs.")
+                st.toast("Queued. See Jobs.")
     with teach:
         st.subheader("Make training data")
         st.caption(
-            "Outlines of frames in which birds were drawn, then of corrected and of watched ones go to the annotation "
-            "of this video. What was drawn there stays."
+            "Adds outlines from drawn, corrected and watched frames to the annotation of this video. "
+            "Outlines drawn there are kept."
         )
-        most = int(st.number_input("Frames at most", 1, 10_000, 40))
-        if st.button("Hand outlines back", icon=":material/model_training:"):
+        most = int(st.number_input("Maximum number of frames", 1, 10_000, 40))
+        if st.button("Add outlines to annotation", icon=":material/model_training:"):
             with refusals():
                 hand_back(folder, most)
-                st.toast("Queued; see Jobs. Then make a training set on the page Annotation.")
+                st.toast("Queued. See Jobs, then create a training set on the Annotation page.")
         st.page_link(
             st.session_state["pages"]["annotation"],
-            label="Then make a training set: Annotation",
+            label="Next: create a training set",
             icon=":material/brush:",
         )
     with out:
@@ -111,8 +102,8 @@ def draw_next(folder: Path) -> None:
         if st.button("Export corrected tracks", icon=":material/download:", disabled=not chosen):
             with refusals():
                 export(folder, chosen)
-                st.toast("Queued; see Jobs.")
-        st.caption(escape(f"Files go to {folder / 'exports'}"))
+                st.toast("Queued. See Jobs.")
+        st.caption(escape(f"Saved on the server in {folder / 'exports'}"))
 
 
 def page() -> None:

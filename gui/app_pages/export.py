@@ -1,4 +1,4 @@
-"""Export frames: save single frames of a video as lossless pictures."""
+"""Export frames: save single frames of a video as lossless images."""
 
 from pathlib import Path
 
@@ -11,16 +11,16 @@ from backend.project.errors import InputError
 from backend.video import load_index
 from backend.video.library import VideoRecord, index_cache, open_video, thumbnail
 from gui.widgets.context import active_jobs, job_store, project, refusals, settings, submit, title
-from gui.widgets.gallery import show_gallery
+from gui.widgets.frame_gallery import show_gallery
 from gui.widgets.job_view import show_job
 from gui.widgets.live import live
 from gui.widgets.video_choice import choose_video
 
-ALL, EVERY, DIVERSE = "All frames of the range", "Every Nth frame", "The most different frames"
+ALL, EVERY, DIVERSE = "All frames", "Every Nth frame", "Most different frames"
 HELP = {
-    ALL: "For short stretches that you want to label frame by frame.",
-    EVERY: "An even sample, for a survey of the whole video.",
-    DIVERSE: "Best for labelling: pictures that differ most in colour and movement, no near copies.",
+    ALL: "For short stretches that you outline frame by frame.",
+    EVERY: "An even sample of the video.",
+    DIVERSE: "Best for annotation: frames that differ in colour and movement, no near duplicates.",
 }
 
 
@@ -29,7 +29,7 @@ def choose_range(record: VideoRecord) -> tuple[int, int]:
     count = record.info.n_frames
     first, last = st.columns(2)
     start = int(first.number_input("First frame", 0, count - 1, 0, key=f"from-{record.slug}"))
-    end = int(last.number_input("Up to, not including", start + 1, count, count, key=f"to-{record.slug}"))
+    end = int(last.number_input("End frame (not included)", start + 1, count, count, key=f"to-{record.slug}"))
     times = load_index(record.path, index_cache(project())).times
     for column, frame in ((first, start), (last, end - 1)):
         picture = str(thumbnail(project(), record.slug, frame, 640))
@@ -74,24 +74,23 @@ def size_of(slug: str, identity: str, choice: dict[str, int], count: int) -> int
 
 
 def draw_jobs(record: VideoRecord) -> bool:
-    """Draw the newest export of this video; return whether one is at work."""
+    """Draw the newest export of this video; return whether one is running."""
     jobs = job_store().list(kind="export_frames", video=record.slug, limit=1)
     for job in jobs:
         show_job(job, "export")
     if not jobs:
-        st.caption("Nothing was exported from this video yet.")
+        st.caption("No export of this video yet.")
     return bool(active_jobs("export_frames", record.slug))
 
 
 def form(record: VideoRecord, folder: Path) -> None:
-    """Draw range, mode, the plain consequence, and start."""
+    """Draw range, mode, number and size of the images, and the start button."""
     start, end = choose_range(record)
     choice = {"from_frame": start, "to_frame": end, **choose_mode(start, end)}
     with refusals():
         count = choice.get("diverse") or len(plan_frames(record.info.n_frames, **choice))
         size = size_of(record.slug, str(record.identity), choice, count)
-        st.markdown(f"**{count} pictures**, about {as_bytes(size)}. Pictures that are there already are kept.")
-        st.caption(f"Into {folder}")
+        st.markdown(f"**{count} images**, about {as_bytes(size)}. Existing images are kept.")
         problem = ""
         try:
             check_space(folder, size)
@@ -100,7 +99,7 @@ def form(record: VideoRecord, folder: Path) -> None:
             st.error(problem)
         busy = bool(active_jobs("export_frames", record.slug))
         if busy:
-            st.caption("An export of this video is at work; stop it or wait for its end to start another.")
+            st.caption("An export of this video is running. Stop it, or wait until it has finished.")
         if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=busy or bool(problem)):
             queue(record, folder, choice, count)
             st.rerun()
@@ -114,6 +113,6 @@ if record is not None:
     with left:
         form(record, folder)
     with right:
-        st.subheader("Last export")
+        st.subheader("Latest export")
         live(lambda: draw_jobs(record), busy=bool(active_jobs("export_frames", record.slug)))
     show_gallery(folder, settings().roots)

@@ -13,7 +13,7 @@ from gui.widgets.job_view import escape, show_job
 from gui.widgets.live import live
 from gui.widgets.morning_report import show_morning
 
-LOOKS = {
+BADGES = {
     StepState.DONE: ("green", ":material/check_circle:"),
     StepState.RUNNING: ("blue", ":material/progress_activity:"),
     StepState.WAITING: ("gray", ":material/hourglass_empty:"),
@@ -26,8 +26,13 @@ OFFERED = {step.key for step in STEPS}
 
 def badge(step: VideoStep) -> str:
     """Return one step as a Markdown badge."""
-    color, icon = LOOKS[step.state]
-    words = {StepState.DONE: step.detail, StepState.OPEN: "", StepState.NEXT: "next"}.get(step.state, step.state.value)
+    color, icon = BADGES[step.state]
+    words = {
+        StepState.DONE: step.detail,
+        StepState.OPEN: "",
+        StepState.NEXT: "next",
+        StepState.WAITING: "queued",
+    }.get(step.state, step.state.value)
     return f":{color}-badge[{icon} {BY_KEY[step.key].title}{f': {words}' if words else ''}]"
 
 
@@ -54,25 +59,25 @@ def show_video(record: VideoRecord) -> None:
 
 
 def draw_jobs() -> bool:
-    """Draw what is at work; return whether anything is."""
+    """Draw running and queued jobs; return whether there are any."""
     jobs = active_jobs()
     for job in jobs[:5]:
         show_job(job, "home", log=False)
     if len(jobs) > 5:
-        st.caption(f"And {len(jobs) - 5} more; see Jobs.")
+        st.caption(f"{len(jobs) - 5} more on the Jobs page.")
     if not jobs:
-        st.caption("Nothing runs or waits.")
+        st.caption("Nothing is running or queued.")
     return bool(jobs)
 
 
 title("home")
 for broken in set_aside(state_folder()):
-    st.warning(f"{broken.name} could not be read and was set aside in {broken.parent}. Tell your admin.")
+    st.warning(f"{broken.name} was damaged and has been set aside. Please tell your administrator.")
 records = list_videos(project())
 first, second, third = st.columns(3)
 first.metric("Videos", len(records))
-second.metric("Length in all", duration(sum(record.info.duration_s for record in records if record.info)))
-third.metric("Jobs at work or waiting", len(active_jobs()))
+second.metric("Total duration", duration(sum(record.info.duration_s for record in records if record.info)))
+third.metric("Running and queued jobs", len(active_jobs()))
 
 st.subheader("Now")
 live(draw_jobs, busy=bool(active_jobs()))
@@ -81,7 +86,7 @@ show_morning()
 
 st.subheader("Videos")
 if not records:
-    st.info("No videos yet. Add your first one.", icon=":material/video_library:")
+    st.info("No videos yet. Add your first video.", icon=":material/video_library:")
     st.page_link(st.session_state["pages"]["videos"], label="Add videos", icon=":material/add:")
 for record in records:
     show_video(record)

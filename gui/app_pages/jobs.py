@@ -1,4 +1,4 @@
-"""Jobs: everything that runs, waits and ended."""
+"""Jobs: running, queued and finished jobs."""
 
 import streamlit as st
 
@@ -7,22 +7,22 @@ from gui.widgets.context import active_jobs, job_store, title
 from gui.widgets.job_view import show_job
 from gui.widgets.live import live
 
-ENDED = tuple(state for state in JobState if state.is_over)
+FINISHED = tuple(state for state in JobState if state.is_over)
 PAGE_SIZE = 20
 
 title("jobs")
 chosen = st.segmented_control(
-    "Show", ["At work and waiting", "Failed", "Ended"], default="At work and waiting", key="jobs_show"
+    "Show", ["Running and queued", "Failed", "Finished"], default="Running and queued", key="jobs_show"
 )
-states = {"Failed": (JobState.FAILED, JobState.LOST), "Ended": ENDED}.get(chosen, ACTIVE)
+states = {"Failed": (JobState.FAILED, JobState.LOST), "Finished": FINISHED}.get(chosen, ACTIVE)
 
 
 def draw() -> bool:
-    """Draw the chosen jobs; return whether any job is at work or waiting."""
+    """Draw the chosen jobs; return whether any job is running or queued."""
     jobs = job_store().list(states=states, limit=st.session_state.get("jobs_limit", PAGE_SIZE))
     if not jobs:
         st.caption(
-            {"Failed": "Nothing failed.", "Ended": "Nothing has ended yet."}.get(chosen, "Nothing runs or waits.")
+            {"Failed": "No failed jobs.", "Finished": "No finished jobs."}.get(chosen, "Nothing is running or queued.")
         )
     for job in jobs:
         show_job(job, "jobs")

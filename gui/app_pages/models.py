@@ -1,4 +1,4 @@
-"""Models: everything that was trained, and which of two is better at what."""
+"""Models: all trained models, and comparisons of two."""
 
 import streamlit as st
 
@@ -12,17 +12,17 @@ ALL, TWO = "All models", "Compare two"
 title("models")
 models = project_models()
 if not models:
-    st.info("No model was trained yet.", icon=":material/deployed_code:")
+    st.info("No trained models yet.", icon=":material/deployed_code:")
     st.page_link(st.session_state["pages"]["train"], label="Go to Train", icon=":material/model_training:")
 elif st.segmented_control("View", [ALL, TWO], default=ALL, required=True, label_visibility="collapsed") == TWO:
     choose_comparison(models)
     live(show_comparison, busy=bool(active_jobs("compare")))
-    st.subheader("Before and after on a video")
+    st.subheader("Before and after on one video")
     choose_runs()
     live(show_before_after, busy=bool(active_jobs("before_after")))
 else:
-    ticked = show_table(models)
-    if ticked is None:
-        st.caption("Tick a row to see that model's card.")
+    selected = show_table(models)
+    if selected is None:
+        st.caption("Select a row to see the model card.")
     else:
-        show_card(ticked)
+        show_card(selected)

@@ -43,9 +43,7 @@ def misplaced(wanted: Settings, saved: Settings) -> str:
 
 title("settings")
 for broken in set_aside(state_folder()):
-    st.warning(
-        f"{broken.name}: this state file could not be read and was set aside. Its content is kept in {broken.parent}."
-    )
+    st.warning(f"{broken.name} was damaged and has been set aside. Its content is kept in {broken.parent}.")
 saved = load_settings()
 entered = form(saved)
 if entered is not None:
@@ -61,5 +59,5 @@ if entered is not None:
             save_settings(wanted)
             restart = ("bind_address", "app_port", "public_address", "path_prefix")
             needs_restart = any(getattr(wanted, key) != getattr(saved, key) for key in restart)
-            st.success("Saved." + (" Restart Lektrack for the new address." if needs_restart else ""))
-st.caption(f"Kept in {state_folder() / 'settings.toml'}")
+            st.success("Saved." + (" Restart Lektrack to use the new address." if needs_restart else ""))
+st.caption(f"Stored in {state_folder() / 'settings.toml'}")

@@ -1,4 +1,4 @@
-"""Statistics: choose videos and what to measure; look at tables and plots, and at the frame behind a point."""
+"""Statistics: choose videos and settings; view tables and plots, and the video frame at any point."""
 
 import streamlit as st
 
@@ -9,8 +9,8 @@ from gui.widgets.job_view import show_job
 from gui.widgets.live import live
 from gui.widgets.statistics_form import KIND, choose_runs, choose_settings, submit_statistics
 from gui.widgets.statistics_frame import show_frame
+from gui.widgets.statistics_plots import show_comparison, show_plots
 from gui.widgets.statistics_tables import show_downloads, show_tables
-from gui.widgets.statistics_views import show_comparison, show_plots
 
 NEW, RESULTS = "New", "Results"
 VIEW, CHOSEN = "statistics-view", "statistics-run"
@@ -33,14 +33,14 @@ def new() -> None:
 
 
 def newest_job() -> bool:
-    """Draw the newest job and a way to its results; return whether it is at work."""
+    """Draw the newest job and a button to its results; return whether it is running."""
     job = next(iter(job_store().list(kind=KIND, limit=1)), None)
     if job is None:
-        st.caption("What you start is shown here.")
+        st.caption("Jobs you start appear here.")
         return False
     show_job(job, "statistics")
     ready = job.state.is_over and job.output is not None and (job.output / REPORT).is_file()
-    if ready and st.button("Look at the results", icon=":material/query_stats:"):
+    if ready and st.button("View results", icon=":material/query_stats:"):
         st.session_state["asked-statistics-view"] = RESULTS
         st.session_state["asked-statistics"] = job.output.name
         st.rerun(scope="app")
@@ -49,14 +49,14 @@ def newest_job() -> bool:
 
 def choose_result() -> StatisticsRun | None:
     """Let the user choose among finished statistics."""
-    found = {run.folder.name: run for run in list_statistics(project())}
-    if not found:
-        st.info("Nothing was measured yet. Begin with New.", icon=":material/bar_chart:")
+    runs = {run.folder.name: run for run in list_statistics(project())}
+    if not runs:
+        st.info("No statistics yet. Start under New.", icon=":material/bar_chart:")
         return None
     asked = st.session_state.pop("asked-statistics", None)
-    if asked in found:
+    if asked in runs:
         st.session_state[CHOSEN] = asked
-    return found[st.selectbox("Statistics", list(found), key=CHOSEN)]
+    return runs[st.selectbox("Statistics", list(runs), key=CHOSEN)]
 
 
 def results() -> None:
@@ -74,15 +74,15 @@ def results() -> None:
 
 
 def plots(run: StatisticsRun) -> None:
-    """Draw the plots and, below, the frame behind the chosen point."""
+    """Draw the plots and, below, the video frame at the selected point."""
     show_frame(run, show_plots(run))
 
 
 def methods(run: StatisticsRun) -> None:
-    """Show the paragraph for a paper and where the files are."""
-    st.markdown("A paragraph for your paper, written from what was really done:")
+    """Show the methods text and where the files are."""
+    st.markdown("Methods text for your paper, from the settings and software used:")
     st.code((run.folder / METHODS).read_text(), language=None, wrap_lines=True)
-    st.caption(f"All files, PNG and SVG of every plot among them: {run.folder}")
+    st.caption(f"All files, with every plot as PNG and SVG, are on the server in {run.folder}")
     st.json(run.manifest.inputs, expanded=False)
 
 

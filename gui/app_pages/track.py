@@ -1,4 +1,4 @@
-"""Track: follow each bird with its identity; see what the result is worth and where it may be wrong."""
+"""Track: follow each bird and keep its identity; view the result, its expected error and its doubts."""
 
 import streamlit as st
 
@@ -9,9 +9,9 @@ from gui.widgets.live import live
 from gui.widgets.track_form import (
     DESCRIBE,
     KIND,
+    choose_appearance,
     choose_birds,
     choose_camera,
-    choose_description,
     choose_detections,
     choose_zones,
     submit_tracking,
@@ -31,34 +31,34 @@ def new() -> None:
         if runs:
             birds = choose_birds()
             zones = choose_zones(runs)
-            describe = choose_description()
+            describe = choose_appearance()
             camera_moves = choose_camera()
-            name = st.text_input("Name of the tracks", placeholder="as the detections", max_chars=60).strip()
+            name = st.text_input("Name of the track run", placeholder="same as the detections", max_chars=60).strip()
             if st.button("Start", type="primary", icon=":material/timeline:"):
                 with refusals():
                     submit_tracking(runs, birds, zones, name, describe, camera_moves)
                     st.rerun()
     with right:
-        live(newest_jobs, busy=bool(at_work()))
+        live(newest_jobs, busy=bool(active()))
 
 
-def at_work() -> list[Job]:
-    """Return the jobs of this page that wait or work, in their order."""
+def active() -> list[Job]:
+    """Return the queued and running jobs of this page, in order."""
     return sorted([*active_jobs(DESCRIBE), *active_jobs(KIND)], key=lambda job: job.id)
 
 
 def newest_jobs() -> bool:
-    """Draw what is at work or waits, and the newest that ended; return whether one is at work."""
-    active = at_work()
-    jobs = active or job_store().list(kind=KIND, limit=1)
+    """Draw queued and running jobs, else the newest; return whether any is queued or running."""
+    running = active()
+    jobs = running or job_store().list(kind=KIND, limit=1)
     if not jobs:
-        st.caption("What you start is shown here.")
+        st.caption("Jobs you start appear here.")
     for job in jobs:
         show_job(job, "track")
-        if job.state is JobState.SUCCEEDED and st.button("Look at the result", icon=":material/visibility:"):
+        if job.state is JobState.SUCCEEDED and st.button("View result", icon=":material/visibility:"):
             st.session_state["asked-track-view"] = RESULTS
             st.rerun(scope="app")
-    return bool(active)
+    return bool(running)
 
 
 title("track")

@@ -1,4 +1,4 @@
-"""Train: teach the network your birds, and watch how well it learns."""
+"""Train: teach a network to recognise your birds, and follow its progress."""
 
 import streamlit as st
 
@@ -7,7 +7,7 @@ from gui.widgets.live import live
 from gui.widgets.train_form import (
     choose_data,
     choose_network,
-    choose_numbers,
+    choose_settings,
     choose_start,
     gpus_here,
     show_need,
@@ -15,12 +15,12 @@ from gui.widgets.train_form import (
 )
 from gui.widgets.train_view import choose_training, show_board, show_training
 
-NEW, WATCH = "New training", "Trainings"
+NEW, WATCH = "New training", "Training runs"
 VIEW = "train-view"
 
 
 def new_training() -> None:
-    """Draw data and network on the left, the numbers and their price on the right."""
+    """Draw data and network on the left, settings and memory estimate on the right."""
     left, right = st.columns(2, gap="large")
     with left:
         data = choose_data()
@@ -30,10 +30,10 @@ def new_training() -> None:
         gpus = gpus_here()
         network = choose_network(start, gpus)
     with right, refusals():
-        chosen = choose_numbers(data, start, network, gpus)
+        chosen = choose_settings(data, start, network, gpus)
         show_need(chosen, network, data, gpus)
         if active_jobs("train"):
-            st.caption("Another training is at work; this one waits for its turn.")
+            st.caption("Another training is running; this one will be queued.")
         if st.button("Start", type="primary", icon=":material/play_arrow:"):
             submit_training(chosen, gpus)
             st.session_state["asked-view"] = WATCH
@@ -42,7 +42,7 @@ def new_training() -> None:
 
 
 def watch() -> None:
-    """Draw one training, live while it is at work."""
+    """Draw one training run, live while it is running."""
     chosen = choose_training()
     if chosen is None:
         return

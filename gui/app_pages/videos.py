@@ -1,5 +1,7 @@
 """Videos: add them by choosing files on the server, see what they are, give them camera and start time."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from backend.project.disk import as_bytes
@@ -15,26 +17,24 @@ from gui.widgets.video_dialogs import edit, remove, remux_button, repair
 def add() -> None:
     """Draw the picker and add what was chosen."""
     with st.expander("Add videos", icon=":material/add:", expanded=not list_videos(project())):
-        st.caption(
-            "Videos stay where they are; Lektrack only remembers the place. Settings name the folders shown here."
-        )
+        st.caption("Videos stay where they are; Lektrack links to them. Settings list the folders shown here.")
         chosen = pick_files("add_videos", "video", "Add videos")
     if not chosen:
         return
     added, refused = [], []
-    with st.spinner("Reading the videos"):
+    with st.spinner("Reading videos"):
         for path in chosen:
             try:
                 added.append(add_video(project(), path, settings().roots))
             except InputError as error:
                 refused.append(str(error))
-    st.session_state["videos_said"] = (added, refused)
+    st.session_state["videos_added"] = (added, refused)
     st.rerun()
 
 
-def say_added() -> None:
-    """Say once what the last adding did."""
-    added, refused = st.session_state.pop("videos_said", ((), ()))
+def show_added() -> None:
+    """Report once which videos were added and which were refused."""
+    added, refused = st.session_state.pop("videos_added", ((), ()))
     if added:
         st.success(f"Added {', '.join(added)}.", icon=":material/check_circle:")
     for line in refused:
@@ -59,7 +59,7 @@ def facts(record: VideoRecord) -> str:
 def show(record: VideoRecord) -> None:
     """Draw one video."""
     with st.container(border=True):
-        picture, words, acts = st.columns([0.24, 0.52, 0.24])
+        picture, words, buttons = st.columns([0.24, 0.52, 0.24])
         if record.problem:
             picture.markdown(":material/broken_image: :red-badge[broken]")
         else:
@@ -73,15 +73,14 @@ def show(record: VideoRecord) -> None:
             words.caption(facts(record))
             for warning in record.info.warnings:
                 words.warning(warning)
-        words.caption(
-            f":material/photo_camera: {escape(record.camera or 'no camera')} · :material/schedule: {start_of(record)}"
-        )
-        words.caption(f":material/link: {escape(record.path)}")
-        with acts:
-            show_acts(record)
+        camera = escape(record.camera or "camera not set")
+        words.caption(f":material/photo_camera: {camera} · :material/schedule: {start_of(record)}")
+        words.caption(f":material/link: {escape(Path(record.path).name)}", help=record.path)
+        with buttons:
+            show_buttons(record)
 
 
-def show_acts(record: VideoRecord) -> None:
+def show_buttons(record: VideoRecord) -> None:
     """Draw the buttons of one video."""
     if st.button("Edit", key=f"edit-{record.slug}", icon=":material/edit:", width="stretch"):
         edit(record)
@@ -95,11 +94,11 @@ def show_acts(record: VideoRecord) -> None:
 
 def start_of(record: VideoRecord) -> str:
     """Return the start time in words."""
-    return f"began {moment(record.start_time, settings().time_zone)}" if record.start_time else "start time not known"
+    return f"started {moment(record.start_time, settings().time_zone)}" if record.start_time else "start time not set"
 
 
 title("videos")
 add()
-say_added()
-for each in list_videos(project()):
-    show(each)
+show_added()
+for record in list_videos(project()):
+    show(record)

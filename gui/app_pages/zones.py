@@ -1,4 +1,4 @@
-"""Zones: draw the parts of the lek on a picture of the camera, give them a scale, keep every version."""
+"""Zones: draw the areas of the lek on a picture of the camera, set the scale, keep every version."""
 
 import streamlit as st
 
@@ -10,7 +10,7 @@ from gui.widgets.context import project, refusals, title
 from gui.widgets.zone_editor import Edited, edit_zones
 from gui.widgets.zone_files import cameras_of, show_files
 
-FRAME, MEDIAN = "A frame", "Without moving birds"
+FRAME, MEDIAN = "Video frame", "Median (no birds)"
 
 
 def choose_picture() -> tuple[str, VideoRecord, bytes, str] | None:
@@ -26,11 +26,11 @@ def choose_picture() -> tuple[str, VideoRecord, bytes, str] | None:
     columns = st.columns([0.2, 0.2, 0.43, 0.17])
     names, asked = list(cameras), st.query_params.get("video")
     first = next((k for k, name in enumerate(names) if asked in [record.slug for record in cameras[name]]), 0)
-    camera = columns[0].selectbox("Camera", names, first, help="All videos of a camera share its zones.")
-    record = columns[1].selectbox("Picture from", cameras[camera], format_func=lambda each: each.name)
-    kind = columns[2].segmented_control("Draw on", [FRAME, MEDIAN], default=FRAME, key="zone-picture") or FRAME
+    camera = columns[0].selectbox("Camera", names, first, help="All videos from a camera share its zones.")
+    record = columns[1].selectbox("Video", cameras[camera], format_func=lambda video: video.name)
+    kind = columns[2].segmented_control("Background", [FRAME, MEDIAN], default=FRAME, key="zone-picture") or FRAME
     if kind == MEDIAN:
-        with st.spinner("Looking at nine frames"):
+        with st.spinner("Computing the median of nine frames"):
             return camera, record, median_jpeg(project(), record.slug), f"{record.slug}:median"
     last = record.info.n_frames - 1
     frame = int(columns[3].number_input("Frame", 0, last, last // 2, key=f"zone-frame-{record.slug}"))
@@ -52,23 +52,23 @@ def saved_zones(camera: str, record: VideoRecord) -> Zones:
 def save(camera: str, edited: Edited) -> None:
     """Save what the editor sent, and load it anew."""
     saved = save_zones(path_to_save(project(), camera), edited.to_save, edited.based_on, edited.repair)
-    st.session_state["zones-said"] = f"Saved as version {saved.version}."
+    st.session_state["zones-notice"] = f"Saved as version {saved.version}."
     st.session_state["zones-saved"] = f"{camera}:{saved.version}"
     st.rerun()
 
 
 def show_overlaps(zones: Zones) -> None:
-    """State which zones overlap: it is allowed, and times in them do not add up then."""
-    found = overlapping_pairs(zones)
-    if found:
-        words = "; ".join(f"{a} and {b} ({share:.0%} of the smaller one)" for a, b, share in found[:6])
-        more = f" and {len(found) - 6} more" if len(found) > 6 else ""
-        st.info(f"These zones overlap: {words}{more}. A bird there is in both.", icon=":material/join_inner:")
+    """Show which zones overlap. That is allowed, but their times then do not add up."""
+    pairs = overlapping_pairs(zones)
+    if pairs:
+        words = "; ".join(f"{a} and {b} ({share:.0%} of the smaller one)" for a, b, share in pairs[:6])
+        more = f" and {len(pairs) - 6} more" if len(pairs) > 6 else ""
+        st.info(f"These zones overlap: {words}{more}. A bird there counts in both.", icon=":material/join_inner:")
 
 
 title("zones")
-if said := st.session_state.pop("zones-said", None):
-    st.toast(said, icon=":material/check:")
+if notice := st.session_state.pop("zones-notice", None):
+    st.toast(notice, icon=":material/check:")
 with refusals():
     if (chosen := choose_picture()) is not None:
         camera, record, picture, picture_id = chosen

@@ -17,7 +17,7 @@ KIND = "segannot"
 def start_annotation(record: VideoRecord, engine: str, half_precision: bool, memory_gb: float) -> Job:
     """Start SegAnnot as a service; InputError if it runs for this video already."""
     if active_jobs(KIND, record.slug):
-        raise InputError(f"{record.name} is open already; its link is on this page")
+        raise InputError(f"{record.name} is already open; its link is on this page")
     command = ["-m", "segannot", "--video", record.slug, "--engine", engine, "--memory-gb", f"{memory_gb:g}"]
     return submit(
         JobSpec(
@@ -44,19 +44,19 @@ def frame_list(frames: tuple[int, ...]) -> str:
 
 
 def make_training_set(progress: AnnotationProgress, reviewed_only: bool, ratio: float) -> list[Job]:
-    """Queue the export of the labelled frames and, after it, the conversion to COCO JSON; return both jobs."""
+    """Queue the export of the outlined frames and, after it, the conversion to COCO JSON; return both jobs."""
     record = get_video(project(), progress.video)
     frames = progress.seen if reviewed_only else progress.frames
     if record.problem:
         raise InputError(record.problem)
     if not frames:
-        raise InputError(f"{record.name} has no frame that a person drew or accepted")
+        raise InputError(f"{record.name} has no drawn or accepted frames")
     pictures = project().exported_frames(record.slug)
     name = free_name(record.slug[:70])
     export = submit(
         JobSpec(
             kind="export_frames",
-            title=f"Export {len(frames)} labelled frames of {record.name}",
+            title=f"Export {len(frames)} outlined frames of {record.name}",
             command=("-m", "backend.export_frames", "--src", record.path, "--dest", str(pictures),
                      "--frames", frame_list(frames)),
             output=pictures,

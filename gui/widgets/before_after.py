@@ -1,4 +1,4 @@
-"""What a new model changed on a video: a choice of two track runs, and the figures of those compared already."""
+"""What a new model changed on one video: the choice of two track runs, and the newest comparison."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def choose_runs() -> None:
     found = {record.slug: finished_runs(record.slug) for record in list_videos(project())}
     videos = [video for video, runs in found.items() if len(runs) > 1]
     if not videos:
-        st.info("Two track runs of one video are needed: one with each model.", icon=":material/timeline:")
+        st.info("You need two track runs of the same video, one from each model.", icon=":material/timeline:")
         return
     first, second, third = st.columns(3)
     video = first.selectbox("Video", videos, key="before-after-video")
@@ -69,12 +69,12 @@ def comparison_of(before: Path, after: Path) -> Path | None:
 
 
 def show_before_after() -> bool:
-    """Draw the newest result; return whether one is at work."""
+    """Draw the newest result; return whether a comparison is running."""
     for job in job_store().list(kind=KIND, project=project().root, limit=1):
         show_job(job, KIND, log=False)
         if job.state is JobState.SUCCEEDED and job.output is not None:
             st.markdown((job.output / CARD).read_text())
-            st.caption("Automatic tracks of both runs. *Corrected* is the first run with what people put right.")
+            st.caption("Automatic tracks of both runs. *Corrected* is the first run with your corrections.")
     return bool(active_jobs(KIND))
 
 

@@ -1,4 +1,4 @@
-"""COCO files of other tools that are taken into a set."""
+"""COCO files from other tools that are merged into a data set."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,24 +23,24 @@ class MergedFile:
 
 
 def choose_merged() -> list[MergedFile]:
-    """Let the user add COCO files and leave them out again; return those that can be read."""
+    """Let the user add and remove COCO files; return those that can be read."""
     paths = st.session_state.setdefault(KEY, [])
-    found = []
-    with st.expander("COCO files of other tools", expanded=bool(paths), icon=":material/merge:"):
-        st.caption("Exports of CVAT, Label Studio or an earlier Lektrack are taken into the set; classes meet by name.")
+    files = []
+    with st.expander("COCO files from other tools", expanded=bool(paths), icon=":material/merge:"):
+        st.caption("Adds exports of CVAT, Label Studio or an earlier Lektrack. Classes are matched by name.")
         for path in list(paths):
             if (file := show_file(path)) is not None:
-                found.append(file)
+                files.append(file)
         if new := [path for path in pick_files("coco-json", "json", "Add files") if path not in paths]:
             paths.extend(new)
             st.rerun()
-    return found
+    return files
 
 
 def show_file(path: Path) -> MergedFile | None:
-    """Draw a file with a button that leaves it out; return what is in it, None if it cannot be read."""
+    """Draw a file with a button that removes it; return its content, None if it cannot be read."""
     words, button = st.columns([0.8, 0.2], vertical_alignment="center")
-    if button.button("Leave out", key=f"leave-{path}", help=str(path), icon=":material/close:", width="stretch"):
+    if button.button("Remove", key=f"leave-{path}", help=str(path), icon=":material/close:", width="stretch"):
         st.session_state[KEY].remove(path)
         st.rerun()
     try:

@@ -24,7 +24,7 @@ def choose_pairs() -> list[tuple[Path, Path, PairFacts]]:
     images, masks = known_folders()
     proposed = propose(images, masks)
     if not images:
-        st.info("Export frames first, or add folders from elsewhere below.", icon=":material/photo_library:")
+        st.info("Export frames first, or add other folders below.", icon=":material/photo_library:")
     chosen = []
     for folder in images:
         pair = choose_pair(len(chosen) + 1, folder, masks, proposed.get(folder))
@@ -62,7 +62,7 @@ def choose_pair(number: int, images: Path, masks: list[Path], proposed: Path | N
             key=f"masks-{images}-{proposed}",
         )
         if wanted == NONE:
-            facts_column.caption("No masks chosen: label frames of this video under Annotation.")
+            facts_column.caption("No masks. Outline birds in this video on the Annotation page.")
             return None
         facts = facts_of(str(images), wanted, stamp(images, Path(wanted)))
         with facts_column:
@@ -73,10 +73,10 @@ def choose_pair(number: int, images: Path, masks: list[Path], proposed: Path | N
 
 
 def show_facts(facts: PairFacts, *folders: Path) -> None:
-    """Draw how many frames have both, of which classes, what does not fit; files of the ``folders`` by name alone."""
+    """Draw how many frames have both, the classes, and what does not match; files in ``folders`` by name alone."""
     words = [f"{len(facts.numbers)} images with a mask"]
     if facts.reviewed is not None:
-        words.append(f"{facts.reviewed} of them hand-made or reviewed")
+        words.append(f"{facts.reviewed} of them drawn or accepted")
     words.append(f"classes: {', '.join(facts.classes)}" if facts.classes else f"no {OBJECTS}")
     st.markdown(escape(" · ".join(words)))
     for line in facts.lines:
@@ -84,11 +84,11 @@ def show_facts(facts: PairFacts, *folders: Path) -> None:
             line = line.replace(f"{folder}/", "")
         st.warning(escape(line))
     if facts.lines:
-        st.caption("To go on without these: *Leave out what does not fit together*, under *More settings*.")
+        st.caption("To continue without them, choose *Skip frames that do not match* under *More settings*.")
 
 
 def show_example(column: st.delta_generator.DeltaGenerator, image: str, mask: str) -> None:
-    """Draw a small picture with its mask: what belongs together is seen at a glance."""
+    """Draw a thumbnail with its mask, which shows whether the folders belong together."""
     try:
         real = [resolve_under(path, settings().roots) for path in (image, mask)]
         column.image(overlay_jpeg(*map(str, real), tuple(path.stat().st_mtime for path in real)), width="stretch")
@@ -97,10 +97,10 @@ def show_example(column: st.delta_generator.DeltaGenerator, image: str, mask: st
 
 
 def add_folders() -> None:
-    """Let the user add folders that lie elsewhere under the allowed roots."""
+    """Let the user add other folders under the allowed roots."""
     some = any(st.session_state[EXTRA])  # a row more above closes it otherwise, between image and mask folders
-    with st.expander("Folders from elsewhere", expanded=some, icon=":material/create_new_folder:"):
-        st.caption("Add image folders and mask folders; those with the same name are put together.")
+    with st.expander("Other folders", expanded=some, icon=":material/create_new_folder:"):
+        st.caption("Add image folders and mask folders. Folders with the same name are paired.")
         for place, (column, what) in enumerate(zip(st.columns(2), ("image", "mask"), strict=True)):
             with column:
                 added = pick_files(f"coco-{what}", "folder", f"Add {what} folders")
@@ -115,7 +115,7 @@ def stamp(*folders: Path) -> float:
     return sum(path.stat().st_mtime for path in paths if path.exists())
 
 
-@st.cache_data(max_entries=100, show_spinner="Looking at the folders")
+@st.cache_data(max_entries=100, show_spinner="Checking folders")
 def facts_of(images: str, masks: str, changed: float) -> PairFacts:
     """Return what is known of a pair; ``changed`` keeps the cache true."""
     return look_at(Path(images), Path(masks))

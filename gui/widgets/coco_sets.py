@@ -1,4 +1,4 @@
-"""A finished data set: its report, a browser of its images, and what training will make of one of them."""
+"""A finished data set: its report, a browser of its images, and a preview of the augmentation."""
 
 from itertools import chain, count
 
@@ -21,14 +21,14 @@ COLUMNS = 4
 
 
 def show_done(name: str) -> None:
-    """Say that a set is finished, what is in it, and what its maker should know."""
+    """Show that a data set is ready, its size, and remarks about it."""
     done = next((each for each in finished_sets(project().coco_jsons) if each.name == name), None)
     if done is None:
         return
     train, val = done.report["by_side"]["train"], done.report["by_side"]["val"]
     st.success(
         f"The data set **{escape(name)}** is ready: {train['images']} images for training, {val['images']} for "
-        f"validation, {done.report['instances']} instances.",
+        f"validation, {done.report['instances']} outlines.",
         icon=":material/check_circle:",
     )
     st.markdown("\n".join(f"- {escape(line)}" for line in done.report["remarks"]))
@@ -44,31 +44,33 @@ def choose_set() -> FinishedSet | None:
     """Let the user choose a finished set; say so, and return None, if there is none."""
     found = finished_sets(project().coco_jsons)
     if not found:
-        st.info("No data set is finished yet.", icon=":material/dataset:")
+        st.info("No data set yet. Create one first.", icon=":material/dataset:")
         return None
-    return st.selectbox("Data set", found, format_func=lambda each: f"{each.name} ({each.report['images']} images)")
+    return st.selectbox(
+        "Data set", found, format_func=lambda data_set: f"{data_set.name} ({data_set.report['images']} images)"
+    )
 
 
 def choose_file(chosen: FinishedSet) -> SetFile:
     """Let the user choose training or validation."""
     sides = {"Training": chosen.train} | ({"Validation": chosen.val} if chosen.val else {})
-    side = st.segmented_control("Part", list(sides), default="Training", required=True)
+    side = st.segmented_control("Subset", list(sides), default="Training", required=True)
     path = sides[side]
     return scanned(str(path), path.stat().st_mtime)
 
 
-@st.cache_resource(max_entries=4, show_spinner="Reading the set")
+@st.cache_resource(max_entries=4, show_spinner="Reading the data set")
 def scanned(path: str, modified: float) -> SetFile:
     """Return a set ready to be looked through; ``modified`` keeps the cache true."""
     return SetFile(resolve_under(path, settings().roots))
 
 
 def show_report(chosen: FinishedSet) -> None:
-    """Draw the report in the page's own colours, with a button to keep it."""
+    """Draw the report in the page's own colours, with a download button."""
     st.subheader("Report")
     st.html(as_part(chosen.report, st.context.theme.type or "light"))
     file_name = f"{chosen.name}_report.html"
-    st.download_button("Keep the report", as_html(chosen.report), file_name, "text/html", icon=":material/download:")
+    st.download_button("Download report", as_html(chosen.report), file_name, "text/html", icon=":material/download:")
 
 
 def browse(chosen: FinishedSet) -> None:
@@ -81,24 +83,24 @@ def browse(chosen: FinishedSet) -> None:
         "Class", [0, *file.classes], format_func=lambda key: file.classes.get(key, "all classes")
     )
     flag = columns[2].selectbox(
-        "Worth a second look", ["", *Flag], format_func=lambda key: FLAG_TEXTS.get(key, "all images")
+        "Possible mistakes", ["", *Flag], format_func=lambda key: FLAG_TEXTS.get(key, "all images")
     )
     images = file.select(video or None, category or None, flag or None)
     if not images:
-        st.info("No image is like that.", icon=":material/filter_alt_off:")
+        st.info("No matching images.", icon=":material/filter_alt_off:")
         return
     image = choose_image(images, "browse")
     with refusals():
         picture = file.draw(image, settings().roots)
         st.image(
-            reduced(picture, SHOWN_PX), caption=f"{image.file_name} · instances: {len(image.lines)}", width="stretch"
+            reduced(picture, SHOWN_PX), caption=f"{image.file_name} · outlines: {len(image.lines)}", width="stretch"
         )
 
 
 def choose_image(images: list[SetImage], where: str) -> SetImage:
     """Let the user step through images."""
-    place = st.number_input(f"Image, 1 to {len(images)}", 1, len(images), 1, key=f"image-{where}-{len(images)}")
-    image = images[int(place) - 1]
+    number = st.number_input(f"Image, 1 to {len(images)}", 1, len(images), 1, key=f"image-{where}-{len(images)}")
+    image = images[int(number) - 1]
     st.caption(escape(f"{image.video}, frame {image.frame}"))
     return image
 
@@ -106,15 +108,15 @@ def choose_image(images: list[SetImage], where: str) -> SetImage:
 def show_augmentation(chosen: FinishedSet) -> None:
     """Draw one image under each transform with its masks."""
     st.caption(
-        "Each picture of a training is changed a little, differently every time: other light, mirrored, turned. "
-        "The first pictures show each change at full strength, the last ones what a training draws."
+        "Training varies each image a little: light, mirroring, rotation. "
+        "The first images show one change each at full strength, the last ones are typical training images."
     )
     file = choose_file(chosen)
     if not file.images:
         return
     image = choose_image(file.images, "augmentation")
     seed = st.session_state.setdefault("coco-preview-seed", 0)
-    if st.button("Draw again", icon=":material/casino:"):
+    if st.button("New samples", icon=":material/casino:"):
         st.session_state["coco-preview-seed"] = seed = seed + 1
     with refusals():
         from backend.training.augmentation_preview import (

@@ -19,11 +19,11 @@ from gui.steps import BY_KEY
 
 
 def settings() -> Settings:
-    """Return the settings as the file says now. A value that is not allowed is shown, and the page stops."""
+    """Return the settings as now in the file. If a value is not allowed, the page shows it and stops."""
     try:
         return load_settings()
     except InputError as error:
-        st.error(f"{error}. Put it right in the file, then reload this page.", icon=":material/error:")
+        st.error(f"{error}. Correct it in the file, then reload this page.", icon=":material/error:")
         st.stop()
 
 
@@ -55,13 +55,13 @@ def fresh_folder(wanted: Path) -> Path:
 
 
 def active_jobs(kind: str | None = None, video: str | None = None) -> list[Job]:
-    """Return what is queued or at work, newest first."""
+    """Return queued and running jobs, newest first."""
     return job_store().list(states=ACTIVE, kind=kind, video=video)
 
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Show a refused input as one line in the page instead of a traceback."""
+    """Show an `InputError` as one line on the page instead of a traceback."""
     try:
         yield
     except InputError as error:

@@ -1,4 +1,4 @@
-"""The jobs of the page Correct mistakes: boards, tracks made anew with corrections, outlines, exports, imports."""
+"""The jobs of the page Correct mistakes: boards, tracking with corrections, outlines, exports, imports."""
 
 from pathlib import Path
 
@@ -21,14 +21,14 @@ def title_of(folder: Path) -> str:
 
 
 def board_job(folder: Path) -> Job | None:
-    """Return the board of a run that is at work."""
+    """Return the running board of a run."""
     return next((job for job in active_jobs(BOARD, folder.parent.name) if job.title == title_of(folder)), None)
 
 
 def start_board(folder: Path) -> Job:
-    """Start the board of a run; InputError if it is at work already."""
+    """Start the board of a run; InputError if it is running already."""
     if board_job(folder) is not None:
-        raise InputError(f"the board of {folder.name} is open already; its link is on this page")
+        raise InputError(f"the board of {folder.name} is already open; its link is on this page")
     return submit(
         JobSpec(
             kind=BOARD,
@@ -43,17 +43,17 @@ def start_board(folder: Path) -> Job:
 
 
 def track_again(folder: Path) -> Job:
-    """Queue tracking of the same detections, told the same, with the corrections; the run gets a name of its own."""
+    """Queue tracking of the same detections with the same options and the corrections, as a run of its own."""
     video, manifest = folder.parent.name, track_manifest(folder)
     detections = str(manifest.inputs["detections_run"])
     source = project().inference_output(video, detections)
     if not source.is_dir():
-        raise InputError(f"the detections of {folder.name} are gone ({source}); they cannot be tracked again")
+        raise InputError(f"the detections of {folder.name} no longer exist ({source}), so they cannot be tracked again")
     number = 2
     while project().track_output(video, f"{detections}-corrected-{number}").exists():
         number += 1
     output = project().track_output(video, f"{detections}-corrected-{number}")
-    command = ("-m", "backend.track", "--detections", str(source), "--run", output.name, *_told(video, manifest))
+    command = ("-m", "backend.track", "--detections", str(source), "--run", output.name, *_options(video, manifest))
     return submit(
         JobSpec(
             kind="track",
@@ -66,7 +66,7 @@ def track_again(folder: Path) -> Job:
     )
 
 
-def _told(video: str, manifest: Manifest) -> list[str]:
+def _options(video: str, manifest: Manifest) -> list[str]:
     """Return the options that a track run was made with; the zones are those that the camera has now."""
     settings, options = manifest.settings, []
     for name in ("n_birds", "seed", "camera_motion", "least_probability", "appearance"):
@@ -96,10 +96,10 @@ def export(folder: Path, formats: list[str]) -> Job:
 
 
 def hand_back(folder: Path, most: int) -> Job:
-    """Queue that outlines of up to ``most`` frames of a run go to the annotation of its video."""
+    """Queue a job that adds outlines of up to ``most`` frames of a run to the annotation of its video."""
     video = folder.parent.name
     if active_jobs("segannot", video):
-        raise InputError(f"{video} is open in SegAnnot; stop it on the page Annotation first")
+        raise InputError(f"{video} is open in SegAnnot; stop it on the Annotation page first")
     return submit(
         JobSpec(
             kind="from_tracks",
@@ -112,7 +112,7 @@ def hand_back(folder: Path, most: int) -> Job:
 
 
 def import_tracks(record: VideoRecord, source: Path) -> Job:
-    """Queue an import of tracks of a video that another program made; the run is called after the file."""
+    """Queue an import of tracks from another program; the run is named after the file."""
     name = slug(source.stem)
     number = 1
     while (output := project().track_output(record.slug, f"{name}-{number}" if number > 1 else name)).exists():

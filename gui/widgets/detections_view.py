@@ -1,4 +1,4 @@
-"""The results of a run: any frame with its birds, counts over time, and the moments where the count is odd."""
+"""The results of a run: any frame with its detections, counts over time, and frames with unusual counts."""
 
 from pathlib import Path
 
@@ -20,19 +20,19 @@ def show_results(record: VideoRecord) -> None:
     """Draw the viewer for one of the runs on a video."""
     runs = [run for run in list_runs(project(), record.slug) if not run.problem]
     if not runs:
-        st.info("Nothing was looked for in this video yet.", icon=":material/frame_inspect:")
+        st.info("No detections for this video yet.", icon=":material/frame_inspect:")
         return
     run = st.selectbox("Run", runs, format_func=lambda run: run.name + ("" if run.complete else " (not finished)"))
     shown, controls = st.columns([0.62, 0.38], gap="large")
     with refusals():
         with controls:
-            score = st.slider("Show scores from", 0.0, 1.0, 0.5, 0.05, key=f"score-{run.folder}")
+            score = st.slider("Minimum score", 0.0, 1.0, 0.5, 0.05, key=f"score-{run.folder}")
             table = counts(str(run.folder), score, _age(run))
             if table.empty:
-                st.caption("No chunk is finished yet.")
+                st.caption("No results yet.")
                 return
             frame = choose_frame(run, score, table)
-            size = WIDTHS[st.segmented_control("Picture", list(WIDTHS), default="small") or "small"]
+            size = WIDTHS[st.segmented_control("Image size", list(WIDTHS), default="small") or "small"]
         shown.image(picture(str(run.folder), record.slug, frame, score, size), caption=f"frame {frame}")
 
 
@@ -51,8 +51,8 @@ def choose_frame(run: RunRecord, score: float, table: pd.DataFrame) -> int:
                     st.session_state[key] = number
     first, last = int(table["frame"].iloc[0]), int(table["frame"].iloc[-1])
     asked = int(st.number_input(f"Frame, {first} to {last}", first, last, key=key))
-    places = table["frame"].searchsorted(asked, side="right") - 1
-    row = table.iloc[max(0, int(places))]
+    index = int(table["frame"].searchsorted(asked, side="right")) - 1
+    row = table.iloc[max(0, index)]
     birds = int(row["birds"])
     st.caption(f"{birds} bird{'' if birds == 1 else 's'} at {row['time, s']:.2f} s")
     return int(row["frame"])

@@ -86,8 +86,8 @@ function fill(list, foot, data, picker) {
 }
 
 function emptyText(data, picker) {
-  if (picker.filter) return `Nothing here is called “${picker.filter}”.`;
-  return data.kind === "folder" ? "No folders in here." : `No folders and no ${data.kind} files in here.`;
+  if (picker.filter) return `No match for “${picker.filter}”.`;
+  return data.kind === "folder" ? "No folders here." : `No folders and no ${data.kind} files here.`;
 }
 
 function row(entry, index, list, foot, data, picker) {
@@ -116,9 +116,9 @@ function fillFoot(list, foot, data, picker) {
   const count = picker.ticked.size;
   const hint = element("span", "hint");
   hint.textContent = count
-    ? `${count} chosen`
-    : "Arrow keys move, Enter opens, Space ticks, Backspace goes up.";
-  if (data.hidden) hint.textContent += ` ${data.hidden} more entries are not shown; use a smaller folder.`;
+    ? `${count} selected`
+    : "Arrow keys move, Enter opens, Space selects, Backspace goes up.";
+  if (data.hidden) hint.textContent += ` ${data.hidden} more entries are not shown; choose a smaller folder.`;
   const button = Object.assign(element("button"), { type: "button", textContent: data.action, disabled: count === 0 });
   button.addEventListener("click", () => {
     picker.choose();

@@ -1,4 +1,4 @@
-"""The one file picker of all pages: folders and files under the allowed roots, by mouse or keyboard."""
+"""The file picker of all pages: folders and files under the allowed roots, by mouse or keyboard."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def pick_files(key: str, kind: str, action: str, several: bool = True) -> list[P
     action
         The text of the button, such as "Add videos".
     several
-        Whether more than one may be ticked.
+        Whether more than one may be selected.
     """
     roots = settings().roots
     shown: Listing | None = None

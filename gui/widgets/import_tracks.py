@@ -1,4 +1,4 @@
-"""The way in for tracks that another program made of a video."""
+"""Import of tracks that another program made from a video."""
 
 import streamlit as st
 
@@ -9,13 +9,13 @@ from gui.widgets.file_picker import pick_files
 
 
 def draw_import(record: VideoRecord) -> None:
-    """Draw the way in for tracks that another program made of this video."""
-    with st.expander("Tracks made elsewhere", icon=":material/input:"):
+    """Draw the import of tracks that another program made from this video."""
+    with st.expander("Import tracks", icon=":material/input:"):
         st.caption(
-            "MOT text (.txt), SLEAP labels (.slp) or SLEAP's analysis file (.h5) of this very video become tracks like "
-            "any other, with boxes and names: review them, correct them, count them."
+            "MOT text (.txt), SLEAP labels (.slp) or SLEAP analysis files (.h5) of this video. "
+            "Imported tracks can be reviewed, corrected and analysed like all others."
         )
         for path in pick_files(f"import-tracks-{record.slug}", "tracks", "Import this file", several=False):
             with refusals():
                 import_tracks(record, path)
-                st.toast("Queued; the tracks can be chosen here when the job is done.")
+                st.toast("Queued. The tracks appear here when the job is done.")

@@ -1,4 +1,4 @@
-"""What a night of inference is made of: videos, model, what to look at, where to compute; and the jobs for it."""
+"""The form of an inference run: videos, model, options, GPUs; and the jobs for it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,7 +24,7 @@ PREVIEW_PX = 640
 
 @dataclass(frozen=True)
 class ModelOption:
-    """A network to choose. ``classes`` are those it looks for; a general one knows more of them."""
+    """A model to choose. ``classes`` are those it detects; a general one knows more of them."""
 
     label: str
     path: Path
@@ -34,7 +34,7 @@ class ModelOption:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is the same for all videos of a night."""
+    """The settings that all videos of a run share."""
 
     model: ModelOption
     options: tuple[str, ...]
@@ -44,7 +44,7 @@ class Choice:
 
 
 def choose_videos() -> list[VideoRecord]:
-    """Let the user choose one or more sound videos; they are worked off in the order in which they were chosen."""
+    """Let the user choose one or more readable videos; they are processed in the order chosen."""
     records = {record.slug: record for record in list_videos(project()) if not record.problem and record.info}
     if not records:
         st.info("Add a video first.", icon=":material/video_library:")
@@ -55,32 +55,32 @@ def choose_videos() -> list[VideoRecord]:
     offered = [key for key, record in records.items() if camera in ("all", record.camera)]
     if len(offered) > 1 and st.checkbox(f"All {len(offered)} videos"):
         return [records[key] for key in offered]
-    asked = st.query_params.get("video")
+    preselected = st.query_params.get("video")
     chosen = st.multiselect(
-        "Videos, in the order of the night",
+        "Videos, in processing order",
         offered,
-        default=[asked] if asked in offered else offered[:1],
+        default=[preselected] if preselected in offered else offered[:1],
         format_func=lambda key: f"{records[key].name} ({records[key].info.n_frames} frames)",
     )
     return [records[key] for key in chosen]
 
 
 def choose_model() -> ModelOption | None:
-    """Let the user choose among finished models and general weights; say how to get one if there is none."""
+    """Let the user choose among trained models and general weights; show how to get one if there is none."""
     options = [
         ModelOption(f"{model.name} ({', '.join(model.detector.class_names)})", model.path, model.detector.class_names)
         for model in list_models(project().root / "training")
         if model.detector and not model.problem
     ]
     options += [
-        ModelOption(f"{path.stem}: general, finds {BIRD}", path, (BIRD,), general=True)
+        ModelOption(f"{path.stem}: general, detects {BIRD}", path, (BIRD,), general=True)
         for path, classes in detector_weights(project().root / "weights").items()
         if BIRD in classes
     ]
     if not options:
         st.info(
-            "There is no model yet. Train one, or ask your admin for general weights "
-            "(.venv/bin/python -m backend.admin weights fetch coco_resnet50).",
+            "No model yet. Train one, or ask your administrator for general weights: "
+            "`lektrack admin weights fetch coco_resnet50`.",
             icon=":material/model_training:",
         )
         return None
@@ -89,30 +89,30 @@ def choose_model() -> ModelOption | None:
 
 def choose_options(record: VideoRecord) -> tuple[tuple[str, ...], int, slice]:
     """Let the user choose range, stride, threshold, crop and tiles; return the script's arguments, stride and range."""
-    words: list[str] = []
+    options: list[str] = []
     first, second = st.columns(2)
-    stride = int(first.number_input("Look at every Nth frame, N =", 1, 100_000, 1))
-    score = second.slider("Least score that is kept", 0.05, 0.95, 0.3, 0.05)
-    words += ["--stride", str(stride), "--score-threshold", str(score)]
-    with st.expander("Part of the videos only: range, crop, tiles"):
+    stride = int(first.number_input("Process every Nth frame, N =", 1, 100_000, 1))
+    score = second.slider("Minimum score", 0.05, 0.95, 0.3, 0.05)
+    options += ["--stride", str(stride), "--score-threshold", str(score)]
+    with st.expander("Frame range, crop, tiles"):
         start, end = st.columns(2)
         from_frame = int(start.number_input("First frame", 0, record.info.n_frames - 1, 0))
-        to_frame = int(end.number_input("Up to, not including (0: to the end)", 0, record.info.n_frames, 0))
-        words += ["--frame-start", str(from_frame), *(["--frame-end", str(to_frame)] if to_frame else [])]
-        words += choose_crop(record, from_frame)
-        tile = int(st.number_input("Tiles of this many px, for birds that are very small (0: none)", 0, 8192, 0))
-        words += ["--tile", f"{tile}x{tile}"] if tile else []
-    return tuple(words), stride, slice(from_frame, to_frame or None)
+        to_frame = int(end.number_input("End frame, not included (0: to the end)", 0, record.info.n_frames, 0))
+        options += ["--frame-start", str(from_frame), *(["--frame-end", str(to_frame)] if to_frame else [])]
+        options += choose_crop(record, from_frame)
+        tile = int(st.number_input("Tile size for very small birds, px (0: no tiles)", 0, 8192, 0))
+        options += ["--tile", f"{tile}x{tile}"] if tile else []
+    return tuple(options), stride, slice(from_frame, to_frame or None)
 
 
 def choose_crop(record: VideoRecord, frame: int) -> list[str]:
     """Let the user choose a crop by its sides, and show it on a frame."""
     width, height = record.info.size
-    across = st.slider("Crop, from left to right (px)", 0, width, (0, width))
-    down = st.slider("Crop, from top to bottom (px)", 0, height, (0, height))
+    across = st.slider("Crop: left and right edge, px", 0, width, (0, width))
+    down = st.slider("Crop: top and bottom edge, px", 0, height, (0, height))
     crop = (across[0], down[0], max(across[1], across[0] + 1), max(down[1], down[0] + 1))
     picture = read_picture(str(thumbnail(project(), record.slug, frame, PREVIEW_PX)))
-    st.image(draw_crop(picture, (width, height), crop), caption="What is dark is not looked at.")
+    st.image(draw_crop(picture, (width, height), crop), caption="Dark areas are ignored.")
     if crop == (0, 0, width, height):
         return []
     names = ("--crop-from-x", "--crop-from-y", "--crop-to-x", "--crop-to-y")
@@ -133,19 +133,19 @@ def choose_gpus() -> int:
     try:
         gpus = list_gpus(settings())
     except GpuError as error:
-        st.warning(f"The GPUs do not answer ({error}); jobs wait until they do.")
+        st.warning(f"The GPUs are not responding ({error}). Jobs wait until they do.")
         return 1
     if not gpus:
-        st.caption("This machine has no GPU for jobs: the processor computes, a few seconds a frame.")
+        st.caption("No GPU available. The CPU takes a few seconds per frame.")
         return 0
     users = {number: job for job in active_jobs() for number in job.gpu_ids}
     for gpu in gpus:
         work = f"job {users[gpu.id].id}: {escape(users[gpu.id].title)}" if gpu.id in users else "free"
         st.caption(f"GPU {gpu.id}: {gpu.name}, {as_bytes(gpu.used_bytes)} of {as_bytes(gpu.memory_bytes)} used, {work}")
-    return int(st.number_input("GPUs for each video", 1, len(gpus), 1)) if len(gpus) > 1 else 1
+    return int(st.number_input("GPUs per video", 1, len(gpus), 1)) if len(gpus) > 1 else 1
 
 
-def submit_night(records: list[VideoRecord], choice: Choice) -> list[Job]:
+def submit_inference(records: list[VideoRecord], choice: Choice) -> list[Job]:
     """Queue one job a video, so that one that fails does not hold up the others."""
     run = run_name(choice.model)
     out = project().root / "inference_output"
@@ -156,13 +156,13 @@ def submit_night(records: list[VideoRecord], choice: Choice) -> list[Job]:
 
 
 def submit_trial(record: VideoRecord, choice: Choice) -> Job:
-    """Queue a look at ten frames, spread over the chosen part of the video."""
+    """Queue a trial on ten frames, spread over the chosen part of the video."""
     part = range(record.info.n_frames)[choice.frames]
     stride = max(1, len(part) // TRIAL_FRAMES)
     end = part.start + min(len(part), stride * TRIAL_FRAMES)
     options = [*choice.options, "--stride", str(stride), "--chunk-frames", "2"]
     options += ["--frame-start", str(part.start), "--frame-end", str(end)]
-    title = f"Try {choice.model.path.stem} on {TRIAL_FRAMES} frames of {record.name}"
+    title = f"Test {choice.model.path.stem} on {TRIAL_FRAMES} frames of {record.name}"
     run = f"trial-{run_name(choice.model)}"
     return submit(_spec(record, choice, trials(), run, "inference_trial", title, tuple(options)))
 

@@ -1,4 +1,4 @@
-"""The night: what waits, what runs with its latest frame, and in the morning what is ready, what failed and why."""
+"""Progress of inference and what follows: queued jobs, running ones with their latest frame, finished ones."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,30 +15,30 @@ from gui.widgets.job_view import escape, show_job
 
 PICTURE_PX = 720
 SHOWN_SCORE = 0.5
-NIGHT = timedelta(hours=24)
-KINDS = ("inference", "track", "zone_stats")  # what a night is made of
+RECENT = timedelta(hours=24)
+KINDS = ("inference", "track", "zone_stats")
 
 
-def show_night() -> bool:
-    """Draw the jobs of the last day; return whether one is at work or waits."""
-    found = [job for kind in KINDS for job in job_store().list(kind=kind) if _is_recent(job)]
-    jobs = sorted(found, key=lambda job: job.id, reverse=True)
+def show_progress() -> bool:
+    """Draw the jobs of the last day; return whether one is running or queued."""
+    recent = [job for kind in KINDS for job in job_store().list(kind=kind) if _is_recent(job)]
+    jobs = sorted(recent, key=lambda job: job.id, reverse=True)
     running = [job for job in reversed(jobs) if not job.state.is_over and job.state is not JobState.QUEUED]
     waiting = [job for job in reversed(jobs) if job.state is JobState.QUEUED]
     ended = [job for job in jobs if job.state.is_over]
     if not jobs:
-        st.caption("Nothing was started in the last 24 hours.")
+        st.caption("No jobs in the last 24 hours.")
     for job in running:
         show_job(job, "night", log=False)
         if job.kind == "inference":
             show_latest(job)
     if waiting:
-        st.subheader(f"Waiting, in this order ({len(waiting)})")
+        st.subheader(f"Queued, in this order ({len(waiting)})")
     for job in waiting:
         show_job(job, "night", log=False)
     if ended:
         done = sum(job.state is JobState.SUCCEEDED for job in ended)
-        st.subheader(f"Ended: {done} ready, {len(ended) - done} not")
+        st.subheader(f"Finished: {done} succeeded, {len(ended) - done} failed or stopped")
     for job in ended:
         show_job(job, "night")
         show_outcome(job)
@@ -46,14 +46,14 @@ def show_night() -> bool:
 
 
 def show_latest(job: Job) -> None:
-    """Draw the newest finished frame of a job at work, if there is one."""
+    """Draw the newest finished frame of a running job, if there is one."""
     try:
         run = open_detections(job.output)
         frame = latest_frame(run)
         if frame is not None:
             st.image(picture(str(job.output), job.videos[0], frame, SHOWN_SCORE, PICTURE_PX), caption=f"frame {frame}")
     except (InputError, OSError) as error:
-        st.caption(f"No picture yet: {error}")
+        st.caption(f"No preview yet: {error}")
 
 
 @st.cache_data(max_entries=200, show_spinner=False)
@@ -64,7 +64,7 @@ def picture(folder: str, video: str, frame: int, score: float, width: int) -> by
 
 
 def show_outcome(job: Job) -> None:
-    """Say what a finished job found."""
+    """Show what a finished job detected."""
     if job.kind != "inference" or job.state is not JobState.SUCCEEDED or job.output is None:
         return
     run = next((run for run in list_runs(project(), job.videos[0]) if run.folder == job.output), None)
@@ -76,9 +76,9 @@ def show_outcome(job: Job) -> None:
         f"{counts['frames_empty']} without a bird",
     ]
     if counts["frames_damaged"]:
-        words.append(f"**{counts['frames_damaged']} frames of the file are damaged and left out**")
+        words.append(f"**{counts['frames_damaged']} damaged frames skipped**")
     st.markdown(f"Ready to review under *Results*: run {escape(run.name)}, {', '.join(words)}.")
 
 
 def _is_recent(job: Job) -> bool:
-    return not job.state.is_over or (job.ended is not None and datetime.now(UTC) - job.ended < NIGHT)
+    return not job.state.is_over or (job.ended is not None and datetime.now(UTC) - job.ended < RECENT)

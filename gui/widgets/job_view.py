@@ -1,4 +1,4 @@
-"""How a job looks on every page: state, progress, the error in plain words, log, stop, retry."""
+"""A job as every page draws it: state, progress, the reason of a failure, log, stop, retry."""
 
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ from gui.widgets.context import job_store, refusals, settings
 from gui.widgets.formatting import ago, duration, moment
 
 BADGES = {
-    JobState.QUEUED: ("waiting", "gray", ":material/hourglass_empty:"),
+    JobState.QUEUED: ("queued", "gray", ":material/hourglass_empty:"),
     JobState.STARTING: ("starting", "blue", ":material/play_circle:"),
     JobState.RUNNING: ("running", "blue", ":material/progress_activity:"),
     JobState.STOPPING: ("stopping", "orange", ":material/stop_circle:"),
@@ -37,7 +37,7 @@ def show_job(job: Job, where: str, log: bool = True) -> None:
             (st.error if job.state in (JobState.FAILED, JobState.LOST) else st.info)(job.reason)
         if log:
             with st.expander("Log", icon=":material/description:"):
-                text = job_store().log_tail(job.id, lines=60) or "Nothing was written yet."
+                text = job_store().log_tail(job.id, lines=60) or "The log is empty."
                 st.code(text, language=None, height=260 if text.count("\n") > 10 else "content")
 
 
@@ -62,7 +62,7 @@ def show_buttons(job: Job, where: str) -> None:
 
 
 def show_progress(job: Job) -> None:
-    """Draw the bar of a job at work with its rate and the time left."""
+    """Draw the progress bar of a running job with its rate and the time left."""
     if job.state not in (JobState.STARTING, JobState.RUNNING, JobState.STOPPING) or job.service:
         return
     progress = job_store().progress(job.id)
@@ -73,7 +73,7 @@ def show_progress(job: Job) -> None:
     if progress.total is not None:
         words.append(f"{progress.done} of {progress.total}")
     if progress.rate:
-        words.append(f"{progress.rate:.1f} a second")
+        words.append(f"{progress.rate:.1f} per second")
     if progress.eta_s is not None:
         words.append(f"{duration(progress.eta_s)} left")
     if progress.message:
@@ -82,7 +82,7 @@ def show_progress(job: Job) -> None:
 
 
 def facts(job: Job) -> list[str]:
-    """Return the small print under a job's title."""
+    """Return the facts under a job's title."""
     words = [f"job {job.id}", job.kind.replace("_", " ")]
     if job.user:
         words.append(escape(job.user))
@@ -94,7 +94,7 @@ def facts(job: Job) -> list[str]:
         end = job.ended or datetime.now(UTC)
         words.append(f"{'took' if job.ended else 'for'} {duration((end - job.started).total_seconds())}")
     if job.ended is not None:
-        words.append(f"ended {ago(job.ended)}")
+        words.append(f"finished {ago(job.ended)}")
     if job.attempts > 1:
         words.append(f"attempt {job.attempts}")
     return words

@@ -22,7 +22,7 @@ from gui.widgets.train_form import gpus_here
 
 KIND = "compare"
 SHOWN = 100
-WORDS = {None: "right", Mistake.MISSED: "missed", Mistake.EXTRA: "extra", Mistake.POOR_MASK: "poor mask"}
+WORDS = {None: "correct", Mistake.MISSED: "missed", Mistake.EXTRA: "extra", Mistake.POOR_MASK: "poor mask"}
 
 
 def project_models() -> list[ModelRecord]:
@@ -31,7 +31,7 @@ def project_models() -> list[ModelRecord]:
 
 
 def show_table(models: list[ModelRecord]) -> ModelRecord | None:
-    """Draw all models and return the one whose row was ticked."""
+    """Draw all models and return the one whose row is selected."""
     rows = [
         {
             "Model": model.name,
@@ -40,12 +40,12 @@ def show_table(models: list[ModelRecord]) -> ModelRecord | None:
             "Trained on": model.data,
             "Classes": ", ".join(model.detector.class_names) if model.detector else "",
             "Network": model.detector.backbone if model.detector else "",
-            "Begun": moment(model.started, settings().time_zone) if model.started else "",
+            "Started": moment(model.started, settings().time_zone) if model.started else "",
             "State": model.problem or "ready",
         }
         for model in models
     ]
-    st.caption("AP is comparable only between models that were checked on the same validation set.")
+    st.caption("Compare AP only between models evaluated on the same validation set.")
     shown = st.dataframe(
         pd.DataFrame(rows), hide_index=True, on_select="rerun", selection_mode="single-row", key="models-table"
     )
@@ -56,7 +56,7 @@ def show_card(model: ModelRecord) -> None:
     """Draw a model's card with its curves."""
     card = model.path / "README.md"
     if not card.is_file():
-        st.info(escape(f"{model.name}: {model.problem or 'no card was written'}"))
+        st.info(escape(f"{model.name}: {model.problem or 'no model card'}"))
         return
     text = resolve_under(card, settings().roots).read_text()
     st.markdown("\n".join(line for line in text.splitlines() if not line.startswith("![")))
@@ -68,15 +68,15 @@ def show_card(model: ModelRecord) -> None:
 def choose_comparison(models: list[ModelRecord]) -> None:
     """Let the user choose two models and a set, and start."""
     usable = {model.name: model for model in models if model.detector and (model.path / "model.safetensors").exists()}
-    sets = {each.name: each.val or each.train for each in finished_sets(project().coco_jsons)}
+    sets = {data_set.name: data_set.val or data_set.train for data_set in finished_sets(project().coco_jsons)}
     if len(usable) < 2 or not sets:
-        st.info("Two models with weights and a data set are needed.", icon=":material/compare:")
+        st.info("You need two trained models and a data set to compare.", icon=":material/compare:")
         return
     first, second, third = st.columns(3)
     names = list(usable)
     one = usable[first.selectbox("First model", names)]
     other = usable[second.selectbox("Second model", [name for name in names if name != one.name])]
-    chosen = third.selectbox("Data set (its validation images)", list(sets))
+    chosen = third.selectbox("Data set (validation images)", list(sets))
     if st.button("Compare", type="primary", icon=":material/compare:", disabled=bool(active_jobs(KIND))):
         with refusals():
             submit_comparison(one, other, chosen, sets[chosen])
@@ -103,7 +103,7 @@ def submit_comparison(one: ModelRecord, other: ModelRecord, name: str, val: Path
 
 
 def show_comparison() -> bool:
-    """Draw the newest comparison; return whether one is at work."""
+    """Draw the newest comparison; return whether one is running."""
     for job in job_store().list(kind=KIND, project=project().root, limit=1):
         show_job(job, "compare", log=False)
         if job.state is JobState.SUCCEEDED and job.output is not None:
@@ -113,7 +113,7 @@ def show_comparison() -> bool:
 
 
 def show_differences(folder: Path) -> None:
-    """Draw counts, and what was wrong, the worst first, one at a time."""
+    """Draw the totals, and the differences one at a time, the worst first."""
     found = _comparison(str(folder), (folder / COMPARISON_FILE).stat().st_mtime)
     names = {key: Path(path).name for key, path in found["models"].items()}
     rows = [
@@ -126,7 +126,7 @@ def show_differences(folder: Path) -> None:
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True)
     kind = st.segmented_control("Show", ["all", *(mistake.value for mistake in Mistake)], default="all", required=True)
-    one_only = st.toggle("Only where one of the two is right")
+    one_only = st.toggle("Only where exactly one model is correct")
     shown = [
         each
         for each in found["differences"]
@@ -134,21 +134,23 @@ def show_differences(folder: Path) -> None:
         and not (one_only and each["mistake_a"] and each["mistake_b"])
     ][:SHOWN]
     if not shown:
-        st.success("Nothing is like that.", icon=":material/check_circle:")
+        st.success("No matching animals.", icon=":material/check_circle:")
         return
-    place = st.number_input(f"1 (worst) to {len(shown)}", 1, len(shown), 1, key=f"difference-{kind}-{one_only}")
-    show_difference(folder, shown[int(place) - 1], names)
+    number = st.number_input(
+        f"Difference, 1 (worst) to {len(shown)}", 1, len(shown), 1, key=f"difference-{kind}-{one_only}"
+    )
+    show_difference(folder, shown[int(number) - 1], names)
 
 
 def show_difference(folder: Path, each: dict[str, Any], names: dict[str, str]) -> None:
-    """Draw one animal: the truth and both models' view of it."""
+    """Draw one animal: its annotation and the predictions of both models."""
     found = _read_set(_comparison(str(folder), (folder / COMPARISON_FILE).stat().st_mtime)["val_annot"])
     picture = next((one for one in found.pictures if one.image_id == each["image_id"]), None)
     if picture is None:
         raise InputError(f"image {each['image_id']} is no longer in {found.path}")
     results = [_predictions(str(folder / name), each["image_id"]) for name in COMPARED_PREDICTIONS]
     pictures = draw_difference(picture, each["box"], *results)
-    captions = ["truth", *(f"{names[key]}: {WORDS[each[f'mistake_{key}']]}" for key in "ab")]
+    captions = ["annotation", *(f"{names[key]}: {WORDS[each[f'mistake_{key}']]}" for key in "ab")]
     st.caption(escape(f"{each['class_name']} in {each['file']}"))
     for column, drawn, caption in zip(st.columns(3), pictures, captions, strict=True):
         column.image(drawn, caption=caption, width="stretch")

@@ -1,4 +1,4 @@
-"""What happened since yesterday, on the Home page."""
+"""The jobs that finished in the last 24 hours, on the Home page."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +19,7 @@ def show_morning() -> None:
     night = look_back(datetime.now(UTC) - timedelta(hours=HOURS), state_folder())
     if not (night.done or night.failed or night.stopped):
         return
-    st.subheader("Since yesterday")
+    st.subheader("Last 24 hours")
     with st.container(border=True):
         st.markdown(f"**{escape(night.headline[:1].upper() + night.headline[1:])}**")
         for job in night.failed[:MOST_LINES]:
@@ -27,12 +27,10 @@ def show_morning() -> None:
         show_ready(night)
         reported = read_night(state_folder())
         if reported is not None and reported.notification_problem:
-            problem = f"The morning message could not be sent: {reported.notification_problem}"
+            problem = f"The notification could not be sent: {reported.notification_problem}"
             st.warning(escape(problem), icon=":material/mail:")
         text = as_markdown(night, settings().time_zone)
-        st.download_button(
-            "The whole report", text, "lektrack-report.md", icon=":material/description:", type="tertiary"
-        )
+        st.download_button("Full report", text, "lektrack-report.md", icon=":material/description:", type="tertiary")
 
 
 def show_ready(night: Night) -> None:

@@ -1,4 +1,4 @@
-"""The small copy of a video for fast jumps and play: whether it is there, and the job that makes it."""
+"""The proxy of a video, a small copy for fast seeking and playback: its state, and the job that creates it."""
 
 import streamlit as st
 
@@ -14,11 +14,11 @@ KIND = "proxy"
 
 
 def start_proxy(record: VideoRecord) -> Job:
-    """Queue the small copy of a video."""
+    """Queue the proxy of a video."""
     return submit(
         JobSpec(
             kind=KIND,
-            title=f"Small copy of {record.name}",
+            title=f"Proxy video of {record.name}",
             command=("-m", "backend.proxy", "--video", record.slug, "--project", str(project().root)),
             output=proxy_folder(project(), record.slug),
             project=project().root,
@@ -29,7 +29,7 @@ def start_proxy(record: VideoRecord) -> Job:
 
 
 def draw_proxy(record: VideoRecord) -> None:
-    """Draw the way to a small copy; nothing where the video cannot be read."""
+    """Draw the button that creates a proxy; nothing if the video cannot be read."""
     if record.info is None or record.problem:
         return
 
@@ -41,11 +41,11 @@ def draw_proxy(record: VideoRecord) -> None:
 
     live(job, busy=bool(active_jobs(KIND, record.slug)))
     if has_proxy(project(), record):
-        st.caption(":material/bolt: The board jumps and plays with a small copy of this video.")
+        st.caption(":material/bolt: The board uses a proxy video for fast seeking and playback.")
     elif not active_jobs(KIND, record.slug):
         size = as_bytes(proxy_bytes(record.info.size, record.info.n_frames))
-        words = f"Made once, up to {size}; boards opened afterwards use it. What stands still is the frame itself."
-        if st.button("Make jumps and play faster", icon=":material/bolt:", help=words):
+        words = f"A copy of up to {size} for fast seeking and playback on the board. Still frames show the original."
+        if st.button("Create proxy video", icon=":material/bolt:", help=words):
             with refusals():
                 start_proxy(record)
                 st.rerun()

@@ -1,4 +1,4 @@
-"""The parts of the settings form. Each draws its fields with the values of now and returns what was entered."""
+"""The parts of the settings form. Each draws its fields with the present values and returns what was entered."""
 
 from typing import Any
 from zoneinfo import available_timezones
@@ -17,12 +17,12 @@ def folders(now: Settings) -> dict[str, Any]:
     project = st.text_input(
         "Project folder",
         str(now.project_folder),
-        help="Everything Lektrack makes is kept here. An absolute path on the server.",
+        help="Everything Lektrack creates is stored here. An absolute path on the server.",
     )
     roots = st.text_area(
-        "Allowed folders, one a line",
+        "Allowed folders, one per line",
         "\n".join(str(root) for root in now.allowed_roots),
-        help="Where the file picker may look for videos. Nothing else on the server can be seen.",
+        help="The file picker shows only these folders of the server.",
     )
     allowed = [line.strip() for line in roots.splitlines() if line.strip()]
     return {"project_folder": project.strip(), "allowed_roots": allowed}
@@ -39,7 +39,7 @@ def addresses(now: Settings) -> dict[str, Any]:
         "Public address",
         now.public_address,
         placeholder="https://lek.example.org",
-        help="What users type when a proxy with TLS stands in front.",
+        help="The address users type if a TLS proxy stands in front.",
     )
     port = right.number_input("Port of the app", 1, 65535, now.app_port)
     prefix = right.text_input(
@@ -50,7 +50,7 @@ def addresses(now: Settings) -> dict[str, Any]:
         1,
         65535,
         now.port_range[0],
-        help="SegAnnot, the board and TensorBoard each take a free port of this range.",
+        help="SegAnnot, the board and TensorBoard each use a free port in this range.",
     )
     last = right.number_input("Last port for services", 1, 65535, now.port_range[1])
     return {
@@ -64,20 +64,20 @@ def addresses(now: Settings) -> dict[str, Any]:
 
 def slots(now: Settings) -> dict[str, Any]:
     """How much runs at the same time."""
-    st.subheader("Work at the same time")
-    cpu = st.number_input("CPU slots", 1, 1024, now.cpu_slots, help="How many jobs without a GPU may run at once.")
+    st.subheader("Resources")
+    cpu = st.number_input("CPU slots", 1, 1024, now.cpu_slots, help="How many jobs without a GPU run at the same time.")
     gpus = st.text_input(
         "GPUs",
         "" if now.gpus is None else " ".join(map(str, now.gpus)),
         placeholder="all",
-        help="Numbers as nvidia-smi shows them, such as: 0 1. Empty: all.",
+        help="Numbers as shown by nvidia-smi, such as: 0 1. Empty: all.",
     )
     return {"cpu_slots": cpu, "gpus": gpus.replace(",", " ").split() or None}
 
 
 def messages(now: Notify) -> dict[str, Any]:
-    """Who is told when the night's work is over."""
-    st.subheader("Tell somebody when the night's work is over")
+    """Who is notified when jobs finish."""
+    st.subheader("Notify when jobs finish")
     left, right = st.columns(2)
     to = left.text_input(
         "E-mail addresses", " ".join(now.email_to), placeholder="anna@example.org", help="Empty: no e-mail is sent."
@@ -85,17 +85,17 @@ def messages(now: Notify) -> dict[str, Any]:
     host = left.text_input("Mail server", now.smtp_host, help="The SMTP server of your institute.")
     sender = left.text_input("Sender", now.email_from)
     user = left.text_input(
-        "User at the mail server",
+        "User name for the mail server",
         now.smtp_user,
-        help=f"Its password goes into the file {state_folder() / PASSWORD_FILE} (mode 0600), never into this form.",
+        help=f"Put the password into {state_folder() / PASSWORD_FILE} (mode 0600).",
     )
     hook = right.text_input(
-        "Webhook", now.webhook_url, placeholder="https://...", help="Of a Slack or Mattermost channel, for instance."
+        "Webhook", now.webhook_url, placeholder="https://...", help="For example of a Slack or Mattermost channel."
     )
     port = right.number_input("Port of the mail server", 1, 65535, now.smtp_port)
     security = right.selectbox("Encryption", ENCRYPTION, ENCRYPTION.index(now.smtp_security))
     after = right.number_input(
-        "Only after so many minutes of work", 0.0, 100_000.0, now.after_min, help="Short jobs are not worth a message."
+        "Only if jobs took longer than, min", 0.0, 100_000.0, now.after_min, help="No message for short jobs."
     )
     entered = {
         "email_to": to.replace(",", " ").split(),
@@ -111,8 +111,8 @@ def messages(now: Notify) -> dict[str, Any]:
 
 
 def times(now: Settings) -> dict[str, Any]:
-    """In which time zone moments are shown."""
-    st.subheader("Times")
+    """The time zone of pages and reports."""
+    st.subheader("Time zone")
     zones = sorted(available_timezones())
-    zone = st.selectbox("Time zone", zones, zones.index(now.time_zone), help="Of the times shown in pages and reports.")
+    zone = st.selectbox("Time zone", zones, zones.index(now.time_zone), help="Used for times on pages and in reports.")
     return {"time_zone": zone}

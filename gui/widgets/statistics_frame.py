@@ -1,4 +1,4 @@
-"""The frame behind a point of a plot: a time slider, the picture with zones and birds."""
+"""The video frame at a point of a plot: a time slider, the picture with zones and birds."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def show_frame(run: StatisticsRun, point: tuple[str, float] | None) -> None:
     video, time_s = point
     facts = table_of(run, "videos").set_index("video").loc[video]
     source = next(each for each in run.manifest.inputs["runs"] if each["video"] == video)
-    st.subheader("The frame behind a point")
+    st.subheader("Video frame")
     key = f"behind-{run.folder.name}-{video}"
     if st.session_state.get(f"{key}-point") != time_s:
         st.session_state[f"{key}-point"] = st.session_state[key] = float(time_s)
@@ -43,7 +43,7 @@ def show_frame(run: StatisticsRun, point: tuple[str, float] | None) -> None:
         left, right = st.columns([0.7, 0.3])
         left.image(picture, caption=f"{video}, frame {frame}, {duration(asked)}")
         if birds:
-            right.dataframe(pd.DataFrame([bird[:2] for bird in birds], columns=["bird", "seen as"]), hide_index=True)
+            right.dataframe(pd.DataFrame([bird[:2] for bird in birds], columns=["bird", "state"]), hide_index=True)
 
 
 def _birds(run: StatisticsRun, source: dict[str, Any], tracked: bool, time_s: float) -> tuple[int, list]:

@@ -1,4 +1,4 @@
-"""The tables of statistics: sort, filter, download; and the files as a whole."""
+"""The tables of statistics: sort, filter, download; and the downloads of report and workbook."""
 
 import pandas as pd
 import streamlit as st
@@ -38,12 +38,12 @@ def show_downloads(run: StatisticsRun) -> None:
 
 
 def show_tables(run: StatisticsRun) -> None:
-    """Draw one table with filters. A click on a column's head sorts."""
-    name = st.selectbox("Table", run.tables, format_func=lambda each: f"{each}: {ABOUT[each]}")
+    """Draw one table with filters. A click on a column header sorts."""
+    name = st.selectbox("Table", run.tables, format_func=lambda table: f"{table}: {ABOUT[table]}")
     table = table_of(run, name)
     filters = [column for column in FILTERS if column in table and table[column].nunique() > 1]
-    for column, place in zip(filters, st.columns(max(1, len(filters))), strict=False):
-        chosen = place.multiselect(column, sorted(table[column].unique()), key=f"filter-{name}-{column}")
+    for column, box in zip(filters, st.columns(max(1, len(filters))), strict=False):
+        chosen = box.multiselect(column, sorted(table[column].unique()), key=f"filter-{name}-{column}")
         if chosen:
             table = table[table[column].isin(chosen)]
     st.dataframe(
@@ -52,7 +52,7 @@ def show_tables(run: StatisticsRun) -> None:
         column_config={column: st.column_config.Column(help=COLUMNS[column]) for column in table},
     )
     more = f", the first {SHOWN_ROWS} are shown" if len(table) > SHOWN_ROWS else ""
-    st.caption(f"{len(table)} rows{more}. Hold the pointer over a column's head to read what it means.")
+    st.caption(f"{len(table)} rows{more}. Hover over a column header for its meaning.")
     st.download_button(
         "Download these rows (CSV)", table.to_csv(index=False).encode(), f"{run.folder.name}-{name}.csv", "text/csv",
         icon=":material/download:",

@@ -1,4 +1,4 @@
-"""The form of the Track page: which detections, how many birds, where they may hide; and the jobs for it."""
+"""The form of the Track page: detections, number of birds, hidden zones, appearance; and the jobs for it."""
 
 from pathlib import Path
 
@@ -14,63 +14,62 @@ from backend.zones.zone_file import zones_path
 from gui.widgets.context import active_jobs, project, submit
 
 KIND, DESCRIBE = "track", "describe"
-OPEN, KNOWN = "Open", "Known"
+OPEN, KNOWN = "Unknown", "Known"
 
 
 def choose_detections() -> list[RunRecord]:
-    """Let the user choose finished detections runs; say what to do where there is none."""
-    found = {}
+    """Let the user choose finished inference runs; show what to do if there are none."""
+    runs = {}
     for record in list_videos(project()):
         for run in list_runs(project(), record.slug):
             if run.complete and not run.problem:
-                found[f"{record.name} · {run.name}"] = run
-    if not found:
-        st.info("Find the birds in a video first.", icon=":material/frame_inspect:")
+                runs[f"{record.name} · {run.name}"] = run
+    if not runs:
+        st.info("Run inference on a video first.", icon=":material/frame_inspect:")
         st.page_link(st.session_state["pages"]["inference"], label="Go to Inference", icon=":material/frame_inspect:")
         return []
-    asked = st.query_params.get("video")
-    usual = next((label for label, run in found.items() if run.video == asked), next(iter(found)))
-    return [found[label] for label in st.multiselect("Detections", list(found), default=[usual])]
+    slug = st.query_params.get("video")
+    preselected = next((label for label, run in runs.items() if run.video == slug), next(iter(runs)))
+    return [runs[label] for label in st.multiselect("Detections", list(runs), default=[preselected])]
 
 
 def choose_birds() -> int | None:
-    """Let the user say how many birds there are; None: nobody knows."""
+    """Let the user enter the number of birds; None if unknown."""
     how = st.segmented_control("Number of birds", [KNOWN, OPEN], default=KNOWN) or KNOWN
     if how == OPEN:
-        st.caption("As many as are seen at once, and, if looks are learnt, those that come and go. Known is better.")
+        st.caption("The number is estimated from the tracks. Identities are better if you know it.")
         return None
-    return int(st.number_input("Birds in the video, those that come and go included", 1, 200, 20))
+    return int(st.number_input("Birds in the video, including those that come and go", 1, 200, 20))
 
 
 def choose_zones(runs: list[RunRecord]) -> dict[str, Path]:
-    """Let the user say whether zones are used; return the zones file of each video that has one."""
+    """Let the user choose whether zones are used; return the zone file of each video that has one."""
     cameras = {record.slug: record.camera for record in list_videos(project())}
     files = {run.video: zones_path(project(), cameras[run.video]) for run in runs if cameras.get(run.video)}
     files = {video: path for video, path in files.items() if path.is_file()}
     if not files:
-        st.caption("No zones are drawn for this camera: nest boxes are not known as places to hide.")
+        st.caption("No zones for this camera, so hiding places such as nest boxes are unknown.")
         return {}
-    return files if st.checkbox("Birds may hide in the hidden zones of the camera", value=True) else {}
+    return files if st.checkbox("Birds may disappear into hidden zones", value=True) else {}
 
 
-def choose_description() -> bool:
-    """Let the user say whether what birds look like is learnt first."""
+def choose_appearance() -> bool:
+    """Let the user choose whether the appearance of the birds is learnt first."""
     return st.toggle(
-        "First learn what each bird looks like",
+        "Learn the appearance of each bird first",
         value=True,
-        help="A small network learns from this video, without labels, what tells its birds apart. Without it, tracking "
-        "goes by motion alone and cannot know who is who after birds have met or been away. Quick on a GPU, slow on a "
-        "processor; what was learnt once is not learnt again.",
+        help="A small network learns from this video, without labels, to tell its birds apart. Without it, tracking "
+        "uses motion alone and cannot re-identify birds after contacts or absences. Fast on a GPU, slow on a CPU; "
+        "done once for each inference run.",
     )
 
 
 def choose_camera() -> bool:
-    """Let the user say whether the camera moves."""
+    """Let the user choose whether camera motion is estimated."""
     return st.toggle(
         "The camera shakes or moves",
-        help="For a pole in the wind, or a camera that is turned. What the camera did is then found in the video, from "
-        "the ground around the birds, so that a jolt is not taken for birds that jump. Reads the whole video once; "
-        "not needed where the camera stands still.",
+        help="For a pole in the wind or a panning camera. Camera motion is estimated from the background, so that a "
+        "jolt is not mistaken for jumping birds. Reads the whole video once. Not needed for a fixed camera.",
     )
 
 
@@ -94,9 +93,9 @@ def submit_track_jobs(
     camera_moves: bool = False,
     after: Job | None = None,
 ) -> list[Job]:
-    """Queue the tracking of one detections run, before it with ``describe`` its description; return the jobs.
+    """Queue the tracking of one inference run, preceded with ``describe`` by its appearance job; return the jobs.
 
-    A run that is described already, or being described, is not described again.
+    The appearance of a run is not computed again if it exists or is being computed.
     """
     command = ["-m", "backend.track", "--detections", str(detections), "--out", str(out)]
     command += [] if birds is None else ["--n-birds", str(birds)]
@@ -108,10 +107,10 @@ def submit_track_jobs(
         before = next((job for job in active_jobs(DESCRIBE) if job.output == described.resolve()), None)
         if before is None and not _is_whole(described):
             learn = ("-m", "backend.describe", "--detections", str(detections), "--if-possible")
-            words = f"Learn what the birds of {title} look like"
+            words = f"Learn the appearance of the birds in {title}"
             before = submit(_spec(DESCRIBE, words, learn, described, video, Slot.GPU, after))
             jobs.append(before)
-    track = _spec(KIND, f"Track the birds of {title}", tuple(command), out, video, Slot.CPU, before or after)
+    track = _spec(KIND, f"Track the birds in {title}", tuple(command), out, video, Slot.CPU, before or after)
     return [*jobs, submit(track)]
 
 

@@ -1,4 +1,4 @@
-"""The result of tracking: what it is worth, lanes by bird, counts, trails, and the moments to look at."""
+"""The result of tracking: expected error, a lane for each bird, counts, trails, and the doubts."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def show_tracks(record: VideoRecord) -> None:
     """Draw one of the finished runs of a video."""
     runs = [run for run in list_track_runs(project(), record.slug) if run.complete]
     if not runs:
-        st.info("The birds of this video were not tracked yet. Begin with New.", icon=":material/timeline:")
+        st.info("No tracks for this video yet. Start under New.", icon=":material/timeline:")
         return
     run = st.selectbox("Tracks", runs, format_func=lambda run: run.name)
     key = (str(run.folder), run.started.isoformat())
@@ -43,11 +43,11 @@ def show_tracks(record: VideoRecord) -> None:
         zones = zones_of(project(), record.slug)
         rows = doubts(*key, None if zones is None else zones.version, zones)
         with refusals():
-            show_worth(run, rows)
+            show_expected_error(run, rows)
             show_corrections(run)
         tracks = opened(*key)
         if not len(tracks):
-            show_nobody()
+            show_no_tracks()
             return
         if tracks.names:
             show_lanes(run, key, rows)
@@ -58,18 +58,18 @@ def show_tracks(record: VideoRecord) -> None:
             show_frame(record, key, chosen)
 
 
-def show_worth(run: TrackRun, rows: list[dict]) -> None:
-    """Say in plain words what the automatic result is worth, and where to go on."""
+def show_expected_error(run: TrackRun, rows: list[dict]) -> None:
+    """Show number of birds, expected error and what reviewing would gain, with a link to Correct mistakes."""
     facts = read_summary(run.folder)
     most = worth_removing([row["cost_s"] for row in rows])
     error = facts["expected_error"]
-    known = "not known" if error is None else f"{100 * error:.1f} % of bird-time"
-    words = f"**{facts['birds']} birds. Expected identity error {known}"
-    words += f"; {most} of {len(rows)} doubts would remove most of it.**" if most else "; no doubts.**"
+    percent = "not known" if error is None else f"{100 * error:.1f} % of bird-time"
+    words = f"**{facts['birds']} birds. Expected identity error {percent}"
+    words += f"; {most} of {len(rows)} doubts cause most of it.**" if most else "; no doubts.**"
     text, button = st.columns([0.75, 0.25], vertical_alignment="center")
     text.markdown(words)
     if not facts["described"]:
-        text.warning("Nothing is known of what the birds look like: identities go by motion alone.")
+        text.warning("Appearance was not learnt: identities rely on motion alone.")
     for problem in facts["corrections_that_do_not_apply"]:
         text.warning(f"A correction does not apply to these tracks: {problem}")
     step = BY_KEY["correct"]
@@ -78,30 +78,32 @@ def show_worth(run: TrackRun, rows: list[dict]) -> None:
 
 
 def show_corrections(run: TrackRun) -> None:
-    """Say what people corrected in the birds of these detections, and offer to track again with it."""
+    """Show how many corrections these detections have, and offer to track again with them."""
     log = read_log(log_of(run.folder))
     made = len(active(log))
     if not made:
         return
-    known = read_summary(run.folder).get("corrections") == len(log)
-    words = "1 correction was made" if made == 1 else f"{made} corrections were made"
-    words += " of these detections, " + ("all known to" if known else "not all known to") + " this tracking. "
+    used = read_summary(run.folder).get("corrections") == len(log)
+    words = "1 correction" if made == 1 else f"{made} corrections"
+    words += " of these detections, " + ("all" if used else "not all") + " used by this tracking. "
     text, button = st.columns([0.75, 0.25], vertical_alignment="center")
-    text.info(words + "This page shows what tracking found by itself; the board, statistics and exports correct it.")
+    text.info(words + "This page shows the automatic tracks; the board, statistics and exports apply corrections.")
     if button.button("Track again with corrections", icon=":material/replay:", width="stretch"):
         with refusals():
             track_again(run.folder)
-            st.toast("Queued; see New.")
+            st.toast("Queued. See New.")
 
 
-def show_nobody() -> None:
-    """Say that no bird was followed, and why that is mostly so."""
-    words = "No bird was followed. Mostly that lies in the detections: there are none, their scores are all low, or "
-    st.warning(words + "each lasts a few frames only. Look at them on the page Inference, or at the imported file.")
+def show_no_tracks() -> None:
+    """Say that no bird was tracked, and the usual reasons."""
+    words = (
+        "No bird was tracked. Usually there are no detections, all scores are low, or each lasts a few frames only. "
+    )
+    st.warning(words + "Check the results on the Inference page, or the imported file.")
 
 
 def show_lanes(run: TrackRun, key: tuple[str, str], rows: list[dict]) -> None:
-    """Draw identities by time, doubts on them, and the number of birds against the known one."""
+    """Draw identities over time with doubts, and the number of visible birds against the known number."""
     table, seen = lanes_and_counts(*key)
     order = sorted(table["bird"].unique())
     time = alt.X("from_s:Q", title="time, s")
@@ -115,56 +117,56 @@ def show_lanes(run: TrackRun, key: tuple[str, str], rows: list[dict]) -> None:
         layers.append(points.encode(x="at_s:Q", y=alt.Y("bird:N", sort=order), tooltip=["bird", "at_s"]))
     st.altair_chart(alt.layer(*layers).properties(height=18 * len(order) + 70), width="stretch")
     if marks:
-        st.caption("A red diamond is a doubt.")
+        st.caption("Red diamonds mark doubts.")
     line = (
         alt.Chart(seen)
         .mark_line(color=COLOURS[0])
-        .encode(x=alt.X("time, s:Q"), y=alt.Y("birds seen:Q", axis=alt.Axis(tickMinStep=1)))
+        .encode(x=alt.X("time, s:Q"), y=alt.Y("birds visible:Q", axis=alt.Axis(tickMinStep=1)))
     )
     if run.n_birds is not None:
         known = alt.Chart(pd.DataFrame({"y": [run.n_birds]})).mark_rule(strokeDash=[4, 4], color="#d1495b")
-        line = line + known.encode(y=alt.Y("y:Q", title="birds seen"))
+        line = line + known.encode(y=alt.Y("y:Q", title="birds visible"))
     st.altair_chart(line.properties(height=180), width="stretch")
     if run.n_birds is not None:
-        st.caption(f"Birds seen at once; the dashed line is the known number, {run.n_birds}.")
+        st.caption(f"Birds visible at once. Dashed line: the known number, {run.n_birds}.")
 
 
 def show_doubts(rows: list[dict]) -> dict | None:
-    """Draw the doubts in the order of what they cost; return the one that is chosen."""
+    """Draw the doubts, largest effect first; return the selected one."""
     st.subheader(f"Doubts ({len(rows)})")
     if not rows:
-        st.caption("Nothing needs to be looked at.")
+        st.caption("Nothing to review.")
         return None
     table = pd.DataFrame(
         {
-            "why": [row["kind"].replace("_", " ") for row in rows],
+            "reason": [row["kind"].replace("_", " ") for row in rows],
             "birds": [", ".join(row["birds"]) for row in rows],
-            "at, s": [round(row["at_s"], 1) for row in rows],
-            "wrong, %": [round(100 * row["p_error"]) for row in rows],
-            "for, s": [round(row["lasts_s"], 1) for row in rows],
+            "time, s": [round(row["at_s"], 1) for row in rows],
+            "error, %": [round(100 * row["p_error"]) for row in rows],
+            "duration, s": [round(row["lasts_s"], 1) for row in rows],
             "effect, s": [round(row["cost_s"], 1) for row in rows],
         }
     )
-    st.caption("Effect: bird-time that would be booked into a wrong zone (without zones: to a wrong bird), on average.")
+    st.caption("Effect: expected bird-time assigned to a wrong zone (without zones: to a wrong bird).")
     picked = st.dataframe(table, hide_index=True, height=420, on_select="rerun", selection_mode="single-row")
-    places = picked.selection.rows
-    return rows[places[0]] if places else rows[0]
+    selected = picked.selection.rows
+    return rows[selected[0]] if selected else rows[0]
 
 
 def show_frame(record: VideoRecord, key: tuple[str, str], doubt: dict | None) -> None:
-    """Draw the chosen doubt before and after, or any frame with all trails."""
+    """Draw the selected doubt before and after, or any frame with all trails."""
     st.subheader("Trails")
     tracks = opened(*key)
     first, last = int(tracks.frames[0]), int(tracks.frames[-1])
     index = index_cache(project())
-    if doubt is not None and st.toggle("Show the chosen doubt", value=True):
+    if doubt is not None and st.toggle("Show the selected doubt", value=True):
         only = tuple(doubt["tracks"])
-        for word, frame in (("before", doubt["from_frame"]), ("after", doubt["to_frame"])):
+        for when, frame in (("before", doubt["from_frame"]), ("after", doubt["to_frame"])):
             frame = min(frame, last)
-            st.image(drawn(*key, record.path, str(index), frame, only), caption=f"{word}, frame {frame}")
+            st.image(drawn(*key, record.path, str(index), frame, only), caption=f"{when}, frame {frame}")
         return
     frame = int(st.number_input(f"Frame, {first} to {last}", first, last, first, key=f"trail-{key[0]}"))
-    st.image(drawn(*key, record.path, str(index), frame, ()), caption=f"frame {frame}, ways of the last 5 s")
+    st.image(drawn(*key, record.path, str(index), frame, ()), caption=f"frame {frame}, trails of the last 5 s")
 
 
 @st.cache_resource(max_entries=2, show_spinner="Opening tracks")
@@ -184,7 +186,9 @@ def lanes_and_counts(folder: str, started: str) -> tuple[pd.DataFrame, pd.DataFr
     """Return lanes and counts as tables."""
     tracks = opened(folder, started)
     times, birds = counts(tracks)
-    return pd.DataFrame([vars(lane) for lane in lanes(tracks)]), pd.DataFrame({"time, s": times, "birds seen": birds})
+    return pd.DataFrame([vars(lane) for lane in lanes(tracks)]), pd.DataFrame(
+        {"time, s": times, "birds visible": birds}
+    )
 
 
 @st.cache_data(max_entries=100, show_spinner=False)

@@ -1,4 +1,4 @@
-"""What a training is made of: data, start weights, network, and the numbers; and the job for it."""
+"""The form of a new training: data, base model, network and settings; and the job for it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,20 +24,20 @@ from gui.widgets.file_picker import pick_files
 from gui.widgets.job_view import escape
 
 RATE_HELP = (
-    "How large the steps are in which the network learns. The value that is filled in suits most sets. "
-    "Too high: the loss jumps up or is no number, and AP stays at 0: divide by 3. "
-    "Too low: the loss falls hardly at all: multiply by 3."
+    "Step size of learning. The suggested value suits most data sets. "
+    "Too high: the loss jumps or is not a number, and AP stays at 0; divide by 3. "
+    "Too low: the loss hardly falls; multiply by 3."
 )
-EPOCHS_HELP = "How often every image is seen. 5 to 15 from trained weights, 50 and more from random ones."
-BATCH_HELP = "Images in one step. More gives steadier steps and needs more memory."
-WORKERS_HELP = "Processes that read images. More if the page says that time is spent waiting for images."
+EPOCHS_HELP = "Passes over all images. 5 to 15 from trained weights, 50 or more from random weights."
+BATCH_HELP = "Images per step. Larger batches learn more steadily and need more memory."
+WORKERS_HELP = "Processes that load images. Increase if training waits for images."
 CPU_ROIS = 64  # the heads are most of the work; with fewer boxes a step the processor is several times faster
-ELSEWHERE = "JSON files from elsewhere"
+ELSEWHERE = "Other COCO JSON files"
 
 
 @dataclass(frozen=True)
 class Data:
-    """The files to train on and to check with, and what is in them."""
+    """Training and validation annotations, and their content."""
 
     name: str
     train: Path
@@ -54,19 +54,22 @@ class Start:
     settings: DetectorSettings | None = None
 
 
-RANDOM = Start("random weights (nothing learnt yet)")
+RANDOM = Start("random weights (untrained)")
 
 
 def choose_data() -> Data | None:
-    """Let the user choose a data set; say what is wrong with it, or how to make one."""
-    sets = {each.name: each for each in finished_sets(project().coco_jsons)}
+    """Let the user choose a data set; show what is wrong with it, or how to create one."""
+    sets = {data_set.name: data_set for data_set in finished_sets(project().coco_jsons)}
     chosen = st.selectbox("Data set", [*sets, ELSEWHERE])
     if chosen != ELSEWHERE:
         train, val = sets[chosen].train, sets[chosen].val
     else:
-        train, val = _pick("train", "JSON to train on"), _pick("val", "JSON to check with")
+        train, val = (
+            _pick("train", "Training annotations (COCO JSON)"),
+            _pick("val", "Validation annotations (COCO JSON)"),
+        )
         if train is None:
-            st.page_link(st.session_state["pages"]["coco"], label="Make a data set", icon=":material/dataset:")
+            st.page_link(st.session_state["pages"]["coco"], label="Create a data set", icon=":material/dataset:")
             return None
     try:
         facts = read_facts(str(train), train.stat().st_mtime)
@@ -80,16 +83,16 @@ def choose_data() -> Data | None:
     words = f"{facts.images} images, {facts.instances} animals, {len(facts.class_names)} {what}: {classes}"
     st.markdown(escape(words))
     if val is None:
-        st.warning("Without a file to check with, nobody can say how good the model is.")
+        st.warning("Without validation annotations the accuracy of the model cannot be measured.")
     return Data(train.stem.removesuffix("_train"), train, val, facts)
 
 
 def _pick(key: str, label: str) -> Path | None:
     with st.expander(label, expanded=key == "train"):
-        for path in pick_files(f"train-{key}", "json", "This one", several=False):
+        for path in pick_files(f"train-{key}", "json", "Use this file", several=False):
             st.session_state[f"train-json-{key}"] = path
         path = st.session_state.get(f"train-json-{key}")
-        st.caption(escape(str(path or "none chosen")))
+        st.caption(escape(path.name if path else "No file chosen."))
     return path
 
 
@@ -112,7 +115,7 @@ def choose_start() -> Start:
     ]
     chosen = st.selectbox("Base model", [*options, RANDOM], format_func=lambda option: option.label)
     if chosen is RANDOM:
-        st.caption("From random weights a network needs thousands of labelled birds and many epochs.")
+        st.caption("From random weights a network needs thousands of outlined birds and many epochs.")
     return chosen
 
 
@@ -120,14 +123,14 @@ def choose_network(start: Start, gpus: list[Gpu]) -> DetectorSettings:
     """Let the user choose engine and backbone where the start weights leave it open; return what is trained."""
     if start.settings is not None:
         return start.settings
-    found = engines()
-    usable = [info for info in found if info.available]
-    info: EngineInfo = st.selectbox("Engine", usable, format_func=lambda each: each.title)
-    for missing in found:
+    known = engines()
+    usable = [info for info in known if info.available]
+    info: EngineInfo = st.selectbox("Engine", usable, format_func=lambda option: option.title)
+    for missing in known:
         if not missing.available:
-            st.caption(escape(f"{missing.title} cannot be used: {missing.reason}"))
-    place = 0 if gpus else next((k for k, each in enumerate(info.backbones) if each.channels < 256), 0)
-    backbone = st.selectbox("Network", info.backbones, place, format_func=lambda each: each.title)
+            st.caption(escape(f"{missing.title} is not available: {missing.reason}"))
+    small = next((k for k, option in enumerate(info.backbones) if option.channels < 256), 0)
+    backbone = st.selectbox("Network", info.backbones, 0 if gpus else small, format_func=lambda option: option.title)
     return DetectorSettings(
         engine=info.name,
         backbone=backbone.name,
@@ -138,9 +141,9 @@ def choose_network(start: Start, gpus: list[Gpu]) -> DetectorSettings:
     )
 
 
-def choose_numbers(data: Data, start: Start, network: DetectorSettings, gpus: list[Gpu]) -> TrainSettings:
-    """Let the user choose the numbers; return them as the script's settings."""
-    name = st.text_input("Name of the model", free_name(data.name), max_chars=80)
+def choose_settings(data: Data, start: Start, network: DetectorSettings, gpus: list[Gpu]) -> TrainSettings:
+    """Let the user choose epochs, learning rate and the like; return them as the script's settings."""
+    name = st.text_input("Model name", free_name(data.name), max_chars=80)
     first, second = st.columns(2)
     epochs = first.number_input("Epochs", 1, 100_000, 10 if start.path else 50, help=EPOCHS_HELP)
     batch = second.number_input("Batch size", 1, 1024, 2, help=BATCH_HELP)
@@ -151,20 +154,20 @@ def choose_numbers(data: Data, start: Start, network: DetectorSettings, gpus: li
     )
     workers = second.number_input("Workers", 0, 256, 4, help=WORKERS_HELP)
     with st.expander("More settings"):
-        short = st.number_input("Shorter side of the network's input, px", 32, 8192, network.short_side_px)
-        stop = st.number_input("Stop after so many evaluations without progress (0: never)", 0, 10_000, 5)
-        light = st.toggle("Change light and view of the images a little (augmentation)", True)
-        learnt = "The base model has learnt with it, so it stays on." if network.auto_gamma else None
+        short = st.number_input("Input size (shorter side), px", 32, 8192, network.short_side_px)
+        stop = st.number_input("Early stopping: evaluations without improvement (0: off)", 0, 10_000, 5)
+        light = st.toggle("Augmentation (varies light and view)", True)
+        learnt = "The base model was trained with this, so it stays on." if network.auto_gamma else None
         gamma = st.toggle(
             "Darken over-exposed images (night, infrared)", network.auto_gamma, help=learnt, disabled=network.auto_gamma
         )
-        seed = st.number_input("Seed", 0, 2**31 - 1, 0)
+        seed = st.number_input("Random seed", 0, 2**31 - 1, 0)
     anchors = suggested_anchors(data.facts.median_px, network, data.facts.picture_size) if start.path is None else ()
     steps_per_epoch = -(-data.facts.images // (int(batch) * n_gpus))
     return TrainSettings(
         train_annot=data.train,
         val_annot=data.val,
-        out_dir=project().training(check_name(name, "name of the model")),
+        out_dir=project().training(check_name(name, "model name")),
         model_dir=start.path,
         n_epoch=int(epochs),
         lr=float(rate),
@@ -194,19 +197,19 @@ def free_name(wanted: str) -> str:
 
 
 def gpus_here() -> list[Gpu]:
-    """Return the GPUs that jobs may use; none, with a word, where they do not answer."""
+    """Return the GPUs that jobs may use; none, with a warning, if they do not respond."""
     try:
-        found = list_gpus(settings())
+        gpus = list_gpus(settings())
     except GpuError as error:
-        st.warning(f"The GPUs do not answer ({error}); jobs wait until they do.")
+        st.warning(f"The GPUs are not responding ({error}). Jobs wait until they do.")
         return []
-    if not found:
-        st.caption("This machine has no GPU for jobs. The processor trains, too, but takes far longer.")
-    return found
+    if not gpus:
+        st.caption("No GPU available. Training on the CPU takes far longer.")
+    return gpus
 
 
 def show_need(chosen: TrainSettings, network: DetectorSettings, data: Data, gpus: list[Gpu]) -> None:
-    """Say how much memory it will take, and how small the animals are to the network."""
+    """Show steps, memory needed, and the size of a typical animal at the input size."""
     short, long = chosen.image_size
     sized = network.model_copy(update={"short_side_px": short, "long_side_px": long})
     need = memory_bytes(sized, chosen, data.facts.picture_size, half=bool(gpus))
@@ -214,15 +217,15 @@ def show_need(chosen: TrainSettings, network: DetectorSettings, data: Data, gpus
     steps = -(-data.facts.images // (chosen.batch_size * chosen.num_gpus)) * chosen.n_epoch
     st.markdown(f"**{steps} steps**, about **{as_bytes(need)}** {where}.")
     if gpus and need > min(gpu.memory_bytes for gpu in gpus):
-        st.warning("That is more than a GPU here has: lower the batch size or the input's size.")
+        st.warning("This exceeds the memory of a GPU here. Reduce the batch size or the input size.")
     seen = data.facts.median_px * sized.input_size(data.facts.picture_size)[0] / data.facts.picture_size[0]
-    st.caption(f"A typical animal is {seen:.0f} px across at the network's size; from 20 px on it is learnt well.")
+    st.caption(f"At this input size a typical animal is {seen:.0f} px across. 20 px or more works well.")
 
 
 def submit_training(chosen: TrainSettings, gpus: list[Gpu]) -> Job:
     """Hand the training to the queue; InputError if its folder is there already."""
     if chosen.out_dir.exists():
-        raise InputError(f"{chosen.out_dir} is there already; choose another name")
+        raise InputError(f"{chosen.out_dir} already exists; choose another name")
     return submit(
         JobSpec(
             kind="train",

@@ -1,4 +1,4 @@
-"""A training at work or ended: its job, curves, words about them, pictures, and TensorBoard."""
+"""One training run: its job, learning curves with advice, example images, and TensorBoard."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,28 +6,28 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from backend.jobs import Job, JobSpec, JobState, Slot
+from backend.jobs import Job, JobSpec, Slot
 from backend.project.paths import resolve_under
 from backend.training.history import read_history, training_warnings
 from backend.training.model_folder import ModelFolder, list_models
-from backend.web.links import service_link
 from gui.widgets.context import active_jobs, job_store, project, refusals, settings, submit
-from gui.widgets.job_view import escape, show_job
+from gui.widgets.job_view import show_job
+from gui.widgets.service_view import show_service
 
 BOARD = "tensorboard"
-PICTURES = {"val": "validation: truth above, predictions below", "train": "what the network sees"}
+PICTURES = {"val": "validation: annotations above, predictions below", "train": "augmented training images"}
 
 
 @dataclass(frozen=True)
 class Training:
-    """A training: the folder of its model, which may not be there yet, and the newest job that wrote it."""
+    """A training run: the folder of its model, which may not exist yet, and its newest job."""
 
     folder: ModelFolder
     job: Job | None
 
     @property
     def busy(self) -> bool:
-        """Whether it is at work or waits."""
+        """Whether it is running or queued."""
         return self.job is not None and not self.job.state.is_over
 
 
@@ -44,18 +44,18 @@ def list_trainings() -> list[Training]:
 
 def choose_training() -> Training | None:
     """Let the user choose a training."""
-    found = {training.folder.root.name: training for training in list_trainings()}
-    if not found:
-        st.info("No training was started yet.", icon=":material/model_training:")
+    runs = {training.folder.root.name: training for training in list_trainings()}
+    if not runs:
+        st.info("No training runs yet.", icon=":material/model_training:")
         return None
     asked = st.session_state.pop("asked-training", None)
-    if asked in found:
+    if asked in runs:
         st.session_state["training-shown"] = asked
-    return found[st.selectbox("Training", list(found), key="training-shown")]
+    return runs[st.selectbox("Training run", list(runs), key="training-shown")]
 
 
 def show_training(chosen: Training) -> bool:
-    """Draw everything about a training; return whether it is at work."""
+    """Draw one training run; return whether it is running."""
     now = next((each for each in list_trainings() if each.folder == chosen.folder), chosen)
     if now.job is not None:
         show_job(now.job, "train")
@@ -65,10 +65,10 @@ def show_training(chosen: Training) -> bool:
     show_figures(history)
     left, right = st.columns(2)
     if len(history["points"]) > 1:
-        left.caption("Loss: lower is better. Validation is what counts.")
+        left.caption("Loss: lower is better. The validation loss matters most.")
         left.line_chart(losses(history), x="step", y="loss", color="of", height=280)
     if history["evaluations"]:
-        right.caption("Average precision of the masks on the validation set: 100 is perfect.")
+        right.caption("Mask average precision (AP) on the validation set; 100 is perfect.")
         right.line_chart(precisions(history), x="step", y="AP", color="of", height=280)
     show_pictures(now.folder)
     return now.busy
@@ -85,8 +85,8 @@ def show_figures(history: dict) -> None:
         best = max(found, key=lambda each: each["metrics"]["mask"]["ap"] or 0)
         figures["Validation loss"] = f"{found[-1]['losses']['loss']:.3f}"
         figures["Best mask AP"] = f"{100 * (best['metrics']['mask']['ap'] or 0):.1f}"
-        figures["of it at IoU 0.5"] = f"{100 * (best['metrics']['mask']['ap50'] or 0):.1f}"
-    figures["Images a second"] = f"{point['images_per_s']:.2f}"
+        figures["AP at IoU 0.5"] = f"{100 * (best['metrics']['mask']['ap50'] or 0):.1f}"
+    figures["Images per second"] = f"{point['images_per_s']:.2f}"
     for column, (name, value) in zip(st.columns(len(figures)), figures.items(), strict=True):
         column.metric(name, value)
 
@@ -110,7 +110,7 @@ def precisions(history: dict) -> pd.DataFrame:
 
 
 def show_pictures(folder: ModelFolder) -> None:
-    """Draw the newest drawn pictures."""
+    """Draw the newest example images."""
     for kind, caption in PICTURES.items():
         newest = max(folder.pictures.glob(f"{kind}_*.jpg"), default=None)
         if newest is not None:
@@ -119,7 +119,7 @@ def show_pictures(folder: ModelFolder) -> None:
 
 
 def show_board(folder: ModelFolder) -> bool:
-    """Draw the way to TensorBoard: start, link once it answers, stop; return whether it is at work."""
+    """Draw the TensorBoard buttons: start, link once it is ready, stop; return whether it is running."""
     logs = folder.tensorboard
     title = f"TensorBoard of {folder.root.name}"
     job = next((job for job in active_jobs(BOARD) if job.title == title), None)
@@ -139,13 +139,5 @@ def show_board(folder: ModelFolder) -> bool:
                 )
                 st.rerun()
         return False
-    link, stop = st.columns([0.7, 0.3], vertical_alignment="center")
-    if job.state is JobState.RUNNING and job.port:
-        address = service_link(settings(), st.context.headers.get("Host"), job.port)
-        link.link_button("Open TensorBoard", address, icon=":material/open_in_new:")
-    else:
-        link.caption(escape(f"TensorBoard is {job.state}: the link comes when it answers."))
-    if stop.button("Stop TensorBoard", disabled=job.state is JobState.STOPPING):
-        with refusals():
-            job_store().stop(job.id)
+    show_service(job, "TensorBoard", "Stop TensorBoard")
     return True

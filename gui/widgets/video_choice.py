@@ -7,7 +7,7 @@ from gui.widgets.context import project
 
 
 def choose_video() -> VideoRecord | None:
-    """Let the user choose among the sound videos; say what to do, and return None, if there is none.
+    """Let the user choose a readable video; show what to do, and return None, if there is none.
 
     A link that carries ``?video=SLUG`` (as those of Home do) opens the page with that video.
     """
@@ -16,11 +16,13 @@ def choose_video() -> VideoRecord | None:
         st.info("Add a video first.", icon=":material/video_library:")
         st.page_link(st.session_state["pages"]["videos"], label="Go to Videos", icon=":material/video_library:")
         return None
-    asked = next((index for index, record in enumerate(records) if record.slug == st.query_params.get("video")), 0)
-    shown = st.selectbox(
+    preselected = next(
+        (index for index, record in enumerate(records) if record.slug == st.query_params.get("video")), 0
+    )
+    chosen = st.selectbox(
         "Video",
         range(len(records)),
-        asked,
+        preselected,
         format_func=lambda index: f"{records[index].name} ({records[index].info.n_frames} frames)",
     )
-    return records[shown]
+    return records[chosen]

@@ -1,4 +1,4 @@
-"""What one does to a single video: edit, look again, find it again, remux, remove."""
+"""Dialogs for a single video: edit, check again, link to its new folder, remux, remove."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -18,8 +18,8 @@ def edit(record: VideoRecord) -> None:
     """Change camera and start time."""
     zone = ZoneInfo(settings().time_zone)
     local = record.start_time.astimezone(zone) if record.start_time else None
-    camera = st.text_input("Camera", record.camera, help="Videos of one camera share their zones.")
-    day = st.date_input("Day it was filmed", local.date() if local else None)
+    camera = st.text_input("Camera", record.camera, help="Videos from the same camera share zones.")
+    day = st.date_input("Recording date", local.date() if local else None)
     clock = st.text_input(
         f"Time of the first frame ({settings().time_zone})",
         local.strftime("%H:%M:%S") if local else "",
@@ -37,20 +37,16 @@ def start_time(day: object, clock: str, zone: ZoneInfo) -> datetime:
     try:
         return datetime.fromisoformat(f"{day} {clock.strip()}").replace(tzinfo=zone)
     except ValueError as error:
-        raise InputError(
-            f"start time {clock!r} on {day} is not a time; enter a day and a time such as 05:30:00"
-        ) from error
+        raise InputError(f"{clock!r} on {day} is not a start time; enter a date and a time such as 05:30:00") from error
 
 
 @st.dialog("Remove video")
 def remove(record: VideoRecord) -> None:
-    """Take a video out of the project after asking."""
-    st.write(
-        f"Take **{escape(record.name)}** out of the project? The file and everything made from it stay on the disk."
-    )
+    """Remove a video from the project after a confirmation."""
+    st.write(f"Remove **{escape(record.name)}** from the project? The video file and all results stay on the disk.")
     busy = active_jobs(video=record.slug)
     if busy:
-        st.warning(f"{len(busy)} job(s) work on this video. Stop them first.")
+        st.warning(f"Jobs on this video are running or queued ({len(busy)}). Stop them first.")
     if st.button("Remove", type="primary", disabled=bool(busy)):
         with refusals():
             remove_video(project(), record.slug)
@@ -59,14 +55,14 @@ def remove(record: VideoRecord) -> None:
 
 @st.dialog("Repair video", width="large")
 def repair(record: VideoRecord) -> None:
-    """Look at a broken video again, or find its file in another place."""
+    """Check a broken video again, or link to its file in another folder."""
     st.error(record.problem)
-    if st.button("Look at the file again", icon=":material/refresh:"):
+    if st.button("Check the file again", icon=":material/refresh:"):
         with refusals():
             check_video(project(), record.slug)
             st.rerun()
-    st.caption("Was the file moved or renamed? Show its new place; it must be the very same video.")
-    for path in pick_files(f"relink-{record.slug}", "video", "This is the file", several=False):
+    st.caption("Was the file moved or renamed? Choose it in its new folder. It must be the same recording.")
+    for path in pick_files(f"relink-{record.slug}", "video", "Use this file", several=False):
         with refusals():
             relink_video(project(), record.slug, path, settings().roots)
             st.rerun()
@@ -75,7 +71,10 @@ def repair(record: VideoRecord) -> None:
 def remux_button(record: VideoRecord) -> None:
     """Offer a copy in a better container for a transport stream."""
     busy = active_jobs("remux", record.slug)
-    if st.button("Remux", key=f"remux-{record.slug}", icon=":material/movie:", width="stretch", disabled=bool(busy)):
+    words = "Copies the video, without loss, into a file that allows exact seeking."
+    if st.button(
+        "Remux", key=f"remux-{record.slug}", icon=":material/movie:", width="stretch", disabled=bool(busy), help=words
+    ):
         with refusals():
             command = ("-m", "backend.remux", "--video", record.slug, "--project", str(project().root))
             submit(

@@ -6,12 +6,12 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const TOOLS = {
-  select: ["V", "Select", "Click a zone; drag its points, the small ones between insert new ones. Delete removes."],
+  select: ["V", "Select", "Click a zone and drag its points. Drag a small point to add a corner. Delete removes."],
   polygon: ["P", "Polygon", "Click the corners; click the first one again, double-click or press F to finish."],
   rectangle: ["R", "Rectangle", "Drag from corner to corner, or set two corners with Enter."],
   circle: ["C", "Circle", "Drag from the centre to the rim, or set both with Enter."],
   line: ["L", "Scale line", "Set two ends of something whose length you know."],
-  ground: ["G", "Ground points", "Set four points whose places on the ground you know."],
+  ground: ["G", "Ground points", "Set four points whose ground coordinates you know."],
 };
 const NEEDED = { rectangle: 2, circle: 2, line: 2, ground: 4 };
 const REACH_PX = 9; // on the screen
@@ -163,7 +163,7 @@ class Editor {
       element("span", "grow"),
       this.command("Undo", "Ctrl+Z", this.history.past.length > 0, () => this.step("undo")),
       this.command("Redo", "Ctrl+Y", this.history.future.length > 0, () => this.step("redo")),
-      this.command("Whole picture", "0", this.view[2] < this.size[0], () => this.zoom(0)),
+      this.command("Whole image", "0", this.view[2] < this.size[0], () => this.zoom(0)),
     );
     if (kept) this.bar.querySelector(`[data-tool="${kept}"]`)?.focus();
   }
@@ -177,11 +177,11 @@ class Editor {
 
   drawFoot() {
     const { version } = this.newest, stale = version !== this.base;
-    const theirs = stale ? `; somebody else saved version ${version} meanwhile, so yours cannot be saved` : "";
+    const theirs = stale ? `; someone else saved version ${version}, so yours cannot be saved` : "";
     const words = `${this.size[0]} x ${this.size[1]} px · ${this.base ? `version ${this.base}` : "not saved yet"}${this.dirty ? ", changed" : ""}${theirs}`;
     this.foot.replaceChildren(
       element("span", "hint", {}, TOOLS[this.tool][2]), element("span", "soft", { role: "status" }, words),
-      ...(stale ? [this.command(`Load version ${version}`, "drops your changes", true, () => this.loadNewest())] : []),
+      ...(stale ? [this.command(`Load version ${version}`, "discards your changes", true, () => this.loadNewest())] : []),
       this.command("Save", "Ctrl+S", this.dirty, () => this.save(false), "save"),
     );
   }

@@ -19,18 +19,18 @@ from gui.widgets.context import project, refusals
 
 
 def cameras_of(project: Project) -> dict[str, list[VideoRecord]]:
-    """Return the sound videos by camera; a video without a camera is its own."""
-    found: dict[str, list[VideoRecord]] = {}
+    """Return the readable videos by camera; a video without a camera counts as its own camera."""
+    cameras: dict[str, list[VideoRecord]] = {}
     for record in list_videos(project):
         if not record.problem and record.info:
-            found.setdefault(record.camera or record.slug, []).append(record)
-    return found
+            cameras.setdefault(record.camera or record.slug, []).append(record)
+    return cameras
 
 
 def show_files(camera: str, zones: Zones, changed: bool) -> None:
     """Draw the three tools under the editor. They work on what is saved."""
     if changed:
-        st.caption("Save first: copying, files and versions work on what is saved.")
+        st.caption("Save your changes to copy, export or restore zones.")
         return
     copy, files, versions = st.columns(3, gap="large")
     with copy:
@@ -45,10 +45,10 @@ def _copy(camera: str, zones: Zones) -> None:
     st.subheader("Copy to another camera")
     others = {name: records for name, records in cameras_of(project()).items() if name != camera}
     if not others or not zones.zones:
-        st.caption("There is no other camera." if not others else "There is nothing to copy yet.")
+        st.caption("No other camera yet." if not others else "No zones to copy yet.")
         return
     other = st.selectbox("To camera", list(others))
-    st.caption("They are added to its zones; shapes are stretched where the pictures differ in size.")
+    st.caption("Zones are added to those of the other camera and scaled to its image size.")
     if st.button("Copy", icon=":material/content_copy:"):
         with refusals():
             path, size = path_to_save(project(), other), tuple(others[other][0].info.size)
@@ -68,10 +68,10 @@ def _files(camera: str, zones: Zones) -> None:
     given = st.file_uploader("Import", ["geojson", "json"], key=f"zones-{camera}-{zones.version}")
     if given is not None and st.button("Add these zones", icon=":material/upload:"):
         with refusals():
-            found = from_geojson(given.getvalue(), zones.image_size)
-            whole = merge_zones(zones, found.zones)
-            if whole.scale is None and found.scale is not None:
-                whole = whole.model_copy(update={"scale": found.scale})
+            imported = from_geojson(given.getvalue(), zones.image_size)
+            whole = merge_zones(zones, imported.zones)
+            if whole.scale is None and imported.scale is not None:
+                whole = whole.model_copy(update={"scale": imported.scale})
             _save(camera, whole, zones.version)
 
 
@@ -80,15 +80,15 @@ def _versions(camera: str, zones: Zones) -> None:
     path = zones_path(project(), camera)
     earlier = [version for version in list_versions(path) if version != zones.version]
     if not earlier:
-        st.caption("Every saved version is kept. Statistics say which one they used.")
+        st.caption("Every saved version is kept. Statistics record the version they used.")
         return
-    version = st.selectbox("Go back to version", earlier)
-    if st.button("Load and save as the newest", icon=":material/history:"):
+    version = st.selectbox("Version", earlier)
+    if st.button("Restore this version", icon=":material/history:"):
         with refusals():
             _save(camera, read_version(path, version), zones.version)
 
 
 def _save(camera: str, zones: Zones, based_on: int) -> None:
     saved = save_zones(path_to_save(project(), camera), zones, based_on)
-    st.session_state["zones-said"] = f"Saved as version {saved.version}."
+    st.session_state["zones-notice"] = f"Saved as version {saved.version}."
     st.rerun()

@@ -1,10 +1,10 @@
 // The right side of the zone editor: the list of zones, the form of the selected one, the scale.
 
 const KINDS = {
-  open: ["Open", "Birds in it are seen."],
-  hidden: ["Hidden", "Birds in it are not seen, as in a nest box. It needs an entry zone of the same group."],
-  entry: ["Entry", "In front of the hidden zone of the same group: who vanishes here went in."],
-  border: ["Border", "Where birds come and go."],
+  open: ["Open", "Birds inside are visible."],
+  hidden: ["Hidden", "Birds inside are not visible, as in a nest box. Needs an entry zone in the same group."],
+  entry: ["Entry", "In front of the hidden zone of the same group. A bird that disappears here went in."],
+  border: ["Border", "Where birds arrive and leave."],
 };
 
 function element(tag, className = "", attributes = {}, text = "") {
@@ -30,7 +30,7 @@ function drawPanel(editor) {
 function zoneList(editor) {
   const part = element("div", editor.zone === null ? "part" : "part short");
   part.append(element("h3", "", {}, `Zones (${editor.doc.zones.length})`));
-  if (!editor.doc.zones.length) part.append(element("p", "soft", {}, "None yet: choose Polygon, Rectangle or Circle and draw."));
+  if (!editor.doc.zones.length) part.append(element("p", "soft", {}, "No zones yet. Choose Polygon, Rectangle or Circle and draw."));
   editor.doc.zones.forEach((zone, k) => {
     const row = element("button", "zone", { type: "button", "aria-pressed": String(k === editor.zone), "data-field": `zone-${k}` });
     const chip = element("span", "chip");
@@ -77,10 +77,10 @@ function zoneForm(editor, zone) {
     field(editor, "Group", group, (value) => (zone.group = value.trim())),
     groups,
     field(editor, "Colour", textInput("colour", zone.colour || COLOURS[editor.zone % COLOURS.length], "color"), (value) => (zone.colour = value)),
-    field(editor, "Least stay, s", number("min_stay_s", 0.1, 3600), (value) => (zone.min_stay_s = Number(value))),
-    field(editor, "In from share", number("in_share", 0.05, 1), (value) => (zone.in_share = Number(value))),
-    field(editor, "Out below", number("out_share", 0.05, 1), (value) => (zone.out_share = Number(value))),
-    element("p", "soft", {}, "The two shares count where membership goes by the mask."),
+    field(editor, "Minimum stay, s", number("min_stay_s", 0.1, 3600), (value) => (zone.min_stay_s = Number(value))),
+    field(editor, "Enter at share", number("in_share", 0.05, 1), (value) => (zone.in_share = Number(value))),
+    field(editor, "Leave below share", number("out_share", 0.05, 1), (value) => (zone.out_share = Number(value))),
+    element("p", "soft", {}, "Shares apply if the reference point is the mask."),
   );
   const remove = element("button", "plain", { type: "button" }, "Delete zone");
   remove.addEventListener("click", () => editor.removeZone());
@@ -89,7 +89,7 @@ function zoneForm(editor, zone) {
   if (where) {
     const repair = element("button", "plain", { type: "button" }, "Repair and save");
     repair.addEventListener("click", () => editor.save(true));
-    part.append(element("p", "bad", { role: "alert" }, `Its outline crosses itself near x ${where[0]}, y ${where[1]}. Move a point, or:`), repair);
+    part.append(element("p", "bad", { role: "alert" }, `The outline crosses itself near x ${where[0]}, y ${where[1]}. Move a point, or:`), repair);
   }
   return part;
 }
@@ -99,13 +99,13 @@ function scalePart(editor) {
   const { scale } = editor.doc;
   part.append(element("h3", "", {}, "Scale"));
   if (!scale) {
-    part.append(element("p", "soft", {}, "None: ways and speeds come in px. Scale line: a known length, for a camera that looks straight down. Ground points: four, for a slanted camera."));
+    part.append(element("p", "soft", {}, "No scale: distances and speeds are in px. Scale line: a known length, for a camera looking straight down. Ground points: four known points, for a slanted camera."));
     return part;
   }
   if (scale.kind === "length") {
     part.append(field(editor, "Length of the line, m", textInput("length", scale.length_m, "number", { min: 0.001, step: "any" }), (value) => (scale.length_m = Number(value))));
   } else if (scale.points?.length) {
-    part.append(element("p", "soft", {}, "Where the four points are on the ground, in m:"));
+    part.append(element("p", "soft", {}, "Ground coordinates of the four points, m:"));
     scale.points.forEach((_, k) => {
       const row = element("div", "pair");
       for (const axis of [0, 1]) {
@@ -114,7 +114,7 @@ function scalePart(editor) {
       }
       part.append(row);
     });
-  } else part.append(element("p", "soft", {}, "A homography that came with the camera."));
+  } else part.append(element("p", "soft", {}, "Homography supplied with the camera."));
   const remove = element("button", "plain", { type: "button" }, "Remove the scale");
   remove.addEventListener("click", () => {
     editor.doc.scale = null;

@@ -215,11 +215,11 @@ def export_frames(story: Story, every: int) -> None:
     pictures = -(-story.part // every)
     story.go("Export frames")
     if story.part < story.frames:
-        story.number("Up to, not including", story.part)
+        story.number("End frame (not included)", story.part)
         story.shows(re.compile(f"^frame {story.part - 1}, "))
     story.page.get_by_text("Every Nth frame", exact=True).click(timeout=PATIENT_MS)
     story.number(re.compile("^Every Nth frame"), every)
-    story.shows(f"{pictures} pictures")
+    story.shows(f"{pictures} images")
     story.press("Start")
     story.succeeded("export_frames")
     story.shows(f"{pictures} exported frames")
@@ -231,7 +231,7 @@ def make_set(story: Story, class_name: str) -> None:
     story.go("Create COCO JSON")
     story.shows(re.compile(f"images with a mask .* classes: {class_name}"))
     story.unfold("More settings")  # masks were made for all frames, images of some were exported
-    toggle = story.page.get_by_test_id("stCheckbox").filter(has_text="Leave out what does not fit together")
+    toggle = story.page.get_by_test_id("stCheckbox").filter(has_text="Skip frames that do not match")
     for _ in range(10):  # a warning that appears above moves it from under the pointer
         toggle.locator("label").click(timeout=PATIENT_MS)
         with contextlib.suppress(AssertionError):
@@ -256,8 +256,8 @@ def train(story: Story, short_side_px: int, epochs: int) -> float:
     story.number("Batch size", 4)
     story.number("Workers", 1)
     story.unfold("More settings")
-    story.number("Shorter side of the network's input, px", short_side_px)
-    story.number("Stop after so many evaluations without progress (0: never)", 0)
+    story.number("Input size (shorter side), px", short_side_px)
+    story.number("Early stopping: evaluations without improvement (0: off)", 0)
     story.shows(re.compile(r"\d+ steps"))
     story.picture("train-new")
     story.page.get_by_role("button", name="Start", exact=True).click()
@@ -266,7 +266,7 @@ def train(story: Story, short_side_px: int, epochs: int) -> float:
     story.shows(re.compile(r"^Step \d+, validation"))
     story.picture("train")
     story.go("Models")
-    story.shows("Tick a row to see that model's card.")
+    story.shows("Select a row to see the model card.")
     return max(each["metrics"]["mask"]["ap50"] for each in read_history(ModelFolder(job.output).history)["evaluations"])
 
 
@@ -274,13 +274,13 @@ def find_birds(story: Story) -> Path:
     """Try the model on ten frames, run it over the video, look at a frame; return the run's folder."""
     story.go("Inference")
     if story.part < story.frames:
-        story.unfold("Part of the videos only")
-        story.number("Up to, not including (0: to the end)", story.part)
-    story.press("Try it on 10 frames")
+        story.unfold("Frame range, crop, tiles")
+        story.number("End frame, not included (0: to the end)", story.part)
+    story.press("Test on 10 frames")
     story.succeeded("inference_trial")
     expect(story.page.get_by_text(re.compile(r"^frame \d+$"))).to_have_count(10, timeout=PATIENT_MS)
     story.picture("inference")
-    score = story.page.get_by_role("slider", name="Least score that is kept")
+    score = story.page.get_by_role("slider", name="Minimum score")
     score.press("End")  # so small a model finds birds twice; the better outline has the higher score
     score.press("ArrowLeft")
     story.shows("0.90")
@@ -297,10 +297,10 @@ def track(story: Story, birds: int) -> Path:
     """Track a known number of birds by motion alone; return the folder of the tracks."""
     story.go("Track")
     story.number(re.compile("Birds in the video"), birds)
-    story.page.get_by_text("First learn what each bird looks like").click()  # minutes without a GPU
+    story.page.get_by_text("Learn the appearance of each bird first").click()  # minutes without a GPU
     story.page.get_by_role("button", name="Start", exact=True).click(timeout=PATIENT_MS)
     job = story.succeeded("track")
-    story.press("Look at the result")
+    story.press("View result")
     story.shows(re.compile(rf"{birds} birds\. Expected identity error"))
     story.picture("track")
     return job.output
@@ -333,7 +333,7 @@ def measure(story: Story, target: Path) -> Path:
     story.number("Time bins, s", 1)
     page.get_by_role("button", name="Start", exact=True).click(timeout=PATIENT_MS)
     job = story.succeeded("zone_stats")
-    story.press("Look at the results")
+    story.press("View results")
     expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(2, timeout=PATIENT_MS)
     story.shows(re.compile(rf"{story.video}, frame \d+"))
     story.picture("statistics")

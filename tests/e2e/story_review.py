@@ -25,8 +25,8 @@ def review(story: Story, tracks: Path) -> list[bool]:
     """
     doubts = len(read_doubts(tracks))
     story.go("Correct mistakes")
-    story.press("Open the board")
-    board = story.opened("Go to the board")
+    story.press("Start board")
+    board = story.opened("Open board")
     expect(board.locator("#connection")).to_have_class("connected", timeout=PATIENT_MS)
     if doubts:
         expect(board.locator("#keep-words")).to_have_text(re.compile("[a-z]"), timeout=PATIENT_MS)
@@ -49,7 +49,7 @@ def review(story: Story, tracks: Path) -> list[bool]:
     else:
         story.shows(f"{verdicts.count(False)} wrong of {len(verdicts)} random moments")
         story.picture("correct")
-    story.press("Stop the board")
+    story.press("Stop board")
     until(lambda: story.store.list(kind="board")[0].state is JobState.STOPPED, PATIENT_S)
     return verdicts
 

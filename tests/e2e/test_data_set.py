@@ -28,7 +28,7 @@ def test_a_set_is_made_from_proposed_pairs_and_looked_at(running_app: Server, pa
     expect(page.get_by_text("24 images for training")).to_be_visible()
 
     # folders from elsewhere find each other by name
-    page.get_by_text("Folders from elsewhere").click()
+    page.get_by_text("Other folders").click()
     for folder, action in zip(elsewhere, ("Add image folders", "Add mask folders"), strict=True):
         picker = page.locator(".picker").filter(has=page.get_by_role("button", name=re.compile(action)))
         picker.get_by_label("Allowed folders").select_option(str(tmp_path / "videos"))
@@ -45,13 +45,13 @@ def test_a_set_is_made_from_proposed_pairs_and_looked_at(running_app: Server, pa
     train = json.loads((project / "COCO_jsons" / "lek_train.json").read_text())
     assert len(train["images"]) == 48 and [entry["name"] for entry in train["categories"]] == ["ruff", "reeve"]
 
-    page.get_by_text("Look at a set", exact=True).click()
+    page.get_by_text("Browse", exact=True).click()
     shown = page.get_by_test_id("stImage").locator("img").first
     expect(shown).to_be_visible(timeout=SLOW_MS)
     expect(page.get_by_text("Where the frames went")).to_be_visible(timeout=SLOW_MS)
     drawings = page.locator(".report img")
     assert drawings.count() == 8
     assert drawings.evaluate_all("all => all.every(one => one.complete && one.naturalWidth > 100)")
-    page.get_by_text("What training sees", exact=True).click()
+    page.get_by_text("Augmentation preview", exact=True).click()
     expect(page.get_by_text("Local equalisation (CLAHE)")).to_be_visible(timeout=SLOW_MS)
     assert cv2.imread(str(project / "COCO_jsons" / train["images"][0]["file_name"])) is not None

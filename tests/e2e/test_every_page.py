@@ -53,7 +53,7 @@ def test_every_page_opens_on_an_empty_installation_and_a_folder_can_be_allowed(f
     videos = tmp_path / "own videos"
     videos.mkdir()
     go(page, "Settings")
-    page.get_by_role("textbox", name="Allowed folders, one a line").fill(str(videos))
+    page.get_by_role("textbox", name="Allowed folders, one per line").fill(str(videos))
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Saved.")).to_be_visible(timeout=SLOW_MS)
     assert load_settings(fresh_app.state).allowed_roots == (videos,)

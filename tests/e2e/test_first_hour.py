@@ -67,7 +67,7 @@ def test_sign_in_add_a_video_export_frames_stop_kill_the_app_and_come_back(runni
     # export a few frames and watch the job end
     go(page, "Export frames")
     page.get_by_text("Every Nth frame", exact=True).click()
-    expect(page.get_by_text("24 pictures")).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_text("24 images")).to_be_visible(timeout=SLOW_MS)
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_text("24 exported frames")).to_be_visible(timeout=SLOW_MS)
     folder = tmp_path / "project" / "exported_frames" / "lek-north"
@@ -75,8 +75,8 @@ def test_sign_in_add_a_video_export_frames_stop_kill_the_app_and_come_back(runni
     expect(page.get_by_text("frame 25", exact=True)).to_be_visible(timeout=SLOW_MS)
 
     # start a long one and stop it
-    page.get_by_text("All frames of the range", exact=True).click()
-    expect(page.get_by_text("600 pictures")).to_be_visible(timeout=SLOW_MS)
+    page.get_by_text("All frames", exact=True).click()
+    expect(page.get_by_text("600 images")).to_be_visible(timeout=SLOW_MS)
     page.get_by_role("button", name="Start").click()
     until(lambda: len(list(folder.glob("*.png"))) > 24)
     page.get_by_role("button", name="Stop").click(timeout=SLOW_MS)
@@ -95,7 +95,7 @@ def test_sign_in_add_a_video_export_frames_stop_kill_the_app_and_come_back(runni
     page.goto(running_app.sign_in_url)
     go(page, "Jobs")
     until(lambda: store.list()[0].state is JobState.SUCCEEDED, 120)
-    page.get_by_text("Ended", exact=True).click()
+    page.get_by_text("Finished", exact=True).click()
     expect(page.get_by_text("Export 600 frames of lek-north")).to_be_visible(timeout=SLOW_MS)
     assert [job.state for job in store.list()] == [JobState.SUCCEEDED, JobState.SUCCEEDED]
     assert len(list(folder.glob("*.png"))) == 600

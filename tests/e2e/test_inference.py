@@ -57,13 +57,13 @@ def test_try_start_watch_and_review(running_app: Server, page: Page, video: Path
     go(page, "Inference")
 
     # ten frames, shown in the page
-    page.get_by_role("button", name="Try it on 10 frames").click(timeout=SLOW_MS)
+    page.get_by_role("button", name="Test on 10 frames").click(timeout=SLOW_MS)
     until(lambda: store.list(kind="inference_trial") and store.list(kind="inference_trial")[0].state.is_over, 240)
     assert store.list(kind="inference_trial")[0].state is JobState.SUCCEEDED, store.list()[0].reason
     expect(page.get_by_text(re.compile(r"^frame \d+$"))).to_have_count(10, timeout=SLOW_MS)
 
     # the night, coarse so that it is short
-    stride = page.get_by_label(re.compile("Look at every Nth frame"))
+    stride = page.get_by_label(re.compile("Process every Nth frame"))
     stride.fill("20")
     stride.press("Enter")
     expect(page.get_by_text(re.compile(r"1 video, \d+ frames"))).to_be_visible(timeout=SLOW_MS)

@@ -52,7 +52,7 @@ def test_draw_measure_look_and_download(running_app: Server, page: Page, tmp_pat
 
     # measure
     go(page, "Statistics")
-    name = page.get_by_role("textbox", name="Name of the result")
+    name = page.get_by_role("textbox", name="Result name")
     name.fill("first-look")
     name.press("Enter")
     bins = page.get_by_role("spinbutton", name="Time bins, s")
@@ -68,7 +68,7 @@ def test_draw_measure_look_and_download(running_app: Server, page: Page, tmp_pat
     assert times["red", "zone 1"] == pytest.approx(1.6) and times["blue", "zone 1"] == pytest.approx(2.5)
 
     # plots, and the frame behind a point
-    page.get_by_role("button", name="Look at the results").click(timeout=SLOW_MS)
+    page.get_by_role("button", name="View results").click(timeout=SLOW_MS)
     expect(page.get_by_role("heading", name="Birds in each zone over time")).to_be_visible(timeout=SLOW_MS)
     expect(page.get_by_text(re.compile(r"north, frame \d+"))).to_be_visible(timeout=SLOW_MS)
     charts = page.get_by_test_id("stVegaLiteChart")

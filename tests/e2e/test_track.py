@@ -24,7 +24,7 @@ def test_track_and_look_at_the_result(running_app: Server, page: Page, tmp_path)
     project = Project(tmp_path / "project")
     page.goto(running_app.sign_in_url)
     go(page, "Track")
-    expect(page.get_by_text("Find the birds in a video first.")).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_text("Run inference on a video first.")).to_be_visible(timeout=SLOW_MS)
 
     add_video(project, lek / "video.mp4", [tmp_path / "videos"])
     run = project.inference_output("video", "night")
@@ -34,7 +34,7 @@ def test_track_and_look_at_the_result(running_app: Server, page: Page, tmp_path)
     birds = page.get_by_label(re.compile("Birds in the video"))
     birds.fill("4", timeout=SLOW_MS)
     birds.press("Enter")
-    page.get_by_text("First learn what each bird looks like").click()  # not in a test of a minute
+    page.get_by_text("Learn the appearance of each bird first").click()  # not in a test of a minute
     page.get_by_role("button", name="Start", exact=True).click(timeout=SLOW_MS)
     store = JobStore(running_app.state)
     until(lambda: store.list(kind="track") and store.list(kind="track")[0].state.is_over, 240)
@@ -42,7 +42,7 @@ def test_track_and_look_at_the_result(running_app: Server, page: Page, tmp_path)
     assert job.state is JobState.SUCCEEDED, job.reason
     assert len(open_tracks(job.output).names) == 4
 
-    page.get_by_role("button", name="Look at the result").click(timeout=SLOW_MS)
+    page.get_by_role("button", name="View result").click(timeout=SLOW_MS)
     expect(page.get_by_text(re.compile(r"4 birds\. Expected identity error"))).to_be_visible(timeout=SLOW_MS)
     expect(page.get_by_role("heading", name=re.compile("Doubts"))).to_be_visible(timeout=SLOW_MS)
     expect(page.get_by_test_id("stImage").first).to_be_visible(timeout=SLOW_MS)

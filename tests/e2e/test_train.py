@@ -89,4 +89,4 @@ def test_start_watch_stop_go_on_and_find_the_model(running_app: Server, page: Pa
     # the model and its card
     go(page, "Models")
     expect(page.get_by_test_id("stDataFrame")).to_be_visible(timeout=SLOW_MS)
-    expect(page.get_by_text("Tick a row to see that model's card.")).to_be_visible()
+    expect(page.get_by_text("Select a row to see the model card.")).to_be_visible()

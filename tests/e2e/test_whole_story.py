@@ -104,7 +104,7 @@ def play(
     verify(out)
     assert not story.complaints
     story.go("Home")
-    story.shows("Nothing runs or waits.")
+    story.shows("Nothing is running or queued.")
     story.shows("Statistics: 1 run")
     story.page.goto((folder / "report.html").as_uri())
     pictures = story.page.locator("img")

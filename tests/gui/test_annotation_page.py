@@ -50,13 +50,13 @@ def test_several_videos_are_started_each_once(project):
     assert all(job.service and job.slot is Slot.NONE and "--half_precision" not in job.command for job in jobs)
     press(app, "Start")
     assert len(JobStore().list(kind="segannot")) == 2
-    assert any("is open already" in error.value for error in app.error)
+    assert any("is already open" in error.value for error in app.error)
     for job in jobs:
         JobStore().stop(job.id)
 
 
 def test_one_click_queues_export_and_after_it_the_training_set(project):
-    press(opened("annotation"), "Make a training set")
+    press(opened("annotation"), "Create training set")
     (export,), (convert,) = JobStore().list(kind="export_frames"), JobStore().list(kind="mask2coco")
     assert convert.after == (export.id,)
     assert export.output == project.exported_frames("north") and export.command[-1] == "2,4"

@@ -36,7 +36,7 @@ def test_pairs_are_proposed_with_classes_and_resulting_counts(project):
     assert "10 images with a mask · classes: ruff" in said(app)
     assert next(field.value for field in app.text_input if "Class" in field.label) == "ruff, reeve"
     assert "About **16 images for training**, **4 for validation**, 0 left out" in said(app)
-    assert "label frames of this video under Annotation" in said(app)
+    assert "Outline birds in this video on the Annotation page" in said(app)
     app.slider[0].set_value(1.0).run()
     assert "**20 images for training**, **0 for validation**" in said(app)
 
@@ -63,10 +63,10 @@ def test_a_name_that_is_taken_or_not_allowed_cannot_be_started(project):
     (project / "COCO_jsons" / "mine_val.json").write_text("{}")
     app = opened("coco")
     for name, complaint in (
-        ("mine", "mine_val.json is there already"),
-        ("../x", "name of the set '../x' is not allowed"),
+        ("mine", "mine_val.json already exists"),
+        ("../x", "data set name '../x' is not allowed"),
     ):
-        next(field for field in app.text_input if "Name" in field.label).set_value(name).run()
+        next(field for field in app.text_input if field.label == "Data set name").set_value(name).run()
         assert [error.value for error in app.error if complaint in error.value]
         assert not [each for each in app.button if each.label == "Start"]
 
@@ -84,18 +84,18 @@ def test_a_finished_set_is_shown_with_report_filters_and_augmentation(project):
     given += ["--mask-folder-paths", str(project / "segannot" / "north"), "--workers", "1"]
     main([*given, "--json-path-train", str(folder / "lek_train.json"), "--json-path-val", str(folder / "lek_val.json")])
     app = opened("coco")
-    assert next(field.value for field in app.text_input if "Name" in field.label) == "lek-2"
-    mode = next(each for each in app.segmented_control if "Look at a set" in each.options)
-    mode.set_value("Look at a set").run()
+    assert next(field.value for field in app.text_input if field.label == "Data set name") == "lek-2"
+    mode = next(each for each in app.segmented_control if "Browse" in each.options)
+    mode.set_value("Browse").run()
     assert not app.exception, app.exception
-    assert [box.label for box in app.selectbox] == ["Data set", "Video", "Class", "Worth a second look"]
+    assert [box.label for box in app.selectbox] == ["Data set", "Video", "Class", "Possible mistakes"]
     assert app.number_input[0].max == 8
     app.selectbox[3].select(Flag.PARTS).run()
-    assert any("No image is like that" in info.value for info in app.info)
-    mode = next(each for each in app.segmented_control if "What training sees" in each.options)
-    mode.set_value("What training sees").run()
+    assert any("No matching images" in info.value for info in app.info)
+    mode = next(each for each in app.segmented_control if "Augmentation preview" in each.options)
+    mode.set_value("Augmentation preview").run()
     assert not app.exception, app.exception
-    button(app, "Draw again").click().run()
+    button(app, "New samples").click().run()
     assert not app.exception, app.exception
 
 
@@ -107,6 +107,6 @@ def test_a_set_whose_pictures_are_gone_says_so(project):
     for path in (project / "exported_frames" / "north").iterdir():
         path.unlink()
     app = opened("coco")
-    next(each for each in app.segmented_control if "Look at a set" in each.options).set_value("Look at a set").run()
+    next(each for each in app.segmented_control if "Browse" in each.options).set_value("Browse").run()
     assert not app.exception, app.exception
     assert any("cannot be read" in error.value for error in app.error)

@@ -38,18 +38,18 @@ def test_it_says_how_far_the_review_is_and_how_sure_one_may_be(project: Project)
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown["Doubts answered"] == "25 %" and shown["Identity error"] == "0.0 %" and shown["Corrections"] == "12"
     assert any("Wilson score interval" in caption.value for caption in app.caption)
-    assert any("Ann and Bob answered 1 doubts in common" in caption.value for caption in app.caption)
+    assert any("Ann and Bob both answered 1 doubts" in caption.value for caption in app.caption)
     found = review_of(project, project.track_output("lek", "tracks-a"))
     assert (found.doubts, found.open) == (4, 3)
 
 
 def test_it_starts_a_board_of_the_run(project: Project) -> None:
     app = opened("correct")
-    button(app, "Open the board").click().run()
+    button(app, "Start board").click().run()
     assert not app.exception
     (job,) = JobStore().list(kind="board")
     assert job.command[:3] == ("-m", "board", "--tracks") and job.service
-    assert any("The board is" in caption.value for caption in app.caption)
+    assert any("Board is" in caption.value for caption in app.caption)
 
 
 def test_it_queues_an_export(project: Project) -> None:
@@ -61,22 +61,22 @@ def test_it_queues_an_export(project: Project) -> None:
 
 def test_it_queues_a_small_copy_once(project: Project) -> None:
     app = opened("correct")
-    button(app, "Make jumps and play faster").click().run()
+    button(app, "Create proxy video").click().run()
     (job,) = JobStore().list(kind="proxy")
     assert job.command[:4] == ("-m", "backend.proxy", "--video", "lek") and job.resumable
     assert job.output == project.cache / "proxies" / "lek"
-    assert "Make jumps and play faster" not in [button.label for button in app.button]
+    assert "Create proxy video" not in [button.label for button in app.button]
 
 
 def test_it_hands_outlines_back_unless_segannot_has_the_video(project: Project) -> None:
     app = opened("correct")
-    next(entry for entry in app.number_input if entry.label == "Frames at most").set_value(7)
-    button(app, "Hand outlines back").click().run()
+    next(entry for entry in app.number_input if entry.label == "Maximum number of frames").set_value(7)
+    button(app, "Add outlines to annotation").click().run()
     assert not app.exception
     (job,) = JobStore().list(kind="from_tracks")
     assert job.command[:2] == ("-m", "segannot.from_tracks") and job.command[-2:] == ("--most", "7")
     start_annotation(get_video(project, "lek"), "classic", False, 1.5)
-    button(app, "Hand outlines back").click().run()
+    button(app, "Add outlines to annotation").click().run()
     assert "open in SegAnnot" in app.error[0].value and len(JobStore().list(kind="from_tracks")) == 1
 
 
@@ -85,7 +85,7 @@ def test_a_video_without_tracks_says_so_and_takes_those_made_elsewhere(project: 
         file.unlink()
     app = opened("correct")
     assert any("no tracks yet" in info.value for info in app.info)
-    assert "Tracks made elsewhere" in [expander.label for expander in app.expander]
+    assert "Import tracks" in [expander.label for expander in app.expander]
 
 
 def test_tracks_made_elsewhere_get_a_run_of_their_own(project: Project) -> None:

@@ -62,15 +62,15 @@ def said(app: AppTest) -> str:
 
 def test_without_a_model_the_page_says_how_to_get_one(project):
     app = opened("inference")
-    assert "python -m backend.admin weights fetch coco_resnet50" in said(app)
+    assert "lektrack admin weights fetch coco_resnet50" in said(app)
     assert "Start" not in [each.label for each in app.button]
 
 
 def test_start_queues_one_job_a_video_in_order_with_what_was_chosen(project, general):
     app = opened("inference")
     next(box for box in app.checkbox if box.label == "All 2 videos").check().run()
-    next(field for field in app.number_input if field.label.startswith("Look at every")).set_value(5).run()
-    next(slider for slider in app.slider if slider.label.startswith("Crop, from left")).set_value((40, 120)).run()
+    next(field for field in app.number_input if field.label.startswith("Process every")).set_value(5).run()
+    next(slider for slider in app.slider if slider.label.startswith("Crop: left")).set_value((40, 120)).run()
     assert "2 videos, 24 frames" in said(app)
     button(app, "Start").click().run()
     assert not app.exception
@@ -83,7 +83,7 @@ def test_start_queues_one_job_a_video_in_order_with_what_was_chosen(project, gen
     assert "--resume" in command
     assert jobs[0].output.parent == project.root / "inference_output" / "north"
     assert (jobs[0].slot, jobs[0].resumable) == (Slot.CPU, True)
-    assert "Waiting, in this order (2)" in "\n".join(each.value for each in app.subheader)
+    assert "Queued, in this order (2)" in "\n".join(each.value for each in app.subheader)
     for job in jobs:
         JobStore().stop(job.id)
 
@@ -91,9 +91,9 @@ def test_start_queues_one_job_a_video_in_order_with_what_was_chosen(project, gen
 def test_tracking_and_statistics_follow_each_video_once_the_step_before_has_succeeded(project, general):
     save_zones(zones_path(project, "a"), Zones(image_size=(160, 96)), 0)
     app = opened("inference")
-    next(each for each in app.toggle if each.label == "Then track").set_value(True).run()
-    next(field for field in app.number_input if field.label.startswith("Birds in each")).set_value(3).run()
-    next(each for each in app.toggle if each.label == "Then statistics").set_value(True).run()
+    next(each for each in app.toggle if each.label == "Track afterwards").set_value(True).run()
+    next(field for field in app.number_input if field.label.startswith("Birds per video")).set_value(3).run()
+    next(each for each in app.toggle if each.label == "Compute statistics afterwards").set_value(True).run()
     button(app, "Start").click().run()
     assert not app.exception
     found, describe, track, statistics = jobs = list(reversed(JobStore().list()))
@@ -114,8 +114,8 @@ def test_tracking_and_statistics_follow_each_video_once_the_step_before_has_succ
 
 def test_statistics_wait_for_the_zones_of_every_camera(project, general):
     app = opened("inference")
-    next(each for each in app.toggle if each.label == "Then track").set_value(True).run()
-    statistics = next(each for each in app.toggle if each.label == "Then statistics")
+    next(each for each in app.toggle if each.label == "Track afterwards").set_value(True).run()
+    statistics = next(each for each in app.toggle if each.label == "Compute statistics afterwards")
     assert statistics.disabled and "Draw zones first for: a." in statistics.help
 
 
@@ -124,9 +124,9 @@ def test_statistics_wait_for_the_zones_of_every_camera(project, general):
 )
 def test_the_trial_looks_at_ten_frames_spread_over_the_video(project, general, part, expected):
     app = opened("inference")
-    for label, value in zip(("First frame", "Up to, not including (0: to the end)"), part, strict=True):
+    for label, value in zip(("First frame", "End frame, not included (0: to the end)"), part, strict=True):
         next(each for each in app.number_input if each.label == label).set_value(value).run()
-    button(app, "Try it on 10 frames").click().run()
+    button(app, "Test on 10 frames").click().run()
     (job,) = JobStore().list(kind="inference_trial")
     command = list(job.command)
     names = ("--stride", "--frame-start", "--frame-end")
@@ -141,7 +141,7 @@ def test_the_viewer_shows_counts_odd_moments_and_any_frame(project):
     assert "1 bird at 0.00 s" in said(app)
     button(app, "30").click().run()
     assert "3 birds at 1.20 s" in said(app)
-    next(slider for slider in app.slider if slider.label.startswith("Show scores")).set_value(0.75).run()
+    next(slider for slider in app.slider if slider.label.startswith("Minimum score")).set_value(0.75).run()
     assert "1 bird at 1.20 s" in said(app)
     assert not app.exception
 
@@ -149,8 +149,8 @@ def test_the_viewer_shows_counts_odd_moments_and_any_frame(project):
 def test_a_video_without_a_run_says_so(project):
     app = opened("inference", **{"inference-view": "Results"})
     next(box for box in app.selectbox if box.label == "Video").select_index(1).run()
-    assert "Nothing was looked for in this video yet." in said(app)
+    assert "No detections for this video yet." in said(app)
 
 
 def test_the_night_is_empty_at_first(project):
-    assert "Nothing was started in the last 24 hours." in said(opened("inference", **{"inference-view": "The night"}))
+    assert "No jobs in the last 24 hours." in said(opened("inference", **{"inference-view": "Progress"}))

@@ -62,7 +62,7 @@ def test_corrections_are_told_and_tracking_again_keeps_what_tracking_was_told(pr
     app = opened("track", **RESULTS)
     assert not app.exception and not app.error
     (told,) = app.info
-    assert "of these detections, not all known to this tracking" in told.value
+    assert "of these detections, not all used by this tracking" in told.value
     button(app, "Track again with corrections").click().run()
     (job,) = JobStore().list(kind="track")
     assert job.command[-7:] == (
@@ -87,7 +87,7 @@ def test_doubts_come_in_the_order_of_their_effect(project: Project) -> None:
     assert [row["cost_s"] for row in doubt_rows(project.track_output("lek", "tracks-a"), tracks, zones)] == [0.0] * 4
 
 
-def test_a_run_in_which_no_bird_was_followed_says_so(installed: Project) -> None:
+def test_a_run_without_any_track_says_so(installed: Project) -> None:
     frames = np.arange(50, dtype=np.int32)
     whole = small_project(installed.root).track_output("lek", "tracks-a")
     nothing = open_tracks(whole, corrections=False).select(np.zeros(0, np.int64))
@@ -98,5 +98,5 @@ def test_a_run_in_which_no_bird_was_followed_says_so(installed: Project) -> None
     app = opened("track", **RESULTS)
     assert not app.exception and not app.error
     assert any("0 birds. Expected identity error not known" in text.value for text in app.markdown)
-    assert any("No bird was followed" in warning.value for warning in app.warning)
+    assert any("No bird was tracked" in warning.value for warning in app.warning)
     assert not any("Doubts" in heading.value for heading in app.subheader)

@@ -4,17 +4,17 @@ from streamlit.testing.v1 import AppTest
 
 
 def form_from_a_model_of_infrared_images() -> None:
-    """Draw the numbers of a training from a model that darkens over-exposed images."""
+    """Draw the settings of a training from a model that darkens over-exposed images."""
     from pathlib import Path
 
     from backend.detectors.detector_settings import DetectorSettings
     from backend.training.estimate import SetFacts
     from backend.training.plan import choose_detector
-    from gui.widgets.train_form import Data, Start, choose_numbers
+    from gui.widgets.train_form import Data, Start, choose_settings
 
     network = DetectorSettings(class_names=("bird",), auto_gamma=True)
     data = Data("lek", Path("lek_train.json"), None, SetFacts(8, 20, ("bird",), (160, 96), 30.0))
-    chosen = choose_numbers(data, Start("model night", Path("night"), network), network, [])
+    chosen = choose_settings(data, Start("model night", Path("night"), network), network, [])
     assert choose_detector(chosen, ("bird",), network).auto_gamma == chosen.auto_gamma
 
 

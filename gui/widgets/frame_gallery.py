@@ -1,4 +1,4 @@
-"""Pictures of a folder, a page at a time."""
+"""A gallery of exported frames, one page at a time."""
 
 import io
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Plots of statistics to look at, and comparisons of videos, days, hours, cameras."""
+"""Plots of statistics, and comparisons of videos, days, hours, cameras."""
 
 import json
 
@@ -11,7 +11,7 @@ from backend.zones.statistics_library import StatisticsRun
 from backend.zones.zone_file import LOST, OUTSIDE
 from gui.widgets.statistics_tables import table_of
 
-MOST_POINTS = 4000  # a browser draws no more with pleasure
+MOST_POINTS = 4000  # a browser draws no more smoothly
 HEIGHT, SHORT_S = 360, 300
 LEGEND = alt.Legend(title=None, orient="top", columns=7, symbolOpacity=1)
 LEVELS = {"videos": "video", "days": "day", "hours of the day": "hour", "cameras": "camera"}
@@ -50,7 +50,7 @@ def _occupancy(run: StatisticsRun, counts: pd.DataFrame) -> float:
     shown = shown[shown["start_s"].isin(bins)]
     st.subheader("Birds in each zone over time")
     st.caption(
-        "Needs no identities. Bands: 95 % sampling interval where a bin is long enough. Click a point to see its frame."
+        "Independent of identities. Bands: 95 % sampling interval, if bins are long enough. Click a point to see it."
     )
     scale = zone_scale(counts)
     shown = shown.sort_values("zone", key=lambda zones: -zones.map(scale.domain.index), kind="stable")  # zones on top
@@ -73,7 +73,7 @@ def _occupancy(run: StatisticsRun, counts: pd.DataFrame) -> float:
 
 def _budgets(birds: pd.DataFrame) -> None:
     st.subheader("Where each bird spent its time")
-    st.caption("Lost (zone 0) is not outside: nobody knows where the bird was.")
+    st.caption("Lost (zone 0) is not outside: the bird's position is unknown.")
     shown = _single(birds)
     shown = shown[shown["share"].notna()].assign(percent=lambda each: 100 * each["share"])
     order = list(zone_scale(birds).domain)
@@ -117,7 +117,7 @@ def show_comparison(run: StatisticsRun) -> None:
         shown["se"] = 100 * shown["sampling_se"] if "sampling_se" in shown else float("nan")
         label = "share of the time, %"
     if shown.empty:
-        st.info("The videos have no start time, so that days and hours are not known.")
+        st.info("These videos have no start time, so days and hours are unknown.")
         return
     several = shown["camera"].nunique() > 1 and level not in ("camera", "video")
     shown = shown.assign(
@@ -125,7 +125,7 @@ def show_comparison(run: StatisticsRun) -> None:
         low=(shown["value"] - shown["se"]).clip(lower=0), high=shown["value"] + shown["se"],
     )  # fmt: skip
     _bars(shown, zone_scale(counts), label)
-    st.caption("Lines: one standard error of sampling, where the recording is long enough to tell.")
+    st.caption("Lines: one standard error of sampling, for recordings that are long enough.")
 
 
 def _bars(shown: pd.DataFrame, scale: alt.Scale, label: str) -> None:

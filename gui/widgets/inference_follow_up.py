@@ -1,4 +1,4 @@
-"""What follows a night's inference by itself: tracking, then statistics, each once the step before it has succeeded."""
+"""Jobs that follow inference by themselves: tracking, then statistics, each after the step before has succeeded."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +9,12 @@ from backend.jobs import Job, JobSpec
 from backend.video.library import VideoRecord
 from backend.zones.zone_file import zones_path
 from gui.widgets.context import project, submit
-from gui.widgets.track_form import choose_description, submit_track_jobs
+from gui.widgets.track_form import choose_appearance, submit_track_jobs
 
 
 @dataclass(frozen=True)
-class Next:
-    """What is to follow. ``n_birds`` is 0 where it is not known."""
+class FollowUp:
+    """The steps that follow. ``n_birds`` is 0 if unknown."""
 
     track: bool = False
     describe: bool = True
@@ -22,37 +22,37 @@ class Next:
     n_birds: int = 0
 
 
-def choose_next(records: list[VideoRecord]) -> Next:
-    """Let the user choose what follows; statistics only where every camera has its zones."""
+def choose_follow_up(records: list[VideoRecord]) -> FollowUp:
+    """Let the user choose the following steps; statistics only if every camera has zones."""
     first, second = st.columns(2)
-    if not first.toggle("Then track"):
-        return Next()
-    n_birds = int(second.number_input("Birds in each video (0: not known)", 0, 1000, 0))
-    describe = choose_description()
+    if not first.toggle("Track afterwards"):
+        return FollowUp()
+    n_birds = int(second.number_input("Birds per video (0: unknown)", 0, 1000, 0))
+    describe = choose_appearance()
     without = sorted({_camera(record) for record in records if not zones_path(project(), _camera(record)).exists()})
     note = f"Draw zones first for: {', '.join(without)}." if without else None
-    statistics = st.toggle("Then statistics", disabled=bool(without), help=note)
-    return Next(True, describe, statistics and not without, n_birds)
+    statistics = st.toggle("Compute statistics afterwards", disabled=bool(without), help=note)
+    return FollowUp(True, describe, statistics and not without, n_birds)
 
 
-def submit_next(record: VideoRecord, found: Job, wanted: Next) -> list[Job]:
-    """Queue what follows the inference job ``found`` on ``record``."""
+def submit_follow_up(record: VideoRecord, inference: Job, wanted: FollowUp) -> list[Job]:
+    """Queue the steps that follow the inference job ``inference`` on ``record``."""
     if not wanted.track:
         return []
-    tracks = project().track_output(record.slug, found.output.name)
+    tracks = project().track_output(record.slug, inference.output.name)
     zones = zones_path(project(), _camera(record))
     jobs = submit_track_jobs(
         record.slug,
         record.name,
-        found.output,
+        inference.output,
         tracks,
         wanted.n_birds or None,
         zones if zones.exists() else None,
         wanted.describe,
-        after=found,
+        after=inference,
     )
     if wanted.statistics:
-        out = project().root / "statistics" / f"{record.slug}-{found.output.name}"
+        out = project().root / "statistics" / f"{record.slug}-{inference.output.name}"
         command = ["-m", "backend.zone_stats", "--tracks", str(tracks), "--out", str(out)]
         jobs.append(submit(_spec("zone_stats", f"Statistics of {record.name}", command, out, record, jobs[-1])))
     return jobs
