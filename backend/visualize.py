@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from backend.detectors.score_threshold import SHOWN_SCORE
 from backend.jobs.progress import Progress
 from backend.jobs.script import Option, ScriptParser, ScriptSettings, run_script
 from backend.pipeline.detections import DetectionsRun, open_detections
@@ -46,7 +47,7 @@ class VisualizeSettings(ScriptSettings):
     to_frame: Annotated[int | None, Option(also_called="--frame-end")] = Field(
         default=None, description="frame after the last one; by default to the end"
     )
-    score_threshold: float = Field(default=0.5, ge=0, le=1, description="minimum score of detections that are shown")
+    score_threshold: float = Field(default=SHOWN_SCORE, ge=0, le=1, description="minimum score of the detections shown")
     width: int | None = Field(
         default=None, ge=64, le=8192, description="width of the video written, px; by default that of the original"
     )

@@ -14,7 +14,8 @@ from pydantic import Field
 
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
 from backend.project.paths import Project
-from backend.project.settings import Address, Port, load_settings
+from backend.project.ports import SERVICE_PORTS, Port
+from backend.project.settings import Address, load_settings
 from backend.web.links import running_app_link, service_link
 from backend.web.serve import serve
 from board.load_board import open_board
@@ -26,7 +27,7 @@ class BoardSettings(ScriptSettings):
 
     tracks: Path = Field(description="folder of a track run of the project")
     host: Address = Field(default="127.0.0.1", description="address to listen on")
-    port: Port = Field(default=8880, description="port to listen on")
+    port: Port = Field(default=SERVICE_PORTS[0], description="port to listen on")
     memory_gb: float = Field(
         default=2.0,
         ge=1,

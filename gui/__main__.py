@@ -11,9 +11,10 @@ from pydantic import Field
 
 from backend.jobs import JobStore, start_scheduler
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
-from backend.project.settings import Address, Port, load_settings, state_folder
+from backend.project.ports import Port
+from backend.project.settings import Address, load_settings, state_folder
 from backend.web.links import app_link
-from backend.web.ports import listen
+from backend.web.listen import listen
 from backend.web.serve import serve
 from gui.server import announce, build_app, recorded, running_app
 

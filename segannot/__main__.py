@@ -19,7 +19,8 @@ from backend.jobs.script import Option, ScriptParser, ScriptSettings, run_script
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.paths import SLUG, Project
-from backend.project.settings import Address, Port, load_settings
+from backend.project.ports import SERVICE_PORTS, Port
+from backend.project.settings import Address, load_settings
 from backend.video.frame_cache import CachedFrames
 from backend.video.library import add_video, get_video, list_videos, open_video
 from backend.web.links import running_app_link, service_link
@@ -40,7 +41,7 @@ class SegannotSettings(ScriptSettings):
 
     video: str = Field(description="a video of the project, or a file")
     host: Address = Field(default="127.0.0.1", description="address to listen on")
-    port: Port = Field(default=8880, description="port to listen on")
+    port: Port = Field(default=SERVICE_PORTS[0], description="port to listen on")
     half_precision: Annotated[bool, Option(name="--half_precision")] = Field(
         default=False, description="16-bit numbers on a GPU: half the memory, faster"
     )

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from backend.dataset.problems import Problem, Problems
 from backend.masks.objects import FRAMES, OBJECTS, LabelledObject, read_frames, read_objects
-from backend.project.browse import KINDS
 from backend.project.errors import InputError
 
-IMAGES = KINDS["image"]
+IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 MASKS = (".png",)
 NUMBERED = re.compile(r"(.*?)(\d+)")
 GENERIC = {"images", "image", "frames", "imgs", "img", "jpegimages", "rgb", "masks", "annotations"}

@@ -34,7 +34,7 @@ from backend.jobs.slots import GpuError, GpuList
 from backend.jobs.store import FRESH, SELECT, JobStore, identity
 from backend.project.errors import InputError
 from backend.project.settings import Settings, load_settings
-from backend.web.ports import free_port
+from backend.web.listen import free_port
 
 PASS_EVERY_S = 1.0
 UNCLAIMED_S = 60.0  # how long a wrapper may take to come up on a busy machine before the attempt counts as failed

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import psutil
 from pydantic import Field, field_validator, model_validator
 
+from backend.detectors.score_threshold import KEPT_SCORE
 from backend.jobs.script import Option, ScriptSettings
 from backend.jobs.slots import GpuError, GpuList
 from backend.pipeline.default_model import BIRD, general_model
@@ -22,7 +23,6 @@ from backend.video.containers import open_video_file
 
 CHUNK_FRAMES = {"gpu": 4000, "cpu": 32}  # about a minute of work
 BATCH_SIZE = {"gpu": 8, "cpu": 1}
-SCORE_THRESHOLD = 0.3
 MOST_DECODERS = 4
 CPU_WORKER_BYTES = 2_500_000_000  # Mask R-CNN on a picture of 1333 px, with room
 
@@ -59,7 +59,7 @@ class InferenceSettings(ScriptSettings):
     tile_overlap: int | None = Field(
         default=None, ge=0, description="overlap of the tiles, px, at least the largest bird; by default a quarter tile"
     )
-    score_threshold: float = Field(default=SCORE_THRESHOLD, ge=0, le=1, description="minimum score that is kept")
+    score_threshold: float = Field(default=KEPT_SCORE, ge=0, le=1, description="minimum score that is kept")
     gpu_id: tuple[str, ...] = Field(default=(), description="GPU numbers, one worker process each; or cpu")
     cpu_workers: int | None = Field(
         default=None, ge=1, le=256, description="workers on the CPU; by default one per core, if memory suffices"

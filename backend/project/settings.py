@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from backend.project.atomic import atomic_write
 from backend.project.errors import InputError
+from backend.project.ports import APP_PORT, SERVICE_PORTS, Port
 from backend.project.state_files import read_state
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -33,7 +34,6 @@ def _time_zone(value: str) -> str:
     return value
 
 
-Port = Annotated[int, Field(ge=1, le=65535)]
 Address = Annotated[str, AfterValidator(_address)]  # of IPv4 or IPv6
 TimeZone = Annotated[str, AfterValidator(_time_zone)]  # such as Europe/Budapest
 ADDRESS = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+")
@@ -94,8 +94,8 @@ class Settings(BaseModel):
     project_folder: Path = REPOSITORY / "data"
     allowed_roots: tuple[Path, ...] = ()
     bind_address: Address = "127.0.0.1"
-    app_port: Port = 8501
-    port_range: tuple[Port, Port] = (8880, 8900)
+    app_port: Port = APP_PORT
+    port_range: tuple[Port, Port] = SERVICE_PORTS
     public_address: str = ""
     path_prefix: str = ""
     cpu_slots: int = Field(default=1, ge=1, le=1024)

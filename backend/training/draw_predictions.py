@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from backend.detectors.score_threshold import SHOWN_SCORE
 from backend.masks import rle
 from backend.masks.draw_overlay import overlay
 from backend.project.errors import InputError
 from backend.training.ap import Result
-from backend.training.match_predictions import SHOWN_SCORE
 from backend.training.read_coco import Picture, PictureSet
 
 if TYPE_CHECKING:

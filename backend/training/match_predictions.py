@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from backend.detectors.score_threshold import SHOWN_SCORE
 from backend.masks import rle
 from backend.training.ap import Result
 from backend.training.read_coco import Picture, PictureSet
 
-SHOWN_SCORE = 0.5
 MATCH_IOU = 0.5
 GOOD_IOU = 0.75
 

@@ -14,7 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
 from backend.project.errors import InputError
-from backend.project.settings import Address, Port, Settings, load_settings
+from backend.project.ports import SERVICE_PORTS, Port
+from backend.project.settings import Address, Settings, load_settings
 from backend.web.gate import protect
 from backend.web.headers import content_policy
 from backend.web.serve import serve
@@ -38,7 +39,7 @@ class TensorboardSettings(ScriptSettings):
 
     logdir: Path = Field(description="folder with event files, or one with several such folders")
     host: Address = Field(default="127.0.0.1", description="address to listen on")
-    port: Port = Field(default=8880, description="port to listen on")
+    port: Port = Field(default=SERVICE_PORTS[0], description="port to listen on")
 
 
 def main(argv: list[str]) -> None:

@@ -23,7 +23,7 @@ from backend.project.settings import REPOSITORY, Settings, load_settings, state_
 from backend.project.state_files import set_aside
 from backend.upkeep.findings import Finding, bad, note, ok
 from backend.upkeep.hardware_checks import decode_a_clip, write_speed
-from backend.web.ports import listen
+from backend.web.listen import listen
 from backend.web.token import token_path
 
 ADMIN = ".venv/bin/python -m backend.admin"  # as it is typed in Lektrack's folder

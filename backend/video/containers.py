@@ -1,6 +1,6 @@
 """Video containers: the formats that may be opened (`FORMATS`), and why a file is refused.
 
-The file names that a file picker offers stand in `backend.project.browse`.
+A new container needs FFmpeg's name of its format and its file suffix here; the file picker offers the suffixes.
 """
 
 import stat
@@ -15,6 +15,10 @@ from backend.project.errors import InputError
 
 # Single files only: playlists (hls, concat, dash, sdp) and image patterns would lead FFmpeg to other files and hosts.
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,asf,flv,ogg,mxf,nut,ivf,y4m,yuv4mpegpipe,m4v,h264,hevc"
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"),
+    *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv"),
+)
 OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 
 

@@ -10,7 +10,7 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend.web.ports import listen
+from backend.web.listen import listen
 from backend.web.protocol import HttpProtocol, WebSocketProtocol
 
 MAX_HEADER_BYTES = 32 * 1024  # cookies of several tools on one host fit; endless headers do not
@@ -38,7 +38,7 @@ def serve(
     access_log
         Log every request, not only those that were refused or failed. Query strings are never logged.
     listener
-        A socket that listens already, from `backend.web.ports.listen`.
+        A socket that listens already, from `backend.web.listen.listen`.
 
     Raises
     ------

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from backend.detectors.score_threshold import SHOWN_SCORE
 from backend.jobs.script import Option
 from backend.project.settings import TimeZone
 
@@ -59,7 +60,7 @@ class StatisticsSettings(BaseModel):
     birds: int | None = Field(
         default=None, ge=1, le=100_000, description="number of birds present, if known: those missing count as lost"
     )
-    score: float = Field(default=0.5, ge=0, le=1, description="minimum score of detections that are counted")
+    score: float = Field(default=SHOWN_SCORE, ge=0, le=1, description="minimum score of detections that are counted")
     missed: float | None = Field(
         default=None, ge=0, lt=1, description="share of birds that the detector misses, if known: error of the counts"
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from backend.detectors.score_threshold import SHOWN_SCORE
 from backend.pipeline.detections import open_detections
 from backend.pipeline.inference_runs import RunRecord, counts_over_time, list_runs, unusual_frames
 from backend.video.library import VideoRecord
@@ -26,7 +27,7 @@ def show_results(record: VideoRecord) -> None:
     shown, controls = st.columns([0.62, 0.38], gap="large")
     with refusals():
         with controls:
-            score = st.slider("Minimum score", 0.0, 1.0, 0.5, 0.05, key=f"score-{run.folder}")
+            score = st.slider("Minimum score", 0.0, 1.0, SHOWN_SCORE, 0.05, key=f"score-{run.folder}")
             table = counts(str(run.folder), score, _age(run))
             if table.empty:
                 st.caption("No results yet.")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from backend.detectors.score_threshold import KEPT_SCORE
 from backend.jobs import Job, JobSpec, Slot
 from backend.jobs.slots import GpuError
 from backend.pipeline.default_model import BIRD, detector_weights
@@ -92,7 +93,7 @@ def choose_options(record: VideoRecord) -> tuple[tuple[str, ...], int, slice]:
     options: list[str] = []
     first, second = st.columns(2)
     stride = int(first.number_input("Process every Nth frame, N =", 1, 100_000, 1))
-    score = second.slider("Minimum score", 0.05, 0.95, 0.3, 0.05)
+    score = second.slider("Minimum score", 0.05, 0.95, KEPT_SCORE, 0.05)
     options += ["--stride", str(stride), "--score-threshold", str(score)]
     with st.expander("Frame range, crop, tiles"):
         start, end = st.columns(2)

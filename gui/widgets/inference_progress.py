@@ -5,6 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from backend.detectors.score_threshold import SHOWN_SCORE
 from backend.jobs import Job, JobState
 from backend.pipeline.detections import open_detections
 from backend.pipeline.inference_runs import frame_jpeg, latest_frame, list_runs
@@ -14,7 +15,6 @@ from gui.widgets.context import active_jobs, job_store, project
 from gui.widgets.job_view import escape, show_job
 
 PICTURE_PX = 720
-SHOWN_SCORE = 0.5
 RECENT = timedelta(hours=24)
 KINDS = ("inference", "track", "zone_stats")
 

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import streamlit as st
 
+from backend.detectors.score_threshold import SHOWN_SCORE
 from backend.jobs import Job, JobSpec
 from backend.project.errors import InputError
 from backend.project.paths import check_name
@@ -131,7 +132,7 @@ def _range_settings(tracked: bool) -> list[str]:
     options += ["--missed", f"{missed / 100:g}"] if missed else []
     options += ["--false", f"{false / 100:g}"] if false else []
     if not tracked:
-        options += ["--score", f"{st.slider('Minimum score', 0.05, 0.95, 0.5, 0.05):g}"]
+        options += ["--score", f"{st.slider('Minimum score', 0.05, 0.95, SHOWN_SCORE, 0.05):g}"]
     return options + (["--together", together] if together.strip() else [])
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from backend.detectors.score_threshold import SHOWN_SCORE
 from backend.masks import rle
 from backend.masks.from_network import encode_masks
 from backend.pipeline.default_model import general_model
@@ -11,8 +12,6 @@ from backend.pipeline.network import ModelChoice, Network, load_network
 from backend.project.errors import InputError
 from backend.training.model_folder import list_models
 from backend.video.resize import resize
-
-SCORE = 0.5
 
 
 class DetectorProposals:
@@ -34,7 +33,9 @@ class DetectorProposals:
     def propose(self, picture: np.ndarray) -> list[tuple[np.ndarray, str]]:
         """Return (H, W) bool masks with class names, best first, for an (H, W, 3) uint8 RGB picture."""
         if self._network is None:
-            self._network = load_network(ModelChoice(self.model, amp=self._amp, score_threshold=SCORE), self._device)
+            self._network = load_network(
+                ModelChoice(self.model, amp=self._amp, score_threshold=SHOWN_SCORE), self._device
+            )
         settings = self._network.facts.settings
         height, width = picture.shape[:2]
         size = settings.input_size((width, height))

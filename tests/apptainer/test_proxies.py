@@ -17,7 +17,7 @@ import pytest
 from websockets.sync.client import connect
 
 from backend.project.settings import load_settings
-from backend.web.ports import free_port
+from backend.web.listen import free_port
 from tests.ports import unused_port
 from tests.web.conftest import server_of
 from tests.web.servers import Server, installation, running

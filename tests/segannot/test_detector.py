@@ -35,7 +35,7 @@ def test_without_a_model_the_page_says_why(session):
 
 
 def test_proposals_become_objects_that_nobody_has_looked_at_yet(weights, session, monkeypatch):
-    monkeypatch.setattr(detector, "SCORE", 0.0)  # random weights are sure of nothing
+    monkeypatch.setattr(detector, "SHOWN_SCORE", 0.0)  # random weights are sure of nothing
     session.frame_act(FrameAct(version=session.store.version, frame=4, kind="propose"))
     labels, objects = session.store.labels(4), session.store.objects
     assert labels.shape == SIZE[::-1] and objects and {each.class_name for each in objects} == {"bird"}
@@ -46,7 +46,7 @@ def test_proposals_become_objects_that_nobody_has_looked_at_yet(weights, session
 
 
 def test_what_is_outlined_already_is_not_proposed_again(weights, session, monkeypatch):
-    monkeypatch.setattr(detector, "SCORE", 0.0)
+    monkeypatch.setattr(detector, "SHOWN_SCORE", 0.0)
     session.frame_act(FrameAct(version=session.store.version, frame=4, kind="propose"))
     before = session.store.labels(4).copy()
     try:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -10,6 +11,7 @@ import pytest
 
 from backend.project.errors import InputError
 from backend.video import VideoReader
+from backend.video.containers import VIDEO_SUFFIXES, open_video_file
 from backend.video.probe import probe
 from tests.videos import barcode, cut_bytes, numbers_of, write_video
 
@@ -135,3 +137,20 @@ def test_a_cover_picture_is_no_film(tmp_path):
             container.mux(stream.encode())
     with VideoReader(path) as video:
         assert numbers_of(video.read(range(len(video)))) == [0, 1, 2, 3, 4]
+
+
+CODECS = {".webm": "libvpx", ".mpg": "mpeg2video", ".mpeg": "mpeg2video", ".wmv": "wmv2", ".flv": "flv"}
+
+
+@pytest.mark.parametrize("suffix", VIDEO_SUFFIXES)
+def test_a_video_of_each_ending_opens(tmp_path, suffix):
+    path = tmp_path / f"lek{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(CODECS.get(suffix, "libx264"), rate=Fraction(25))
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))))
+        container.mux(stream.encode())
+    container, stream = open_video_file(path)
+    with container:
+        assert (stream.codec_context.width, stream.codec_context.height) == (64, 48)

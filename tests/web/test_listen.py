@@ -7,7 +7,7 @@ import pytest
 
 from backend.project.errors import InputError
 from backend.project.settings import Settings
-from backend.web.ports import free_port, listen
+from backend.web.listen import free_port, listen
 from tests.ports import unused_port, unused_ports
 
 

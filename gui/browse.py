@@ -5,12 +5,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from backend.dataset.sources import IMAGES
 from backend.project.errors import InputError
 from backend.project.paths import resolve_under
+from backend.video.containers import VIDEO_SUFFIXES
 
 KINDS: dict[str, tuple[str, ...]] = {
-    "video": (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv"),
-    "image": (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"),
+    "video": VIDEO_SUFFIXES,
+    "image": IMAGES,
     "json": (".json",),
     "weights": (".safetensors", ".pth", ".pt", ".pkl"),
     "table": (".csv", ".parquet", ".txt"),
