@@ -18,7 +18,7 @@ from pydantic import Field
 from backend.evaluate_tracking import EvaluateSettings, side_by_side
 from backend.jobs.progress import Progress
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
-from backend.pipeline.detections import detections_behind, model_behind
+from backend.pipeline.detections import detections_of_tracks, model_of_tracks
 from backend.project.atomic import atomic_json, atomic_write
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
@@ -67,7 +67,10 @@ def main(argv: list[str]) -> None:
         progress.update(3)
         if not rows:
             raise InputError("nothing to compare: give --truth, --compared, or draw zones for this camera")
-    content = {"models": {side: model_behind(getattr(settings, side), manifests[side]) for side in SIDES}, "rows": rows}
+    content = {
+        "models": {side: model_of_tracks(getattr(settings, side), manifests[side]) for side in SIDES},
+        "rows": rows,
+    }
     content |= {side: str(getattr(settings, side)) for side in SIDES}
     with output_lock(settings.out):
         inputs = {side: file_identity(getattr(settings, side) / TRACKS) for side in SIDES}
@@ -93,7 +96,7 @@ def average_precision(settings: BeforeAfterSettings, manifests: dict[str, Manife
     found = json.loads((settings.compared / COMPARISON_FILE).read_bytes())
     row: dict[str, Any] = {"figure": "Mask AP, %", "of": Path(found["val_annot"]).name}
     for side, key in zip(SIDES, "ab", strict=True):
-        run = detections_behind(getattr(settings, side), manifests[side])
+        run = detections_of_tracks(getattr(settings, side), manifests[side])
         if run is None or run.manifest.inputs.get("model_identity") != compared.inputs[key]:
             raise InputError(f"{settings.compared}: model {key} is not the one behind {getattr(settings, side)}")
         ap = found["figures"][key]["metrics"]["mask"]["ap"]

@@ -94,7 +94,7 @@ def main(argv: list[str]) -> None:
                 rows, vectors = embedder.embed(
                     reader, part, sampled_frames(part.seen, settings.per_second), progress.beat
                 )
-                write_embeddings(folder, chunk, part.found.frame[rows], part.found.detection[rows], vectors)
+                write_embeddings(folder, chunk, part.detections.frame[rows], part.detections.detection[rows], vectors)
             progress.update(k + 1)
         manifest.files = {embeddings_file(chunk): finished_file(folder / embeddings_file(chunk)) for chunk in chunks}
         manifest.complete, manifest.finished = True, now()

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from backend.jobs.progress import Progress
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
-from backend.pipeline.detections import detections_behind
+from backend.pipeline.detections import detections_of_tracks
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import Manifest, begin_manifest, finished_file, manifest_path, now, read_manifest, sha256
@@ -79,7 +79,7 @@ def found(settings: ExportSettings, source: Manifest) -> Exported:
     if record is not None and record.info is not None:
         size = record.info.size
     path = record.path if record is not None else video
-    return Exported(tracks, video, path, None if None in size else size, detections_behind(folder, source))
+    return Exported(tracks, video, path, None if None in size else size, detections_of_tracks(folder, source))
 
 
 if __name__ == "__main__":

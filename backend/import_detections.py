@@ -15,7 +15,7 @@ from pydantic import Field
 
 from backend.jobs.progress import Progress
 from backend.jobs.script import Option, ScriptParser, run_script
-from backend.pipeline.chunk_tables import FramesSeen, write_chunk
+from backend.pipeline.chunk_tables import AnalysedFrames, write_chunk
 from backend.pipeline.chunks import plan_chunks
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> None:
         for k, chunk in enumerate(chunks):
             part, n = of_chunk(found, chunk.from_frame, chunk.to_frame)
             seen = np.arange(chunk.from_frame, chunk.to_frame, dtype=np.int32)
-            write_chunk(settings.out, chunk, FramesSeen(seen, times[seen], n), part.instances())
+            write_chunk(settings.out, chunk, AnalysedFrames(seen, times[seen], n), part.instances())
             manifest.files |= {
                 name: finished_file(settings.out / name) for name in (chunk.detections_file, chunk.frames_file)
             }

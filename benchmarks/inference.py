@@ -45,7 +45,7 @@ from backend.inference import main as inference
 from backend.jobs.script import run_script
 from backend.masks.from_network import encode_masks
 from backend.pipeline.detections import finished_chunks, open_detections
-from backend.pipeline.network import Found, ModelChoice, NetworkFacts
+from backend.pipeline.network import ModelChoice, NetworkDetections, NetworkFacts
 from backend.video import VideoReader
 
 SIZE = (2688, 1520)
@@ -102,13 +102,13 @@ class StandIn:
     def pin(self, memory: np.ndarray) -> None:
         """Nothing to do."""
 
-    def find(self, pictures: np.ndarray, number: int) -> Found:
+    def find(self, pictures: np.ndarray, number: int) -> NetworkDetections:
         """Return 20 birds for each picture, the same for the same picture."""
         mark(self.model, "forward", number)
         end = time.perf_counter() + self.forward_s * number
         flocks = [birds(int(picture[::31, ::31].sum()), BIRDS) for picture in pictures[:number]]
         time.sleep(max(0.0, end - time.perf_counter()))
-        return Found(
+        return NetworkDetections(
             np.repeat(np.arange(number), BIRDS),
             np.ones(number * BIRDS, np.int64),
             np.tile(np.linspace(0.99, 0.5, BIRDS, dtype=np.float32), number),
@@ -310,14 +310,14 @@ def bytes_an_instance(bench: Bench) -> None:
     found = open_detections(bench.output(model))
     rows = json_bytes = 0
     for part in found:
-        for k in range(len(part.found)):
-            x1, y1, x2, y2 = part.found.boxes[k].tolist()
+        for k in range(len(part.detections)):
+            x1, y1, x2, y2 = part.detections.boxes[k].tolist()
             row = {
-                "image_id": int(part.found.frame[k]),
+                "image_id": int(part.detections.frame[k]),
                 "category_id": 1,
                 "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "score": float(part.found.score[k]),
-                "segmentation": {"size": [SIZE[1], SIZE[0]], "counts": part.found.counts(k).decode()},
+                "score": float(part.detections.score[k]),
+                "segmentation": {"size": [SIZE[1], SIZE[0]], "counts": part.detections.counts(k).decode()},
             }
             json_bytes += len(json.dumps(row)) + 1
             rows += 1
@@ -332,7 +332,9 @@ def chunks(bench: Bench) -> None:
         bench.run(model, frames, "--chunk-frames", str(frames // count))
         for model, count in zip(models, (1, 16), strict=True)
     )
-    tables = [[part.found.table().to_pylist() for part in open_detections(bench.output(model))] for model in models]
+    tables = [
+        [part.detections.table().to_pylist() for part in open_detections(bench.output(model))] for model in models
+    ]
     equal = sum(tables[0], []) == sum(tables[1], [])
     show("chunks", one / many, ">= 0.97", f"rows {'equal' if equal else 'DIFFER'}; {many:.1f} and {one:.1f} s")
 

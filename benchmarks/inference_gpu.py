@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from backend.inference import main as inference
 from backend.masks.from_network import encode_masks
 from backend.masks.rle import iou
-from backend.pipeline.network import Found, ModelChoice, TorchNetwork
+from backend.pipeline.network import ModelChoice, NetworkDetections, TorchNetwork
 from backend.video import VideoReader
 
 FLOP_AN_IMAGE = 436e9  # Mask R-CNN R50-FPN at 1344 x 768, 1000 proposals, 20 detections
@@ -66,7 +66,7 @@ def images_a_second(network: TorchNetwork, pictures: np.ndarray, batches: int) -
     return batches * BATCH / (time.perf_counter() - begun)
 
 
-def mask_iou(one: Found, other: Found, size: tuple[int, int]) -> float:
+def mask_iou(one: NetworkDetections, other: NetworkDetections, size: tuple[int, int]) -> float:
     """Return the mean, over detections of ``one`` with score 0.5 and more, of the best IoU with one of ``other``."""
     best = []
     for picture in range(BATCH):

@@ -195,7 +195,7 @@ def peer(name: str, run: DetectionsRun) -> tuple[Shown, float]:
 
 def ours_stage_1(run: DetectionsRun) -> tuple[Shown, float]:
     """Follow with stage 1 alone, each tracklet a track; return the tracks and the CPU seconds it took."""
-    boxes = next(iter(run.without_masks())).found.boxes
+    boxes = next(iter(run.without_masks())).detections.boxes
     settings = default_settings(run.facts.height, 1 / run.facts.fps, boxes[:, 2] - boxes[:, 0])
     OnlineTracker(settings).update(chunk_arrays(run.load(run.chunks[0])))  # compile
     tracker, parts, seconds = OnlineTracker(settings), [], 0.0
@@ -204,7 +204,7 @@ def ours_stage_1(run: DetectionsRun) -> tuple[Shown, float]:
         tracked = tracker.update(chunk_arrays(part))
         seconds += time.thread_time() - begin
         kept = (tracked.tracklet > 0) & (tracked.kind != FRAGMENT)
-        parts.append((part.found.frame[kept], tracked.tracklet[kept], part.found.boxes[kept]))
+        parts.append((part.detections.frame[kept], tracked.tracklet[kept], part.detections.boxes[kept]))
     frame, tracklet, boxes = map(np.concatenate, zip(*parts, strict=True))
     long = np.bincount(tracklet)[tracklet] >= MIN_DETECTIONS
     return shown_of(frame[long], tracklet[long], boxes[long]), seconds

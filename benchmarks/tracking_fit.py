@@ -80,12 +80,13 @@ def sample(seed: int, preset: str, seconds: float, masks: bool) -> list[np.ndarr
             chunk = (
                 chunk_arrays(part)
                 if masks
-                else chunk_arrays(part)._replace(offsets=np.zeros(len(part.found) + 1, np.int64))
+                else chunk_arrays(part)._replace(offsets=np.zeros(len(part.detections) + 1, np.int64))
             )
             own = [
-                origin[name].to_numpy()[first : first + len(part.found)].astype(np.int64) for name in ("bird", "second")
+                origin[name].to_numpy()[first : first + len(part.detections)].astype(np.int64)
+                for name in ("bird", "second")
             ]
-            first += len(part.found)
+            first += len(part.detections)
             step = choose_column_step(chunk.boxes[:, 2] - chunk.boxes[:, 0])
             rows, displacements = follow_true_identities(
                 chunk, *own, empty_states(), run.facts.height, step, np.round(affinity.GAPS_S * FPS).astype(np.int64)

@@ -40,5 +40,5 @@ class DetectionMasks:
             self._chunks[chunk.detections_file] = loaded
             while len(self._chunks) > MAX_CHUNKS:
                 del self._chunks[next(iter(self._chunks))]
-        first, last = np.searchsorted(loaded.found.frame, [frame, frame + 1])
-        return [loaded.found.counts(int(row)) for row in range(first, last)]
+        first, last = np.searchsorted(loaded.detections.frame, [frame, frame + 1])
+        return [loaded.detections.counts(int(row)) for row in range(first, last)]

@@ -20,7 +20,7 @@ from backend.export_frames import plan_frames
 from backend.jobs.progress import Progress
 from backend.jobs.script import ScriptParser, ScriptSettings, run_script
 from backend.masks.objects import MaskOrigin
-from backend.pipeline.detections import DetectionsRun, detections_behind
+from backend.pipeline.detections import DetectionsRun, detections_of_tracks
 from backend.pipeline.frame_views import view_of
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
@@ -71,7 +71,7 @@ def main(argv: list[str]) -> None:
     folder = settings.tracks.resolve()
     if folder.parent.parent.name != "track_output":
         raise InputError(f"{folder} lies in no project; outlines are kept in the project of their video")
-    run = detections_behind(folder, manifest)
+    run = detections_of_tracks(folder, manifest)
     if run is None:
         raise InputError(f"{folder}: the detections behind these tracks are gone, and with them the masks")
     acts = read_log(corrections_log(folder, manifest))

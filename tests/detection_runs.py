@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from backend.masks.rle import encode
-from backend.pipeline.chunk_tables import FramesSeen, Instances, write_chunk
+from backend.pipeline.chunk_tables import AnalysedFrames, Instances, write_chunk
 from backend.pipeline.chunks import plan_chunks
 from backend.pipeline.detections import DetectionsRun, open_detections
 from backend.project.manifest import begin_manifest, finished_file
@@ -52,7 +52,7 @@ def _rows(
     scores: Mapping[int, Sequence[float]],
     size: tuple[int, int],
     fps: float,
-) -> tuple[FramesSeen, Instances]:
+) -> tuple[AnalysedFrames, Instances]:
     n = np.array([len(boxes.get(frame, ())) for frame in frames], np.int32)
     shown = np.array(frames, np.int32)
     corners = np.array([box for frame in frames for box in boxes.get(frame, ())], np.float32).reshape(-1, 4)
@@ -68,7 +68,7 @@ def _rows(
         area_px2=np.array([mask.sum() for mask in masks], np.int32),
         rle=pa.array([encode(mask) for mask in masks], pa.binary()),
     )
-    return FramesSeen(shown, shown / fps, n), found
+    return AnalysedFrames(shown, shown / fps, n), found
 
 
 def _box_mask(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -20,7 +20,7 @@ import numpy as np
 from backend.detectors.detector_settings import MASK_SIDE, DetectorSettings
 from backend.inference import main
 from backend.jobs.script import run_script
-from backend.pipeline.network import Found, ModelChoice, NetworkFacts
+from backend.pipeline.network import ModelChoice, NetworkDetections, NetworkFacts
 from backend.project.errors import InputError
 from tests.videos import number_of
 
@@ -60,7 +60,7 @@ class FakeNetwork:
     def pin(self, memory: np.ndarray) -> None:
         """Nothing to do."""
 
-    def find(self, pictures: np.ndarray, number: int) -> Found:
+    def find(self, pictures: np.ndarray, number: int) -> NetworkDetections:
         """Return the light blobs of each picture; no picture at all is an error, as for Mask R-CNN."""
         if not number:
             raise IndexError("there is no picture")
@@ -69,7 +69,7 @@ class FakeNetwork:
             self._meet(mishap, pictures[:number])
         rows = [(place, *blob) for place in range(number) for blob in blobs(pictures[place])]
         masks = [row[3] for row in rows]
-        return Found(
+        return NetworkDetections(
             np.array([row[0] for row in rows], np.int64),
             np.ones(len(rows), np.int64),
             np.array([row[1] for row in rows], np.float32),

@@ -40,14 +40,14 @@ def test_coco_results_come_back_with_their_masks(ours, tmp_path):
     one, other = ours.load(ours.chunks[0]), there.load(there.chunks[0])
     assert np.array_equal(one.seen.frame, other.seen.frame)
     assert np.array_equal(one.seen.n, other.seen.n)
-    assert np.allclose(one.found.boxes, other.found.boxes, atol=0.01)
-    assert one.found.rle.to_pylist() == other.found.rle.to_pylist()
-    assert np.array_equal(one.found.area_px2, other.found.area_px2)
+    assert np.allclose(one.detections.boxes, other.detections.boxes, atol=0.01)
+    assert one.detections.rle.to_pylist() == other.detections.rle.to_pylist()
+    assert np.array_equal(one.detections.area_px2, other.detections.area_px2)
 
 
 def test_mot_text_comes_back_as_boxes(ours, tmp_path):
     there = imported(exported(ours, "mot", "mot.txt", tmp_path), tmp_path / "run")
-    one, other = ours.load(ours.chunks[0]).found, there.load(there.chunks[0]).found
+    one, other = ours.load(ours.chunks[0]).detections, there.load(there.chunks[0]).detections
     assert np.allclose(one.boxes, other.boxes, atol=0.03)
     assert np.allclose(one.score, other.score, atol=1e-4)
     assert other.rle.null_count == len(other)
@@ -60,7 +60,7 @@ def test_chunks_hold_what_lies_in_them(tmp_path):
     assert [chunk.from_frame for chunk in run.chunks] == [0, 1500, 3000]
     assert sum(part.seen.n.sum() for part in run) == len(range(1, 4001, 3))
     for part in run:
-        assert np.array_equal(part.found.boxes[:, 0], ((part.found.frame + 1) % 100).astype(np.float32))
+        assert np.array_equal(part.detections.boxes[:, 0], ((part.detections.frame + 1) % 100).astype(np.float32))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_scores_of_minus_one_in_every_line_are_no_scores(tmp_path, scores, read)
     source = tmp_path / "det.txt"
     source.write_text("".join(f"{k},-1,5,5,20,20,{score},-1,-1,-1\n" for k, score in enumerate(scores, 1)))
     run = imported(source, tmp_path / "run")
-    assert run.load(run.chunks[0]).found.score.tolist() == read
+    assert run.load(run.chunks[0]).detections.score.tolist() == read
 
 
 @pytest.mark.parametrize("score", ["-1", "-0.2", "1.01", "87"])
@@ -117,7 +117,7 @@ def test_one_detection_twice_is_refused(tmp_path):
     lines = ["1,-1,5,5,20,20,0.5", "1,-1,5,5,20,20,0.6", "2,-1,5,5,20,20,0.5"]  # none is another
     source.write_text("\n".join(lines))
     run = imported(source, tmp_path / "run")
-    assert len(run.load(run.chunks[0]).found) == 3
+    assert len(run.load(run.chunks[0]).detections) == 3
     source.write_text("\n".join([*lines, lines[1]]))
     with pytest.raises(InputError, match="line 4 is the same detection as that of line 2"):
         imported(source, tmp_path / "other")
@@ -134,7 +134,7 @@ def test_detections_of_several_categories_are_told_apart(tmp_path):
     with pytest.raises(InputError, match=r"several categories \(1, 2\); choose one with --category"):
         imported(source, tmp_path / "run")
     run = imported(source, tmp_path / "run", "--category", "1")
-    found = run.load(run.chunks[0]).found
+    found = run.load(run.chunks[0]).detections
     assert found.frame.tolist() == [1, 3] and found.boxes[:, 0].tolist() == [2, 4]
     with pytest.raises(InputError, match="holds no detections of category 7"):
         imported(source, tmp_path / "other", "--category", "7")
@@ -144,7 +144,7 @@ def test_boxes_end_where_the_picture_does(tmp_path):
     source = tmp_path / "det.txt"
     source.write_text("1,-1,-5000000,-5000000,10000000,10000000,0.9\n2,-1,950,-10,20,30,0.9\n")
     run = imported(source, tmp_path / "run")
-    found = run.load(run.chunks[0]).found
+    found = run.load(run.chunks[0]).detections
     assert found.boxes.tolist() == [[0, 0, 960, 544], [950, 0, 960, 20]]
     assert found.area_px2.tolist() == [960 * 544, 200]
 

@@ -226,7 +226,7 @@ def test_tracks_of_birds_that_were_described_since_are_other_tracks(tmp_path):
     for seed in (0, 1):
         rng = np.random.default_rng(seed)
         for part in opened:
-            found = part.found
+            found = part.detections
             vectors = found.boxes[:, :1] / 100 + rng.normal(size=(len(found), 4)).astype(np.float32)
             write_embeddings(run, part.chunk, found.frame, found.detection, vectors)
         with pytest.raises(InputError, match="differs in descriptors"):

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from backend.lek.recording import APPEARANCE, TRUTH
 from backend.lek.simulated_detector import NOISE, Detector, Sighting, TruthOfChunk
 from backend.lek.simulated_embeddings import SIZE
-from backend.pipeline.chunk_tables import FramesSeen, write_chunk
+from backend.pipeline.chunk_tables import AnalysedFrames, write_chunk
 from backend.pipeline.chunks import Chunk, plan_chunks
 from backend.project.atomic import atomic_file
 from backend.project.errors import InputError
@@ -77,7 +77,7 @@ def _detect(lek: Path, out: Path, manifest: Manifest, facts: dict) -> None:
             sighting = detector.look(rows)
             found = sighting.instances
             n = np.bincount(found.frame - chunk.from_frame, minlength=len(rows.frame)).astype(np.int32)
-            write_chunk(out, chunk, FramesSeen(rows.frame, rows.frame / facts["fps"], n), found)
+            write_chunk(out, chunk, AnalysedFrames(rows.frame, rows.frame / facts["fps"], n), found)
             columns = (found.frame, found.detection, sighting.bird.astype(np.uint8), sighting.second.astype(np.uint8))
             origin.write_table(pa.Table.from_arrays(list(map(pa.array, columns)), schema=ORIGIN_COLUMNS))
             if described is not None:

@@ -1,1 +1,1 @@
-"""Inference over whole videos: chunks, decoding, the network, saving; and the reader of what it leaves behind."""
+"""Inference over whole videos: chunks, decoding, the network, saving; and the reader of its results."""

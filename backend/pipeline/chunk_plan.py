@@ -1,4 +1,4 @@
-"""What a worker must know: the videos of a run and the pieces of work."""
+"""The plan that workers receive: the videos of a run, and the chunks to process."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from backend.pipeline.regions import Region
 
 @dataclass(frozen=True)
 class VideoPlan:
-    """One video and what is done with it. Everything here follows from the run's settings, not from the machine.
+    """One video and how it is processed. Everything here follows from the run's settings, not from the machine.
 
     ``size`` is width and height of the frame, ``input_size`` those of the network's input; every frame gives one
     picture for each of ``regions``; ``batch_frames`` frames go through the network together.
@@ -34,7 +34,7 @@ class VideoPlan:
 
 @dataclass(frozen=True)
 class Work:
-    """One chunk of one video, by the video's place in the list of plans."""
+    """One chunk of one video; ``video`` is the index into the list of `VideoPlan`."""
 
     video: int
     chunk: Chunk

@@ -13,8 +13,8 @@ from backend.project.atomic import atomic_file
 DETECTIONS = pa.schema(
     [
         ("frame", pa.int32()),  # 0-based, display order
-        ("detection", pa.int32()),  # 0-based place in its frame, by falling score
-        ("class_id", pa.int32()),  # 1-based place in the run's class names
+        ("detection", pa.int32()),  # 0-based index within its frame, by falling score
+        ("class_id", pa.int32()),  # 1-based index into the run's class names
         ("score", pa.float32()),
         ("x1", pa.float32()),  # px of the original frame, x right, y down
         ("y1", pa.float32()),
@@ -38,12 +38,12 @@ class Instances:
     Attributes
     ----------
     frame : (N,) int32, 0-based, display order
-    detection : (N,) int32, 0-based place in its frame, by falling score
-    class_id : (N,) int32, 1-based place in the run's class names
+    detection : (N,) int32, 0-based index within its frame, by falling score
+    class_id : (N,) int32, 1-based index into the run's class names
     score : (N,) float32, 0 to 1
     boxes : (N, 4) float32 ``x1 y1 x2 y2``, px of the original frame
     area_px2 : (N,) int32, pixels of the mask
-    rle : (N,) Arrow binary, COCO compressed counts at full frame size; all null where masks were not asked for
+    rle : (N,) Arrow binary, COCO compressed counts at full frame size; all null where masks were not read
     """
 
     frame: np.ndarray
@@ -90,8 +90,8 @@ class Instances:
 
 
 @dataclass(frozen=True, eq=False)
-class FramesSeen:
-    """Frames that were looked at, ascending; also those without a bird.
+class AnalysedFrames:
+    """Analysed frames, ascending, including those without a bird.
 
     ``frame`` (F,) int32, ``time_s`` (F,) float64 seconds from the video's first frame, ``n`` (F,) int32 detections.
     """
@@ -109,23 +109,23 @@ class FramesSeen:
         return pa.table([_as(column, kind) for column, kind in zip(columns, FRAMES.types, strict=True)], FRAMES)
 
     @classmethod
-    def of_table(cls, table: pa.Table) -> "FramesSeen":
+    def of_table(cls, table: pa.Table) -> "AnalysedFrames":
         """Return the rows of a table that has the columns of `FRAMES`."""
         return cls(*(table[name].to_numpy() for name in FRAMES.names))
 
 
-def write_chunk(folder: Path, chunk: Chunk, seen: FramesSeen, found: Instances) -> None:
-    """Write the two tables of a chunk: detections first, then frames, whose presence says that the chunk is finished.
+def write_chunk(folder: Path, chunk: Chunk, seen: AnalysedFrames, detections: Instances) -> None:
+    """Write the two tables of a chunk: detections first, then frames, whose presence marks the chunk as finished.
 
     Raises
     ------
     ValueError
-        If the rows are not sorted, lie outside the chunk, or their number is not what ``seen`` says.
+        If the rows are not sorted, lie outside the chunk, or do not match the counts in ``seen``.
     OSError
         From the disk; nothing of the chunk counts then.
     """
-    _check(chunk, seen, found)
-    for name, table in ((chunk.detections_file, found.table()), (chunk.frames_file, seen.table())):
+    _check(chunk, seen, detections)
+    for name, table in ((chunk.detections_file, detections.table()), (chunk.frames_file, seen.table())):
         with atomic_file(folder / name) as file:
             pq.write_table(
                 table,
@@ -138,14 +138,14 @@ def write_chunk(folder: Path, chunk: Chunk, seen: FramesSeen, found: Instances) 
             )
 
 
-def _check(chunk: Chunk, seen: FramesSeen, found: Instances) -> None:
-    order = found.frame.astype(np.int64) << 32 | found.detection
+def _check(chunk: Chunk, seen: AnalysedFrames, detections: Instances) -> None:
+    order = detections.frame.astype(np.int64) << 32 | detections.detection
     if (np.diff(order) <= 0).any() or (np.diff(seen.frame) <= 0).any():
         raise ValueError(f"rows of {chunk} are not sorted by frame and detection")
     if len(seen) and not (chunk.from_frame <= seen.frame[0] and seen.frame[-1] < chunk.to_frame):
         raise ValueError(f"frames {seen.frame[0]} to {seen.frame[-1]} lie outside {chunk}")
     counted = np.repeat(seen.frame, seen.n)
-    if not np.array_equal(counted, found.frame):
+    if not np.array_equal(counted, detections.frame):
         raise ValueError(f"{chunk}: the detections are not those that its frames count")
 
 

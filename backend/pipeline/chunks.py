@@ -1,4 +1,4 @@
-"""How a range of frames is cut into chunks, the unit that is either finished or not there."""
+"""Chunks: ranges of frames, the unit of work that is either finished or absent."""
 
 import re
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ class Chunk:
 
     @property
     def frames(self) -> range:
-        """The frames that are looked at."""
+        """The frames that are analysed."""
         return range(self.from_frame, self.to_frame, self.stride)
 
     @property
     def frames_file(self) -> str:
-        """Name of the table of frames seen. It is written last: a chunk is finished when it is there."""
+        """Name of the table of analysed frames. It is written last: a chunk is finished when this file exists."""
         return f"frames_{self.from_frame:08d}_{self.to_frame:08d}.parquet"
 
     @property
@@ -44,13 +44,13 @@ class Chunk:
 
 
 def plan_chunks(from_frame: int, to_frame: int, length: int, stride: int = 1) -> list[Chunk]:
-    """Cut ``[from_frame, to_frame)`` into chunks in each of which ``length`` frames are looked at.
+    """Cut ``[from_frame, to_frame)`` into chunks of ``length`` analysed frames each.
 
-    The plan depends on nothing else, so every resume and every number of workers finds the same chunks.
+    The plan depends on nothing else, so every resume and every number of workers has the same chunks.
     """
     if not 0 <= from_frame < to_frame:
-        raise InputError(f"frames {from_frame} to {to_frame} are no range: 0 <= first < end is needed")
+        raise InputError(f"frames {from_frame} to {to_frame} are not a range: 0 <= first < end is needed")
     if length < 1 or stride < 1:
-        raise InputError(f"chunks of {length} frames with stride {stride}: both must be at least 1")
+        raise InputError(f"chunk length {length} and stride {stride} must both be at least 1")
     starts = range(from_frame, to_frame, length * stride)
     return [Chunk(start, min(start + length * stride, to_frame), stride) for start in starts]

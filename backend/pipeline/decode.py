@@ -1,7 +1,7 @@
-"""Decoding beside the network: decoders fill slots of shared memory with batches that are cut and resized already.
+"""Decoding in parallel with the network: decoders fill slots of shared memory with cropped and resized batches.
 
-A chunk's batches are dealt to the decoders in stretches, each of which begins near a key frame. Every decoder has
-slots of its own, so it runs ahead by that many batches and no farther.
+A chunk's batches are divided between the decoders in stretches that begin near key frames. Every decoder has `AHEAD`
+slots of its own, so it runs at most that many batches ahead.
 """
 
 import multiprocessing
@@ -35,7 +35,7 @@ class BatchOrder:
 
 @dataclass(frozen=True)
 class BatchDecoded:
-    """The frames that were decoded, their times in seconds, and those that cannot be decoded right."""
+    """The frames that were decoded, their times in s, and the damaged ones."""
 
     frames: tuple[int, ...]
     times_s: tuple[float, ...]
@@ -44,7 +44,7 @@ class BatchDecoded:
 
 @dataclass(frozen=True)
 class DecodingFailed:
-    """The video cannot be read at all any more."""
+    """The video cannot be read any more."""
 
     reason: str
 
@@ -66,7 +66,7 @@ class Batch:
 
 
 class _Lane:
-    """One decoder as its worker sees it."""
+    """The worker's side of one decoder: its connection, free slots, waiting and running batches."""
 
     def __init__(self, connection: Connection):
         self.connection = connection
@@ -75,7 +75,7 @@ class _Lane:
         self.at_work: deque[tuple[Work, int, int]] = deque()
 
     def feed(self) -> None:
-        """Order as many batches as there are free slots."""
+        """Send as many waiting batches as there are free slots."""
         while self.free and self.waiting:
             work, number, frames = self.waiting.popleft()
             slot = self.free.popleft()
@@ -130,11 +130,11 @@ class Decoders:
 
     @property
     def connections(self) -> list[Connection]:
-        """What to wait on for batches."""
+        """Connections of the decoders, readable when a batch is ready."""
         return [lane.connection for lane in self._lanes]
 
     def add(self, work: Work) -> int:
-        """Order the batches of a chunk after all others, and return how many there are."""
+        """Queue the batches of a chunk after all others; return their number."""
         video = self._videos[work.video]
         batches = work.chunk.batches(video.batch_frames)
         keys = _key_frames(video) if len(self._lanes) > 1 else np.zeros(1, np.int64)
@@ -145,7 +145,7 @@ class Decoders:
         return len(batches)
 
     def receive(self) -> None:
-        """Take what decoders have finished, without waiting.
+        """Receive the batches that decoders have finished, without waiting.
 
         Raises
         ------
@@ -171,14 +171,14 @@ class Decoders:
         self._ready.append(Batch(work, place, answer, pictures, number, slot))
 
     def next_of(self, work: Work) -> Batch | None:
-        """Return a decoded batch of ``work``, in whatever order they come; None if none is ready."""
+        """Return a decoded batch of ``work``, in any order; None if none is ready."""
         found = next((batch for batch in self._ready if batch.work == work), None)
         if found is not None:
             self._ready.remove(found)
         return found
 
     def release(self, batch: Batch) -> None:
-        """Give a batch's slot back to its decoder."""
+        """Return a batch's slot to its decoder."""
         lane = self._lanes[batch.lane]
         lane.free.append(batch.slot)
         lane.feed()
@@ -190,7 +190,7 @@ class Decoders:
 
 
 def stretches(first_frames: Sequence[int], key_frames: np.ndarray, number: int) -> list[int]:
-    """Deal batches to ``number`` decoders in stretches of about equal length that begin soon after a key frame.
+    """Divide batches between ``number`` decoders, in stretches of about equal length that begin soon after a key frame.
 
     A decoder has to begin at the key frame before its stretch, so what lies between is decoded twice.
 
@@ -264,7 +264,7 @@ def _fill(reader: VideoReader, video: VideoPlan, order: BatchOrder, slot: Any, c
             part = picture[region.y1 : region.y2, region.x1 : region.x2]
             slot[begin + number] = cutter.resize(part, video.input_size)
         decoded.append(frame)
-    slot[len(decoded) * len(video.regions) :] = 0  # what was there before must not change what is found beside it
+    slot[len(decoded) * len(video.regions) :] = 0  # leftovers of an earlier batch must not influence detections
     damaged = tuple(sorted(set(order.frames) - set(decoded)))
     return BatchDecoded(tuple(decoded), tuple(reader.times[decoded].tolist()), damaged)
 

@@ -1,4 +1,4 @@
-"""Decoding on an NVIDIA GPU: frames are decoded, coloured, cut and resized there and never pass through the host."""
+"""Decoding on an NVIDIA GPU: frames are decoded, converted, cropped and resized there, never copied to the host."""
 
 from collections.abc import Sequence
 

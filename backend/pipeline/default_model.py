@@ -1,4 +1,4 @@
-"""The model that is used when none was chosen: weights trained on COCO, restricted to the class bird."""
+"""The default model: weights trained on COCO, restricted to the class bird."""
 
 from pathlib import Path
 
@@ -8,20 +8,20 @@ from backend.project.errors import InputError
 BIRD = "bird"
 
 
-def general_model(project_folder: Path) -> Path:
-    """Return the first weights file in the project's ``weights/`` whose network knows birds.
+def default_model(project_folder: Path) -> Path:
+    """Return the first weights file in the project's ``weights/`` whose network has the class bird.
 
     Raises
     ------
     InputError
-        If there is none, with how to get one.
+        If there is none; the message says how to get one.
     """
     folder = project_folder / "weights"
     for path, classes in detector_weights(folder).items():
         if BIRD in classes:
             return path
     raise InputError(
-        f"no model was chosen, and {folder} holds no weights that know the class {BIRD}; choose --model-dir, "
+        f"no model was chosen, and {folder} has no weights with the class {BIRD}; choose --model-dir, "
         "or get some: .venv/bin/python -m backend.admin weights fetch coco_resnet50 (needs a network), "
         "or .venv/bin/python -m backend.admin weights add FILE for a downloaded file"
     )

@@ -1,4 +1,4 @@
-"""Reading what an inference run left behind, while it runs or afterwards.
+"""Reading the detections of an inference run, while it runs or afterwards.
 
 >>> run = open_detections(project.inference_output("lek-north", "ruffs-2026-05-01"))  # doctest: +SKIP
 >>> for part in run:  # a chunk at a time: memory does not grow with the video
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from backend.pipeline.chunk_tables import DETECTIONS, FramesSeen, Instances
+from backend.pipeline.chunk_tables import DETECTIONS, AnalysedFrames, Instances
 from backend.pipeline.chunks import Chunk, plan_chunks
 from backend.project.errors import InputError
 from backend.project.manifest import MANIFEST, Manifest, read_manifest
@@ -24,10 +24,10 @@ from backend.project.settings import first_problem
 
 
 class RunFacts(BaseModel):
-    """What readers need to know of a run; part of ``settings`` in its manifest.
+    """Facts of a run that its readers need; part of ``settings`` in its manifest.
 
     ``video`` is the slug; ``width`` and ``height`` are px of the original frame; every ``stride``-th of the
-    frames ``[frame_start, frame_end)`` was to be looked at.
+    frames ``[frame_start, frame_end)`` is analysed.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -48,27 +48,27 @@ class ChunkDetections:
     """One finished chunk in memory."""
 
     chunk: Chunk
-    seen: FramesSeen
-    found: Instances
+    seen: AnalysedFrames
+    detections: Instances
 
     @cached_property
     def starts(self) -> np.ndarray:
-        """(F + 1,) int64: frame ``k`` of ``seen`` has the rows ``starts[k]:starts[k + 1]`` of ``found``."""
+        """(F + 1,) int64: frame ``k`` of ``seen`` has the rows ``starts[k]:starts[k + 1]`` of ``detections``."""
         return np.concatenate(([0], np.cumsum(self.seen.n, dtype=np.int64)))
 
     def by_frame(self) -> Iterator[tuple[int, float, Instances]]:
-        """Yield number, time in seconds and detections of every frame that was looked at, empty ones included."""
+        """Yield number, time in seconds and detections of every analysed frame, empty ones included."""
         for k in range(len(self.seen)):
             rows = slice(self.starts[k], self.starts[k + 1])
-            yield int(self.seen.frame[k]), float(self.seen.time_s[k]), self.found.take(rows)
+            yield int(self.seen.frame[k]), float(self.seen.time_s[k]), self.detections.take(rows)
 
     def at_least(self, score: float) -> "ChunkDetections":
         """Return the same frames with only the detections of ``score`` or more. Detections keep their numbers."""
-        rows = self.found.score >= np.float32(score)
-        place = np.repeat(np.arange(len(self.seen)), self.seen.n)
-        n = np.bincount(place[rows], minlength=len(self.seen)).astype(np.int32)
+        rows = self.detections.score >= np.float32(score)
+        frame_index = np.repeat(np.arange(len(self.seen)), self.seen.n)
+        n = np.bincount(frame_index[rows], minlength=len(self.seen)).astype(np.int32)
         return ChunkDetections(
-            self.chunk, FramesSeen(self.seen.frame, self.seen.time_s, n), self.found.take(np.flatnonzero(rows))
+            self.chunk, AnalysedFrames(self.seen.frame, self.seen.time_s, n), self.detections.take(np.flatnonzero(rows))
         )
 
 
@@ -77,9 +77,9 @@ class DetectionsRun:
 
     Attributes
     ----------
-    folder : of the run
-    manifest : what it says of itself
-    facts : `RunFacts`, among them video, frame size, rate and class names
+    folder : the run's folder
+    manifest : its manifest
+    facts : `RunFacts`: video, frame size, rate, class names
     chunks : the finished chunks, by frame
     """
 
@@ -95,7 +95,7 @@ class DetectionsRun:
 
     @property
     def complete(self) -> bool:
-        """Whether the whole range was looked at."""
+        """Whether the whole range was analysed."""
         return self.manifest.complete
 
     def missing(self) -> list[Chunk]:
@@ -108,21 +108,21 @@ class DetectionsRun:
         """Return one chunk; without ``masks`` the RLE column, most of the bytes, is not read."""
         columns = [name for name in DETECTIONS.names if masks or name != "rle"]
         found = Instances.of_table(self._read(chunk.detections_file, columns))
-        return ChunkDetections(chunk, FramesSeen.of_table(self._read(chunk.frames_file)), found)
+        return ChunkDetections(chunk, AnalysedFrames.of_table(self._read(chunk.frames_file)), found)
 
     def without_masks(self) -> Iterator[ChunkDetections]:
         """Iterate over the chunks without reading masks."""
         return (self.load(chunk, masks=False) for chunk in self.chunks)
 
-    def frames(self) -> FramesSeen:
-        """Return every frame that was looked at so far (20 bytes a frame)."""
-        parts = [FramesSeen.of_table(self._read(chunk.frames_file)) for chunk in self.chunks]
-        empty = FramesSeen(np.zeros(0, np.int32), np.zeros(0), np.zeros(0, np.int32))
+    def frames(self) -> AnalysedFrames:
+        """Return all frames analysed so far (20 bytes per frame)."""
+        parts = [AnalysedFrames.of_table(self._read(chunk.frames_file)) for chunk in self.chunks]
+        empty = AnalysedFrames(np.zeros(0, np.int32), np.zeros(0), np.zeros(0, np.int32))
         columns = ([getattr(part, name) for part in (empty, *parts)] for name in ("frame", "time_s", "n"))
-        return FramesSeen(*(np.concatenate(column) for column in columns))
+        return AnalysedFrames(*(np.concatenate(column) for column in columns))
 
     def at(self, frame: int) -> Instances | None:
-        """Return the detections of one frame, reading only what is near it; None if it was not looked at."""
+        """Return the detections of one frame, reading only the row groups around it; None if it was not analysed."""
         chunk = next((each for each in self.chunks if each.from_frame <= frame < each.to_frame), None)
         if chunk is None or frame not in self._read(chunk.frames_file, ["frame"])["frame"].to_numpy():
             return None
@@ -145,35 +145,35 @@ def open_detections(folder: Path) -> DetectionsRun:
     """
     manifest = read_manifest(folder)
     if manifest is None:
-        raise InputError(f"{folder} holds no detections: it has no {MANIFEST}")
+        raise InputError(f"{folder} is not an inference run: it has no {MANIFEST}")
     try:
         facts = RunFacts.model_validate(manifest.settings)
     except ValidationError as error:
-        raise InputError(f"{folder} holds no detections ({manifest.script}; {first_problem(error)})") from error
+        raise InputError(f"{folder} is not an inference run ({manifest.script}; {first_problem(error)})") from error
     return DetectionsRun(folder, manifest, facts, finished_chunks(folder, facts.stride))
 
 
-def detections_behind(tracks: Path, manifest: Manifest) -> DetectionsRun | None:
-    """Return the detections that a track run was made from: where it says, or in its project; None if they are gone."""
-    said, name, folder = manifest.inputs.get("detections"), manifest.inputs.get("detections_run"), tracks.resolve()
-    places = [Path(str(said))] if said else []
+def detections_of_tracks(tracks: Path, manifest: Manifest) -> DetectionsRun | None:
+    """Return the detections that a track run was made from, in its project or at the stated path; None if missing."""
+    stated, name, folder = manifest.inputs.get("detections"), manifest.inputs.get("detections_run"), tracks.resolve()
+    candidates = [Path(str(stated))] if stated else []
     if name and folder.parent.parent.name == "track_output":
-        places.insert(0, folder.parents[2] / "inference_output" / folder.parent.name / str(name))
-    for place in places:
+        candidates.insert(0, folder.parents[2] / "inference_output" / folder.parent.name / str(name))
+    for candidate in candidates:
         try:
-            return open_detections(place)
+            return open_detections(candidate)
         except InputError:
             continue
     return None
 
 
-def model_behind(tracks: Path, manifest: Manifest) -> str:
-    """Return the name of the model that found the birds of a track run, empty where it is not known."""
-    run = detections_behind(tracks, manifest)
+def model_of_tracks(tracks: Path, manifest: Manifest) -> str:
+    """Return the name of the model whose detections a track run uses, empty where it is not known."""
+    run = detections_of_tracks(tracks, manifest)
     return Path(str(run.manifest.inputs.get("model", ""))).name if run is not None else ""
 
 
 def finished_chunks(folder: Path, stride: int) -> list[Chunk]:
-    """Return the chunks whose commit mark lies in ``folder``, by frame."""
+    """Return the chunks whose table of frames is in ``folder``, by frame."""
     found = (Chunk.of_name(path.name, stride) for path in folder.glob("frames_*.parquet"))
     return sorted(chunk for chunk in found if chunk is not None)

@@ -1,4 +1,4 @@
-"""Birds drawn over a frame: masks, boxes, scores or identities, and zones."""
+"""Drawing of birds on a frame: masks, boxes, scores or identities, and zones."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from backend.masks.rle import runs_of
 from backend.pipeline.frame_views import NO_TRACK, FrameView
 from backend.video.resize import resize
 
-MOST = 255  # birds a label map can hold
+MAX_LABELS = 255  # birds a label map can hold
 ZONE_COLOUR = (255, 255, 255)
 
 
@@ -40,13 +40,13 @@ def draw_birds(
     height, width = picture.shape[:2]
     size = size or (width, height)
     scale = np.array([size[0] / width, size[1] / height])
-    labels = label_map(view.masks[:MOST], (width, height))
+    labels = label_map(view.masks[:MAX_LABELS], (width, height))
     palette = PALETTE.copy()
-    for k, track in enumerate(view.track[:MOST].tolist()):
+    for k, track in enumerate(view.track[:MAX_LABELS].tolist()):
         if track != NO_TRACK:
             palette[1 + k] = colour_of(track)
     small = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
-    boxes = view.boxes[:MOST] * np.tile(scale, 2)
+    boxes = view.boxes[:MAX_LABELS] * np.tile(scale, 2)
     drawn = overlay(
         resize(picture, size), small, boxes, [_text(view, k, class_names) for k in range(len(boxes))], palette
     )

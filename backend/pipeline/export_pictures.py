@@ -1,4 +1,4 @@
-"""What was found, as pictures: a video with birds drawn in, and 16-bit masks."""
+"""Export of detections or tracks as pictures: a video with birds drawn in, and 16-bit masks."""
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""What was found, in the formats of other programs. Every writer streams: a frame at a time, never all of it.
+"""Export of detections or tracks in formats of other programs: COCO, MOT, CSV, YOLO. Every writer streams frames.
 
 - ``coco``: COCO results JSON; ``image_id`` is the frame's number + 1, because COCO counts from 1.
 - ``mot``: MOTChallenge text, ``frame, id, left, top, width, height, score, -1, -1, -1``; frames from 1, px from 0,

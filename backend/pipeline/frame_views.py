@@ -1,4 +1,4 @@
-"""What was found in each frame, as pictures and exports show it: detections, or the tracks made of them."""
+"""The birds of a frame, from detections or tracks, for pictures and exports."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,23 +67,23 @@ def frame_views(
         part = run.load(chunk)
         shown = part if tracks is not None else part.at_least(score_threshold)
         yield from (
-            view_of(frame, time_s, found, tracks)
-            for frame, time_s, found in shown.by_frame()
+            view_of(frame, time_s, detections, tracks)
+            for frame, time_s, detections in shown.by_frame()
             if from_frame <= frame < end
         )
 
 
-def view_of(frame: int, time_s: float, found: Instances, tracks: Tracks | None = None) -> FrameView:
+def view_of(frame: int, time_s: float, detections: Instances, tracks: Tracks | None = None) -> FrameView:
     """Return the view of one frame from its detections, and from tracks if there are any."""
     if tracks is None:
-        return _of_detections(frame, time_s, found)
+        return _of_detections(frame, time_s, detections)
     rows = np.arange(len(tracks))[tracks.rows_at(frame)]
     rows = rows[np.isfinite(tracks.boxes[rows]).all(axis=1)]  # lost ones have no box
-    place = {number: row for row, number in enumerate(found.detection.tolist())}
+    place = {number: row for row, number in enumerate(detections.detection.tolist())}
     of = np.array([place.get(number, -1) for number in tracks.detection[rows].tolist()], np.int64)
-    masks = [found.counts(row) if row >= 0 else None for row in of.tolist()]
-    class_id, score = _take(found.class_id, of, 0), _take(found.score, of, np.nan)
-    area = _take(found.area_px2, of, 0)
+    masks = [detections.counts(row) if row >= 0 else None for row in of.tolist()]
+    class_id, score = _take(detections.class_id, of, 0), _take(detections.score, of, np.nan)
+    area = _take(detections.area_px2, of, 0)
     for k, track in enumerate(tracks.track_id[rows].tolist()):
         if (frame, track) in tracks.drawn:
             masks[k] = tracks.drawn[frame, track]
@@ -103,18 +103,18 @@ def view_of(frame: int, time_s: float, found: Instances, tracks: Tracks | None =
     )
 
 
-def _of_detections(frame: int, time_s: float, found: Instances) -> FrameView:
+def _of_detections(frame: int, time_s: float, detections: Instances) -> FrameView:
     return FrameView(
         frame=frame,
         time_s=time_s,
-        boxes=found.boxes,
-        detection=found.detection,
-        class_id=found.class_id,
-        score=found.score,
-        area_px2=found.area_px2,
-        masks=found.rle.to_pylist(),
-        track=np.full(len(found), NO_TRACK, np.int32),
-        names=[""] * len(found),
+        boxes=detections.boxes,
+        detection=detections.detection,
+        class_id=detections.class_id,
+        score=detections.score,
+        area_px2=detections.area_px2,
+        masks=detections.rle.to_pylist(),
+        track=np.full(len(detections), NO_TRACK, np.int32),
+        names=[""] * len(detections),
     )
 
 

@@ -1,4 +1,4 @@
-"""The GPUs of this machine as people see them: name, memory, and how much of it is taken."""
+"""The GPUs of this machine: name, memory, and memory in use."""
 
 from dataclasses import dataclass
 
@@ -31,11 +31,11 @@ def list_gpus(settings: Settings) -> list[Gpu]:
 
     pynvml.nvmlInit()
     try:
-        found = []
+        gpus = []
         for number in ids:
             handle = pynvml.nvmlDeviceGetHandleByIndex(number)
             memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-            found.append(Gpu(number, str(pynvml.nvmlDeviceGetName(handle)), int(memory.total), int(memory.used)))
-        return found
+            gpus.append(Gpu(number, str(pynvml.nvmlDeviceGetName(handle)), int(memory.total), int(memory.used)))
+        return gpus
     finally:
         pynvml.nvmlShutdown()

@@ -1,4 +1,4 @@
-"""What ties the pipeline's processes together: none of them outlives the one that started it."""
+"""Lifetime of the pipeline's processes: none outlives the process that started it."""
 
 import multiprocessing
 import os
@@ -8,7 +8,7 @@ from multiprocessing.connection import wait
 
 
 def end_with_parent() -> None:
-    """End this process as soon as its parent is gone, however that ended."""
+    """End this process as soon as its parent has ended, for whatever reason."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_wait_for, args=(parent.sentinel,), daemon=True).start()

@@ -1,4 +1,4 @@
-"""What a worker tells its supervisor."""
+"""Messages from a worker to its supervisor."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Refused:
-    """What the user chose cannot be used: no such model, no such GPU."""
+    """The user's model or GPU cannot be used."""
 
     reason: str
 

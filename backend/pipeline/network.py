@@ -1,4 +1,4 @@
-"""What the pipeline needs of a network, and Mask R-CNN behind it."""
+"""The interface of a detection network for the pipeline, and its implementation by Mask R-CNN."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class ModelChoice:
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What a loaded network says of itself. ``identity`` tells its weights from all others."""
+    """Facts of a loaded network. ``identity``: checksums of its weights."""
 
     settings: DetectorSettings
     identity: dict[str, str]
@@ -36,8 +36,8 @@ class NetworkFacts:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a network found in a batch, in host memory: sorted by picture, then by falling score.
+class NetworkDetections:
+    """Output of a network for a batch, in host memory, sorted by picture, then by falling score.
 
     ``picture`` (D,) int64, ``class_id`` (D,) int64 from 1, ``score`` (D,) float32, ``boxes`` (D, 4) float32 ``x1 y1 x2
     y2`` in px of the input, ``masks`` (D, 28, 28) float32 probabilities.
@@ -50,7 +50,8 @@ class Found:
     masks: np.ndarray
 
 
-NOTHING = Found(  # in a batch of which not one frame can be decoded: networks do not work on no picture
+# of a batch without any decodable frame: networks need at least one picture
+NO_DETECTIONS = NetworkDetections(
     np.zeros(0, np.int64),
     np.zeros(0, np.int64),
     np.zeros(0, np.float32),
@@ -67,7 +68,7 @@ class Network(Protocol):
     def pin(self, memory: np.ndarray) -> None:
         """Prepare host memory that pictures will lie in for fast copies to the device."""
 
-    def find(self, pictures: Any, number: int) -> Found:
+    def find(self, pictures: Any, number: int) -> NetworkDetections:
         """Find animals in the first ``number``, at least one, of (N, H, W, 3) uint8 RGB pictures; the others are black.
 
         The pictures are an array in host memory or a tensor that is on the device already.
@@ -94,19 +95,21 @@ class TorchNetwork:
         self._detector = load_detector(
             choice.model, device, choice.amp, choice.checkpoint, choice.classes or None, changes
         )
-        place = self._detector.device
-        self._on_gpu = place.type == "cuda"
+        torch_device = self._detector.device
+        self._on_gpu = torch_device.type == "cuda"
         if not self._on_gpu:
             torch.set_num_threads(1)  # sums are rounded differently with another number of threads
         else:
-            torch.cuda.set_device(place)
+            torch.cuda.set_device(torch_device)
             torch.backends.cudnn.deterministic = True  # the same picture gives the same bytes, on every resume
             torch.backends.cudnn.benchmark = False
         if choice.compiled:
             _compile(self._detector.network)
-        name = torch.cuda.get_device_name(place) if self._on_gpu else "cpu"
+        name = torch.cuda.get_device_name(torch_device) if self._on_gpu else "cpu"
         identity = model_identity(choice.model, choice.checkpoint)
-        self.facts = NetworkFacts(self._detector.settings, identity, self._detector.number_format, name, str(place))
+        self.facts = NetworkFacts(
+            self._detector.settings, identity, self._detector.number_format, name, str(torch_device)
+        )
 
     def pin(self, memory: np.ndarray) -> None:
         """See `Network.pin`."""
@@ -115,7 +118,7 @@ class TorchNetwork:
         if self._on_gpu:
             torch.cuda.check_error(torch.cuda.cudart().cudaHostRegister(memory.ctypes.data, memory.nbytes, 0))
 
-    def find(self, pictures: Any, number: int) -> Found:
+    def find(self, pictures: Any, number: int) -> NetworkDetections:
         """See `Network.find`. On a GPU black pictures go along, so that every batch has the same shape."""
         import torch
 
@@ -124,7 +127,7 @@ class TorchNetwork:
             batch = batch.to(self._detector.device, non_blocking=True)
             found = self._detector(batch.permute(0, 3, 1, 2)).to_host()
         parts = (found.image, found.class_ids, found.scores, found.boxes, found.masks)
-        return Found(*(part.numpy() for part in parts))
+        return NetworkDetections(*(part.numpy() for part in parts))
 
 
 def _compile(network: Any) -> None:

@@ -1,4 +1,4 @@
-"""The settings of `backend.inference`, and the choices that it makes where the user made none."""
+"""The settings of `backend.inference`, and the defaults that depend on the machine."""
 
 import importlib
 import os
@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from backend.detectors.score_threshold import KEPT_SCORE
 from backend.jobs.script import Option, ScriptSettings
 from backend.jobs.slots import GpuError, GpuList
-from backend.pipeline.default_model import BIRD, general_model
+from backend.pipeline.default_model import BIRD, default_model
 from backend.pipeline.network import ModelChoice
 from backend.pipeline.run_folder import RunSettings
 from backend.pipeline.supervisor import Limits
@@ -23,7 +23,7 @@ from backend.video.containers import open_video_file
 
 CHUNK_FRAMES = {"gpu": 4000, "cpu": 32}  # about a minute of work
 BATCH_SIZE = {"gpu": 8, "cpu": 1}
-MOST_DECODERS = 4
+MAX_DECODERS = 4
 CPU_WORKER_BYTES = 2_500_000_000  # Mask R-CNN on a picture of 1333 px, with room
 
 
@@ -69,7 +69,7 @@ class InferenceSettings(ScriptSettings):
         default=None,
         ge=1,
         le=64,
-        description=f"video decoders per worker; by default as many as the cores allow, at most {MOST_DECODERS}",
+        description=f"video decoders per worker; by default as many as the cores allow, at most {MAX_DECODERS}",
     )
     batch_size: int | None = Field(
         default=None, ge=1, le=256, description="frames that go through the network together"
@@ -137,7 +137,7 @@ def decide(settings: InferenceSettings, devices: Sequence[str]) -> RunSettings:
     if kind == "cpu" and settings.decoder == "nvdec":
         raise InputError("--decoder nvdec needs a GPU; with --gpu-id cpu use pyav")
     wanted = kind == "gpu" and settings.decoder != "pyav"
-    nvdec = wanted and (settings.decoder == "nvdec" or nvdec_reads(settings.video_path))
+    nvdec = wanted and (settings.decoder == "nvdec" or nvdec_can_decode(settings.video_path))
     return RunSettings(
         frame_start=settings.frame_start,
         frame_end=settings.frame_end,
@@ -156,7 +156,7 @@ def choose_model(settings: InferenceSettings, compiled: bool) -> ModelChoice:
     """Return the model that was chosen; without one, general weights restricted to birds."""
     model, classes = settings.model_dir, settings.class_names
     if model is None:
-        model, classes = general_model(load_settings().project_folder), classes or (BIRD,)
+        model, classes = default_model(load_settings().project_folder), classes or (BIRD,)
     score = settings.score_threshold
     return ModelChoice(model.resolve(), settings.model_ckpt, classes, settings.amp, compiled, score)
 
@@ -178,11 +178,11 @@ def share_machine(settings: InferenceSettings, devices: Sequence[str]) -> list[W
         room = psutil.virtual_memory().available // CPU_WORKER_BYTES
         devices = ("cpu",) * (settings.cpu_workers or max(1, min(cores, room)))
     cores = max(1, cores // len(devices))
-    wanted = settings.n_decoders or min(MOST_DECODERS, max(1, cores // 4))
+    wanted = settings.n_decoders or min(MAX_DECODERS, max(1, cores // 4))
     return [WorkerOptions(device, wanted, max(1, cores // wanted), settings.n_saver_proc) for device in devices]
 
 
-def nvdec_reads(videos: Sequence[Path]) -> bool:
+def nvdec_can_decode(videos: Sequence[Path]) -> bool:
     """Tell whether all videos can be decoded on the GPU here."""
     try:
         importlib.import_module("PyNvVideoCodec")

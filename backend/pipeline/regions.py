@@ -1,4 +1,4 @@
-"""Which parts of a frame the network sees: the whole of it, a crop, or overlapping tiles; and the way back."""
+"""Regions of a frame that are the network's input: whole frame, crop, or overlapping tiles; and merging of tiles."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from backend.project.errors import InputError
 
-SAME_ANIMAL = 0.5  # share of the smaller box inside the other, from which two tiles are taken to see the same animal
+SAME_ANIMAL = 0.5  # two boxes of different tiles are one animal from this share of the smaller inside the other on
 AT_BORDER = 0.01  # share of a tile's side within which a box counts as cut off by it
 
 
@@ -74,7 +74,9 @@ def tile_regions(crop: Region, tile: tuple[int, int] | None, overlap_px: int) ->
     return tuple(Region(x, y, x + tile[0], y + tile[1]) for y in down for x in across)
 
 
-def merge_tiles(boxes: np.ndarray, scores: np.ndarray, place: np.ndarray, regions: tuple[Region, ...]) -> np.ndarray:
+def merge_tiles(
+    boxes: np.ndarray, scores: np.ndarray, region_index: np.ndarray, regions: tuple[Region, ...]
+) -> np.ndarray:
     """Choose the detections of one frame so that an animal that several tiles see counts once.
 
     Detections of different tiles are brought together pair by pair, those with the largest overlap first, and never two
@@ -87,8 +89,8 @@ def merge_tiles(boxes: np.ndarray, scores: np.ndarray, place: np.ndarray, region
         (N, 4) ``x1 y1 x2 y2``, px of the frame.
     scores
         (N,) float.
-    place
-        (N,) int, which of ``regions`` saw it.
+    region_index
+        (N,) int, index into ``regions`` of each detection.
     regions
         The tiles.
 
@@ -98,14 +100,14 @@ def merge_tiles(boxes: np.ndarray, scores: np.ndarray, place: np.ndarray, region
     """
     groups = {k: [k] for k in range(len(boxes))}
     group_of = list(range(len(boxes)))
-    for first, second in _pairs(boxes, place):
+    for first, second in _pairs(boxes, region_index):
         one, other = group_of[first], group_of[second]
-        if one == other or {place[k] for k in groups[one]} & {place[k] for k in groups[other]}:
+        if one == other or {region_index[k] for k in groups[one]} & {region_index[k] for k in groups[other]}:
             continue
         groups[one] += groups.pop(other)
         for k in groups[one]:
             group_of[k] = one
-    cut = _cut_off(boxes, place, regions)
+    cut = _cut_off(boxes, region_index, regions)
     kept = [min(group, key=lambda k: (cut[k], -scores[k], k)) for group in groups.values()]
     return np.array(sorted(kept), np.int64)
 
@@ -115,7 +117,7 @@ def _starts(begin: int, end: int, length: int, overlap_px: int) -> list[int]:
     return [round(start) for start in np.linspace(begin, end - length, max(count, 1)).tolist()]
 
 
-def _pairs(boxes: np.ndarray, place: np.ndarray) -> list[tuple[int, int]]:
+def _pairs(boxes: np.ndarray, region_index: np.ndarray) -> list[tuple[int, int]]:
     """Return pairs of different tiles that may be the same animal, the most alike first."""
     corners = boxes.astype(np.float64)
     low = np.maximum(corners[:, None, :2], corners[None, :, :2])
@@ -124,16 +126,16 @@ def _pairs(boxes: np.ndarray, place: np.ndarray) -> list[tuple[int, int]]:
     area = np.prod(corners[:, 2:] - corners[:, :2], axis=1)
     smaller = np.minimum(area[:, None], area[None, :])
     first, second = np.nonzero(np.triu((common >= SAME_ANIMAL * smaller) & (common > 0), k=1))
-    apart = place[first] != place[second]
+    apart = region_index[first] != region_index[second]
     first, second = first[apart], second[apart]
     likeness = common[first, second] / (area[first] + area[second] - common[first, second])
     return [(int(first[k]), int(second[k])) for k in np.argsort(-likeness, kind="stable")]
 
 
-def _cut_off(boxes: np.ndarray, place: np.ndarray, regions: tuple[Region, ...]) -> np.ndarray:
+def _cut_off(boxes: np.ndarray, region_index: np.ndarray, regions: tuple[Region, ...]) -> np.ndarray:
     """Tell for each box, (N,) bool, whether it touches a border of its tile that other tiles reach beyond."""
     sides = np.array([(r.x1, r.y1, r.x2, r.y2) for r in regions], np.float64)
     outer = np.concatenate((sides[:, :2].min(0), sides[:, 2:].max(0)))
     near = AT_BORDER * np.tile(sides[:, 2:] - sides[:, :2], 2)
-    touches = (np.abs(boxes - sides[place]) <= near[place]) & (sides[place] != outer)
+    touches = (np.abs(boxes - sides[region_index]) <= near[region_index]) & (sides[region_index] != outer)
     return touches.any(axis=1)

@@ -1,4 +1,4 @@
-"""Room for decoded batches that several processes share: anonymous memory that vanishes with its last user."""
+"""Shared memory for decoded batches: anonymous, freed with its last user."""
 
 import math
 import mmap

@@ -1,4 +1,4 @@
-"""A run's folder: begun or gone on with, and finished. The chunks in between are the workers'."""
+"""The folder of an inference run: begin or resume it, and finish it. Workers write the chunks."""
 
 import logging
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class RunSettings(BaseModel):
-    """What decides the content of a run's files, apart from video and model. ``tile`` is (width, height) in px."""
+    """Settings that determine a run's results, apart from video and model. ``tile`` is (width, height) in px."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -46,7 +46,7 @@ class RunSettings(BaseModel):
 
 @dataclass(frozen=True)
 class VideoRun:
-    """One video of a run: where it is, what has to be done with it, and what is done already."""
+    """One video of a run: its plan, manifest and chunks."""
 
     plan: VideoPlan
     manifest: Manifest
@@ -61,7 +61,7 @@ class VideoRun:
 
 @dataclass(frozen=True)
 class Source:
-    """A video that is to be looked at, and the folder for what is found."""
+    """A video to be analysed, and the folder for its detections."""
 
     name: str
     path: Path
@@ -91,7 +91,7 @@ def check_source(source: Source, settings: RunSettings, resume: bool) -> None:
 
 
 def frame_range(source: Source, settings: RunSettings) -> tuple[int, int]:
-    """Return the range ``[start, end)`` of frames to look at; InputError if it is not inside the video."""
+    """Return the range ``[start, end)`` of frames to analyse; InputError if it is not inside the video."""
     count = len(source.index.pts)
     end = count if settings.frame_end is None else settings.frame_end
     if not settings.frame_start < end <= count:
@@ -103,12 +103,12 @@ def frame_range(source: Source, settings: RunSettings) -> tuple[int, int]:
 
 
 def regions_of(source: Source, settings: RunSettings) -> tuple[Region, ...]:
-    """Return the parts of the frame that the network sees; InputError if they do not fit the video."""
+    """Return the regions of the frame that are the network's input; InputError if they do not fit the video."""
     return tile_regions(crop_region(source.index.size, settings.crop), settings.tile, settings.tile_overlap)
 
 
 def begin_run(source: Source, settings: RunSettings, facts: NetworkFacts, model: Path) -> VideoRun:
-    """Begin the run, or go on with the one that is in the folder. Call it while holding the folder's lock.
+    """Begin the run, or resume the one in the folder. The caller holds the folder's lock.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def finish_run(run: VideoRun) -> None:
     if not len(frames):
         raise InputError(f"none of the {len(planned)} frames of {run.plan.path} can be decoded")
     if len(damaged):
-        log.warning("%s: %s cannot be decoded right and are left out", run.plan.path, in_words(damaged))
+        log.warning("%s: %s cannot be decoded right and are left out", run.plan.path, describe_frames(damaged))
     names = [name for chunk in run.chunks for name in (chunk.detections_file, chunk.frames_file)]
     manifest.files = {name: finished_file(folder / name) for name in names}
     manifest.counts = {
@@ -186,7 +186,7 @@ def estimate_bytes(n_frames: int, birds_a_frame: float = BIRDS_A_FRAME) -> int:
     return round(n_frames * (BYTES_A_FRAME + birds_a_frame * BYTES_A_DETECTION))
 
 
-def in_words(frames: Sequence[int] | np.ndarray) -> str:
+def describe_frames(frames: Sequence[int] | np.ndarray) -> str:
     """Return ``3 frames (7, 8, 9)`` for a few ascending frame numbers, ``90 frames (between 10 and 120)`` for many."""
     count = len(frames)
     noun = "frame" if count == 1 else "frames"

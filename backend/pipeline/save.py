@@ -1,4 +1,4 @@
-"""Saving beside the network: threads turn what was found into rows and, when a chunk is full, into its files."""
+"""Saving in parallel with the network: threads turn detections into rows and write the files of full chunks."""
 
 import queue
 import threading
@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from backend.pipeline.chunk_plan import VideoPlan, Work
-from backend.pipeline.chunk_tables import FramesSeen, Instances, write_chunk
+from backend.pipeline.chunk_tables import AnalysedFrames, Instances, write_chunk
 from backend.pipeline.decode import Batch
-from backend.pipeline.network import Found
+from backend.pipeline.network import NetworkDetections
 from backend.pipeline.rows import join_batches, rows_of_batch
 
 AHEAD = 4  # batches that may wait for a thread
@@ -25,7 +25,7 @@ class ChunkError(Exception):
 @dataclass
 class _OpenChunk:
     n_batches: int
-    parts: dict[int, tuple[FramesSeen, Instances]] = field(default_factory=dict)
+    parts: dict[int, tuple[AnalysedFrames, Instances]] = field(default_factory=dict)
 
 
 class Savers:
@@ -45,7 +45,7 @@ class Savers:
 
     def __init__(self, videos: Sequence[VideoPlan], n_threads: int, threshold: float, saved: Callable[[Work], None]):
         self._videos, self._threshold, self._saved = videos, threshold, saved
-        self._queue: queue.Queue[tuple[Batch, Found] | None] = queue.Queue(AHEAD)
+        self._queue: queue.Queue[tuple[Batch, NetworkDetections] | None] = queue.Queue(AHEAD)
         self._lock = threading.Condition()
         self._open: dict[Work, _OpenChunk] = {}
         self._error: ChunkError | None = None
@@ -58,9 +58,9 @@ class Savers:
         with self._lock:
             self._open[work] = _OpenChunk(n_batches)
 
-    def put(self, batch: Batch, found: Found) -> None:
+    def put(self, batch: Batch, detections: NetworkDetections) -> None:
         """Hand over what was found in a batch, whose pictures are not read; waits while too many are waiting."""
-        self._queue.put((batch, found))
+        self._queue.put((batch, detections))
         self.check()
 
     def wait_for(self, work: Work) -> None:
@@ -89,26 +89,26 @@ class Savers:
 
     def _work(self) -> None:
         while (waiting := self._queue.get()) is not None:
-            batch, found = waiting
+            batch, detections = waiting
             if self._error is not None:
                 continue  # so that nobody waits for room in the queue
             video = self._videos[batch.work.video]
             try:
-                self._add(batch, rows_of_batch(found, batch.decoded, video, self._threshold), video)
+                self._add(batch, rows_of_batch(detections, batch.decoded, video, self._threshold), video)
             except Exception as error:  # whatever it is, the main thread has to hear of it
                 path = getattr(error, "filename", None) or str(video.folder)
                 with self._lock:
                     self._error = ChunkError(batch.work, error, path)
                     self._lock.notify_all()
 
-    def _add(self, batch: Batch, rows: tuple[FramesSeen, Instances], video: VideoPlan) -> None:
+    def _add(self, batch: Batch, rows: tuple[AnalysedFrames, Instances], video: VideoPlan) -> None:
         with self._lock:
             chunk = self._open[batch.work]
             chunk.parts[batch.number] = rows
             if len(chunk.parts) < chunk.n_batches:
                 return
-        seen, found = join_batches([chunk.parts[number] for number in range(chunk.n_batches)])
-        write_chunk(video.folder, batch.work.chunk, seen, found)
+        seen, detections = join_batches([chunk.parts[number] for number in range(chunk.n_batches)])
+        write_chunk(video.folder, batch.work.chunk, seen, detections)
         self._saved(batch.work)
         with self._lock:
             del self._open[batch.work]

@@ -1,4 +1,4 @@
-"""Hands chunks to the workers and looks after them: one that dies or falls silent is replaced, its chunk done again."""
+"""The supervisor assigns chunks to workers and replaces those that die or hang; their chunks are processed again."""
 
 import errno
 import logging
@@ -17,12 +17,12 @@ from backend.pipeline.network import Load, ModelChoice, NetworkFacts
 from backend.pipeline.worker import WorkerOptions, worker_process
 from backend.project.errors import InputError
 
-LOOK_EVERY_S = 0.5
-IN_HAND = 2  # chunks a worker has: the open one, and the next, whose first batches are decoded meanwhile
-MOST_TRIES = 3  # a chunk is done again at most twice
-MOST_STARTS = 3  # of a worker that never gets as far as saving a chunk
+POLL_S = 0.5
+CHUNKS_PER_WORKER = 2  # chunks a worker has: the open one, and the next, whose first batches are decoded meanwhile
+MAX_TRIES = 3  # a chunk is done again at most twice
+MAX_STARTS = 3  # of a worker that never gets as far as saving a chunk
 END_S = 3.0  # from asking a process to end to killing it
-NO_USE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # trying again at once does not help
+NO_RETRY_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # trying again at once does not help
 log = logging.getLogger(__name__)
 
 
@@ -35,17 +35,17 @@ class Limits:
 
 
 @dataclass
-class _Hand:
-    """One worker as its supervisor sees it."""
+class _WorkerHandle:
+    """The supervisor's side of one worker."""
 
     options: WorkerOptions
     process: BaseProcess
     connection: Connection
-    heard: float
+    last_message_s: float
     facts: NetworkFacts | None = None
-    given: deque[Work] = field(default_factory=deque)
+    assigned: deque[Work] = field(default_factory=deque)
     frames: int = 0  # of the open chunk that went through the network
-    proven: bool = False  # it has put a batch through the network
+    has_run: bool = False  # it has put a batch through the network
     starts: int = 1
 
 
@@ -66,7 +66,7 @@ class Supervisor:
         self._load, self._choice, self._limits = load, choice, limits
         self._context = multiprocessing.get_context("spawn")
         self._options = options
-        self._hands: list[_Hand] = []
+        self._handles: list[_WorkerHandle] = []
         self._videos: list[VideoPlan] = []
         self._queue: deque[Work] = deque()
         self._tries: dict[Work, int] = {}
@@ -74,22 +74,22 @@ class Supervisor:
 
     def __enter__(self) -> "Supervisor":
         try:
-            self._hands = [self._start(each) for each in self._options]
+            self._handles = [self._start(options) for options in self._options]
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        for hand in self._hands:
-            hand.process.terminate()
+        for handle in self._handles:
+            handle.process.terminate()
         deadline = time.monotonic() + END_S
-        for hand in self._hands:
-            hand.process.join(max(0.0, deadline - time.monotonic()))
-            if hand.process.is_alive():
-                hand.process.kill()
-                hand.process.join(END_S)
-            hand.connection.close()
+        for handle in self._handles:
+            handle.process.join(max(0.0, deadline - time.monotonic()))
+            if handle.process.is_alive():
+                handle.process.kill()
+                handle.process.join(END_S)
+            handle.connection.close()
 
     def wait_until_ready(self, beat: Callable[[], None]) -> NetworkFacts:
         """Wait until every worker has loaded its network, and return what the networks say of themselves.
@@ -101,11 +101,11 @@ class Supervisor:
         RuntimeError
             If a worker cannot be started.
         """
-        while any(hand.facts is None for hand in self._hands):
+        while any(handle.facts is None for handle in self._handles):
             self._listen()
             self._replace_silent()
             beat()
-        facts = [hand.facts for hand in self._hands if hand.facts is not None]
+        facts = [handle.facts for handle in self._handles if handle.facts is not None]
         formats = sorted({fact.number_format for fact in facts})
         if len(formats) > 1:
             raise InputError(f"the GPUs compute in different number formats ({', '.join(formats)}); set --amp to one")
@@ -130,111 +130,111 @@ class Supervisor:
             If no worker can be kept alive.
         """
         self._videos, self._queue = list(videos), deque(todo)
-        for hand in self._hands:
-            self._give_plans(hand)
-        while self._queue or any(hand.given for hand in self._hands):
-            for hand in self._hands:
-                self._feed(hand)
+        for handle in self._handles:
+            self._give_plans(handle)
+        while self._queue or any(handle.assigned for handle in self._handles):
+            for handle in self._handles:
+                self._feed(handle)
             for work in self._listen():
                 saved(work)
             self._replace_silent()
-            beat(sum(hand.frames for hand in self._hands))
-        for hand in self._hands:
-            _send(hand, None)
+            beat(sum(handle.frames for handle in self._handles))
+        for handle in self._handles:
+            _send(handle, None)
 
-    def _start(self, options: WorkerOptions, starts: int = 1) -> _Hand:
+    def _start(self, options: WorkerOptions, starts: int = 1) -> _WorkerHandle:
         ours, theirs = self._context.Pipe()
         arguments = (theirs, self._load, self._choice, options)
         process = self._context.Process(target=worker_process, args=arguments)
         process.start()
         theirs.close()
-        return _Hand(options, process, ours, time.monotonic(), starts=starts)
+        return _WorkerHandle(options, process, ours, time.monotonic(), starts=starts)
 
-    def _give_plans(self, hand: _Hand) -> None:
-        _send(hand, self._videos)
-        hand.heard = time.monotonic()
+    def _give_plans(self, handle: _WorkerHandle) -> None:
+        _send(handle, self._videos)
+        handle.last_message_s = time.monotonic()
 
-    def _feed(self, hand: _Hand) -> None:
-        while hand.facts is not None and self._queue and len(hand.given) < IN_HAND:
+    def _feed(self, handle: _WorkerHandle) -> None:
+        while handle.facts is not None and self._queue and len(handle.assigned) < CHUNKS_PER_WORKER:
             work = self._queue.popleft()
             if work.video in self.problems:
                 continue
-            if not hand.given:
-                hand.heard = time.monotonic()
-            hand.given.append(work)
-            _send(hand, work)
+            if not handle.assigned:
+                handle.last_message_s = time.monotonic()
+            handle.assigned.append(work)
+            _send(handle, work)
 
     def _listen(self) -> list[Work]:
         """Take all messages that are there, waiting a moment for the first one. Returns the chunks that were saved."""
-        wait([hand.connection for hand in self._hands], LOOK_EVERY_S)
+        wait([handle.connection for handle in self._handles], POLL_S)
         finished = []
-        for place, hand in enumerate(self._hands):
+        for index, handle in enumerate(self._handles):
             try:
-                while self._hands[place] is hand and hand.connection.poll():
-                    finished += self._hear(place, hand, hand.connection.recv())
+                while self._handles[index] is handle and handle.connection.poll():
+                    finished += self._handle_message(index, handle, handle.connection.recv())
             except (EOFError, ConnectionError):
-                hand.process.join(END_S)
-                self._replace(place, f"worker on {hand.options.device} died ({_end_of(hand.process)})")
+                handle.process.join(END_S)
+                self._replace(index, f"worker on {handle.options.device} died ({_end_of(handle.process)})")
         return finished
 
-    def _hear(self, place: int, hand: _Hand, message: object) -> list[Work]:
-        hand.heard = time.monotonic()
+    def _handle_message(self, index: int, handle: _WorkerHandle, message: object) -> list[Work]:
+        handle.last_message_s = time.monotonic()
         if isinstance(message, Refused):
             raise InputError(message.reason)
         if isinstance(message, Failed):
-            if message.errno in NO_USE:
+            if message.errno in NO_RETRY_ERRNOS:
                 raise OSError(message.errno, os.strerror(message.errno or 0), message.path)
-            self._replace(place, message.reason)
+            self._replace(index, message.reason)
         elif isinstance(message, Ready):
-            hand.facts = message.facts
+            handle.facts = message.facts
             if self._videos:
-                self._give_plans(hand)
+                self._give_plans(handle)
         elif isinstance(message, Beat):
-            hand.proven = True
-            hand.frames += message.frames
+            handle.has_run = True
+            handle.frames += message.frames
         elif isinstance(message, Saved):
-            hand.given.remove(message.work)
-            hand.frames, hand.starts = 0, 1
+            handle.assigned.remove(message.work)
+            handle.frames, handle.starts = 0, 1
             return [message.work]
         return []
 
     def _replace_silent(self) -> None:
         now = time.monotonic()
-        for place, hand in enumerate(self._hands):
-            working = hand.proven and hand.given
+        for index, handle in enumerate(self._handles):
+            working = handle.has_run and handle.assigned
             limit_s = self._limits.silent_s if working else self._limits.start_s
-            idle = hand.facts is not None and not hand.given
-            if not idle and now - hand.heard > limit_s:
-                self._replace(place, f"worker on {hand.options.device} gave no sign of life for {limit_s:.0f} s")
+            idle = handle.facts is not None and not handle.assigned
+            if not idle and now - handle.last_message_s > limit_s:
+                self._replace(index, f"worker on {handle.options.device} gave no sign of life for {limit_s:.0f} s")
 
-    def _replace(self, place: int, why: str) -> None:
+    def _replace(self, index: int, reason: str) -> None:
         """End a worker, put its chunks back and start another one in its place."""
-        hand = self._hands[place]
-        hand.process.kill()
-        hand.process.join(END_S)
-        hand.connection.close()
-        log.warning("%s", why)
-        for number, work in enumerate(reversed(hand.given)):
-            if number == len(hand.given) - 1:  # the open one; the others were only waiting
-                self._count_try(work, why)
+        handle = self._handles[index]
+        handle.process.kill()
+        handle.process.join(END_S)
+        handle.connection.close()
+        log.warning("%s", reason)
+        for number, work in enumerate(reversed(handle.assigned)):
+            if number == len(handle.assigned) - 1:  # the open one; the others were only waiting
+                self._count_try(work, reason)
             if work.video not in self.problems:
                 self._queue.appendleft(work)
-        if hand.starts >= MOST_STARTS and not hand.given:
-            raise RuntimeError(f"{why}; it was started {hand.starts} times")
-        self._hands[place] = self._start(hand.options, hand.starts + 1 if not hand.given else 1)
+        if handle.starts >= MAX_STARTS and not handle.assigned:
+            raise RuntimeError(f"{reason}; it was started {handle.starts} times")
+        self._handles[index] = self._start(handle.options, handle.starts + 1 if not handle.assigned else 1)
 
-    def _count_try(self, work: Work, why: str) -> None:
+    def _count_try(self, work: Work, reason: str) -> None:
         self._tries[work] = self._tries.get(work, 0) + 1
-        if self._tries[work] >= MOST_TRIES:
+        if self._tries[work] >= MAX_TRIES:
             chunk = work.chunk
             self.problems[work.video] = (
-                f"frames {chunk.from_frame} to {chunk.to_frame} failed {MOST_TRIES} times, the last time because: {why}"
+                f"frames {chunk.from_frame} to {chunk.to_frame} failed {MAX_TRIES} times, the last time because: {reason}"
             )
 
 
-def _send(hand: _Hand, message: object) -> None:
+def _send(handle: _WorkerHandle, message: object) -> None:
     try:
-        hand.connection.send(message)
+        handle.connection.send(message)
     except (BrokenPipeError, ConnectionResetError):
         log.info("a worker is gone before it got its orders")  # the next look finds it dead
 

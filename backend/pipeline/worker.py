@@ -1,4 +1,4 @@
-"""One process a GPU: decoders beside it, the network in its main thread, savers behind it. Every queue is bounded."""
+"""The worker: one process per GPU with decoders, the network in its main thread, and savers. Every queue is bounded."""
 
 import logging
 import threading
@@ -10,7 +10,7 @@ from backend.pipeline.chunk_plan import VideoPlan, Work
 from backend.pipeline.decode import Batch, Decoders
 from backend.pipeline.lifeline import end_with_parent, ignore_interrupts
 from backend.pipeline.messages import Beat, Failed, Ready, Refused, Saved
-from backend.pipeline.network import NOTHING, Load, ModelChoice, Network
+from backend.pipeline.network import NO_DETECTIONS, Load, ModelChoice, Network
 from backend.pipeline.save import ChunkError, Savers
 from backend.project.errors import InputError
 
@@ -135,7 +135,7 @@ class Worker:
 
     def _pass_on(self, batch: Batch) -> None:
         n_pictures = len(batch.decoded.frames) * len(self._videos[batch.work.video].regions)
-        found = self._network.find(batch.pictures, n_pictures) if n_pictures else NOTHING
+        found = self._network.find(batch.pictures, n_pictures) if n_pictures else NO_DETECTIONS
         self._decoders.release(batch)
         self._savers.put(batch, found)
         self._link.send(Beat(len(batch.decoded.frames) + len(batch.decoded.damaged)))

@@ -166,7 +166,7 @@ def recording_from_detections(run: DetectionsRun, score: float) -> Recording:
         raise InputError(f"{run.folder} is not finished; run inference again to complete it")
     parts = [part.at_least(score) for part in run.without_masks()]
     seen = run.frames()
-    columns = {name: [getattr(part.found, name) for part in parts] for name in ("frame", "boxes", "detection")}
+    columns = {name: [getattr(part.detections, name) for part in parts] for name in ("frame", "boxes", "detection")}
     frame, boxes, detection = (np.concatenate(values) if values else np.zeros(0) for values in columns.values())
     if not len(frame):
         raise InputError(f"{run.folder} has no detection with a score of {score} or more; lower the minimum score")

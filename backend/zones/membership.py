@@ -138,7 +138,7 @@ def _shares(recording: Recording, zones: Zones, by: ReferencePoint, masks: Detec
     key = recording.frames[recording.frame_index[order]].astype(np.int64) << 32 | recording.detection[order]
     order, key = order[np.argsort(key, kind="stable")], np.sort(key)
     for part in masks:
-        detections = part.found
+        detections = part.detections
         own = detections.frame.astype(np.int64) << 32 | detections.detection
         at = np.searchsorted(key, own)
         used = np.flatnonzero((at < len(key)) & (key[np.minimum(at, len(key) - 1)] == own)) if len(key) else []

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from backend.jobs import Job, JobSpec, JobState
-from backend.pipeline.detections import model_behind
+from backend.pipeline.detections import model_of_tracks
 from backend.project.errors import InputError
 from backend.project.manifest import read_manifest
 from backend.tracking.review.views import TrackRun, list_track_runs
@@ -62,7 +62,7 @@ def submit_before_after(video: str, before: TrackRun, after: TrackRun) -> Job:
 
 def comparison_of(before: Path, after: Path) -> Path | None:
     """Return the newest comparison of the models behind two runs that is there, None without."""
-    models = [model_behind(folder, track_manifest(folder)) for folder in (before, after)]
+    models = [model_of_tracks(folder, track_manifest(folder)) for folder in (before, after)]
     names = f"{'--'.join(models)}--*"
     folders = sorted((project().cache / "compare").glob(names), key=lambda path: path.stat().st_mtime, reverse=True)
     return next((folder for folder in folders if _is_whole(folder)), None)

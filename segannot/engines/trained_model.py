@@ -7,7 +7,7 @@ import numpy as np
 from backend.detectors.score_threshold import SHOWN_SCORE
 from backend.masks import rle
 from backend.masks.from_network import encode_masks
-from backend.pipeline.default_model import general_model
+from backend.pipeline.default_model import default_model
 from backend.pipeline.network import ModelChoice, Network, load_network
 from backend.project.errors import InputError
 from backend.training.model_folder import list_models
@@ -56,6 +56,6 @@ def newest_model(project_folder: Path) -> Path:
         if not record.problem:
             return record.path
     try:
-        return general_model(project_folder)
+        return default_model(project_folder)
     except InputError as error:
         raise InputError("no model is trained yet; train one, and it proposes outlines here") from error

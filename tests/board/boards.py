@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from backend.masks.rle import encode
-from backend.pipeline.chunk_tables import FramesSeen, Instances, write_chunk
+from backend.pipeline.chunk_tables import AnalysedFrames, Instances, write_chunk
 from backend.pipeline.chunks import Chunk
 from backend.project.manifest import begin_manifest
 from backend.project.paths import Project
@@ -146,7 +146,7 @@ def small_project(root: Path) -> Project:
         tracks.boxes[order], np.full(n, 320, np.int32), pa.array([codes[k] for k in order], pa.binary()),
     )  # fmt: skip
     per_frame = np.full(N_FRAMES, BIRDS, np.int32)
-    write_chunk(folder, Chunk(0, N_FRAMES, 1), FramesSeen(tracks.frames, tracks.times, per_frame), found)
+    write_chunk(folder, Chunk(0, N_FRAMES, 1), AnalysedFrames(tracks.frames, tracks.times, per_frame), found)
     manifest.complete = True
     manifest.write(folder)
     return project

@@ -44,7 +44,7 @@ def true_tracks(project: Project, video: str) -> Tracks:
     folder = project.inference_output(video, RUN)
     run = open_detections(folder)
     origin = pq.read_table(folder / ORIGIN).to_pandas()
-    found = [part.found for part in run.without_masks()]
+    found = [part.detections for part in run.without_masks()]
     frame, detection = (np.concatenate([getattr(f, name) for f in found]) for name in ("frame", "detection"))
     bird = origin["bird"].to_numpy().astype(np.int16)
     assert (origin["frame"] == frame).all() and (origin["detection"] == detection).all()

@@ -13,7 +13,7 @@ from backend.detectors import fetch
 from backend.detectors.header import list_weights
 from backend.detectors.load import build_detector
 from backend.detectors.weights import write_weights
-from backend.pipeline.default_model import general_model
+from backend.pipeline.default_model import default_model
 from backend.project.errors import InputError
 from backend.project.manifest import sha256
 from tests.detectors.conftest import small
@@ -54,7 +54,7 @@ def test_a_folder_of_weights_becomes_what_pages_and_scripts_choose_from(files, w
     ]
     known = list_weights(weights)
     assert known[weights / "timm.safetensors"].backbone_only and known[weights / "resnet18.safetensors"].backbone_only
-    assert general_model(weights.parent) == weights / "ruffs-2027.safetensors"
+    assert default_model(weights.parent) == weights / "ruffs-2027.safetensors"
     assert sha256(weights / "ruffs-2027.safetensors") == sha256(files / "Ruffs 2027.safetensors")
     assert "torchvision resnet18, detector of 2 classes, SHA-256 " + sha256(files / "Ruffs 2027.safetensors") in said
 

@@ -197,7 +197,7 @@ def iou(first: np.ndarray, second: np.ndarray) -> float:
 
 def found_share(run: Path, truth: pd.DataFrame) -> float:
     """Return the share of birds and frames in which the middle of a detection is on the bird."""
-    part = [each.found for each in open_detections(run).without_masks()]
+    part = [each.detections for each in open_detections(run).without_masks()]
     frame = np.concatenate([each.frame for each in part])
     boxes = np.concatenate([each.boxes for each in part])
     x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2

@@ -21,7 +21,7 @@ def lek(tmp_path_factory):
 
 def seen(folder):
     run = open_detections(folder)
-    return run, run.load(run.chunks[0]).found, pq.read_table(folder / ORIGIN).to_pandas()
+    return run, run.load(run.chunks[0]).detections, pq.read_table(folder / ORIGIN).to_pandas()
 
 
 def test_a_detector_without_noise_yields_the_truth(lek, tmp_path):

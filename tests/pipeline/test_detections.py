@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from backend.masks.rle import decode
-from backend.pipeline.chunk_tables import DETECTIONS, FRAMES, FramesSeen, Instances, write_chunk
+from backend.pipeline.chunk_tables import DETECTIONS, FRAMES, AnalysedFrames, Instances, write_chunk
 from backend.pipeline.chunks import Chunk
 from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
@@ -55,12 +55,12 @@ def test_a_threshold_keeps_frames_and_the_numbers_of_detections(run):
     part = run.load(run.chunks[0]).at_least(0.5)
     assert len(part.seen) == 20
     assert part.seen.n.tolist() == [1] + [0] * 19
-    assert part.found.detection.tolist() == [0]
-    assert part.found.counts(0) == run.at(0).counts(0)
+    assert part.detections.detection.tolist() == [0]
+    assert part.detections.counts(0) == run.at(0).counts(0)
 
 
 def test_without_masks_the_rle_column_is_not_read(run):
-    assert all(part.found.rle.null_count == len(part.found) for part in run.without_masks())
+    assert all(part.detections.rle.null_count == len(part.detections) for part in run.without_masks())
 
 
 def test_frames_of_all_chunks_come_as_one_table(run):
@@ -116,7 +116,7 @@ def test_rows_that_break_the_contract_are_not_written(tmp_path, frame, detection
         np.zeros(rows, np.int32),
         pa.array([b"0"] * rows, pa.binary()),
     )
-    seen = FramesSeen(np.arange(len(n), dtype=np.int32), np.arange(len(n)) / 25, np.array(n, np.int32))
+    seen = AnalysedFrames(np.arange(len(n), dtype=np.int32), np.arange(len(n)) / 25, np.array(n, np.int32))
     with pytest.raises(ValueError, match="Chunk"):
         write_chunk(tmp_path, Chunk(0, 5), seen, found)
     assert not list(tmp_path.iterdir())

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from backend.pipeline.chunk_tables import FramesSeen
+from backend.pipeline.chunk_tables import AnalysedFrames
 from backend.pipeline.detections import open_detections
 from backend.pipeline.gpus import list_gpus
 from backend.pipeline.inference_runs import counts_over_time, frame_jpeg, latest_frame, list_runs, unusual_frames
@@ -67,11 +67,11 @@ def test_unusual_moments_are_those_that_differ_from_their_neighbours_each_once()
     n[100], n[101] = 3, 5
     n[300:] = 15  # birds arrive: a lasting change is no odd moment
     n[200] = 20
-    seen = FramesSeen(np.arange(400, dtype=np.int32), np.arange(400) / 25, n)
+    seen = AnalysedFrames(np.arange(400, dtype=np.int32), np.arange(400) / 25, n)
     assert unusual_frames(seen)[:2] == [100, 200]
     assert 101 not in unusual_frames(seen)
-    assert unusual_frames(FramesSeen(*(np.zeros(0, kind) for kind in (np.int32, float, np.int32)))) == []
-    assert unusual_frames(FramesSeen(np.arange(5, dtype=np.int32), np.arange(5) / 25, np.ones(5, np.int32))) == []
+    assert unusual_frames(AnalysedFrames(*(np.zeros(0, kind) for kind in (np.int32, float, np.int32)))) == []
+    assert unusual_frames(AnalysedFrames(np.arange(5, dtype=np.int32), np.arange(5) / 25, np.ones(5, np.int32))) == []
 
 
 def test_without_a_driver_there_are_no_gpus(monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 from backend.masks.rle import decode
 from backend.pipeline.chunk_plan import VideoPlan
 from backend.pipeline.decode import BatchDecoded
-from backend.pipeline.network import Found
+from backend.pipeline.network import NetworkDetections
 from backend.pipeline.regions import Region
 from backend.pipeline.rows import join_batches, rows_of_batch
 from tests.pasting import counts, paste, random_masks
@@ -21,7 +21,7 @@ def plan(regions=WHOLE, input_size=SIZE):
 
 def found(picture, scores, boxes, masks=None):
     masks = np.ones((len(picture), 28, 28), np.float32) if masks is None else masks
-    return Found(
+    return NetworkDetections(
         np.array(picture, np.int64),
         np.ones(len(picture), np.int64),
         np.array(scores, np.float32),

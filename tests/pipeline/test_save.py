@@ -8,11 +8,11 @@ from backend.pipeline.chunk_plan import VideoPlan, Work
 from backend.pipeline.chunks import Chunk
 from backend.pipeline.decode import Batch, BatchDecoded
 from backend.pipeline.detections import finished_chunks
-from backend.pipeline.network import Found
+from backend.pipeline.network import NetworkDetections
 from backend.pipeline.regions import Region
 from backend.pipeline.save import ChunkError, Savers
 
-NOTHING = Found(
+NOTHING = NetworkDetections(
     np.zeros(0, np.int64),
     np.zeros(0, np.int64),
     np.zeros(0, np.float32),

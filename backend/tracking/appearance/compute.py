@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from backend.jobs.progress import Progress
-from backend.pipeline.chunk_tables import FramesSeen
+from backend.pipeline.chunk_tables import AnalysedFrames
 from backend.pipeline.detections import ChunkDetections, DetectionsRun
 from backend.project.atomic import atomic_write
 from backend.project.errors import InputError
@@ -116,7 +116,7 @@ class NetworkEmbedder:
         return np.array(rows, np.int64), np.concatenate(vectors)
 
 
-def sampled_frames(seen: FramesSeen, per_second: float) -> np.ndarray:
+def sampled_frames(seen: AnalysedFrames, per_second: float) -> np.ndarray:
     """Return the frames of a chunk to embed: the first of each interval of 1 / ``per_second`` s from time 0."""
     interval = np.floor(seen.time_s * per_second + 1e-6)
     return seen.frame[np.diff(interval, prepend=-1.0) > 0]
@@ -157,7 +157,7 @@ def _single_bird_tracklets(run: DetectionsRun, progress: Progress) -> list[np.nd
     tracker, tracklets, n_detections = None, [], np.zeros(1, np.int64)
     for k, part in enumerate(run):
         if tracker is None:
-            boxes = part.found.boxes
+            boxes = part.detections.boxes
             tracker = OnlineTracker(default_settings(run.facts.height, 1 / run.facts.fps, boxes[:, 2] - boxes[:, 0]))
         result = tracker.update(chunk_arrays(part))
         own = np.where(result.kind == SINGLE, result.tracklet, 0).astype(np.int32)

@@ -32,7 +32,7 @@ def frame_crops(
 
     The mask of a detection without one is the ellipse in its box. One frame is in memory at a time.
     """
-    offsets, codes = rle_buffers(part.found.rle)
+    offsets, codes = rle_buffers(part.detections.rle)
     runs = np.empty((MAX_RUNS, 3), np.int32)
     index_of = {int(frame): k for k, frame in enumerate(part.seen.frame)}
     for frame in frames.tolist():
@@ -41,8 +41,8 @@ def frame_crops(
         first, last = part.starts[index_of[frame]], part.starts[index_of[frame] + 1]
         crops = []
         for row in range(first, last):
-            x1, y1 = np.maximum(0, np.floor(part.found.boxes[row, :2])).astype(int)
-            x2, y2 = np.minimum([width, height], np.ceil(part.found.boxes[row, 2:])).astype(int)
+            x1, y1 = np.maximum(0, np.floor(part.detections.boxes[row, :2])).astype(int)
+            x2, y2 = np.minimum([width, height], np.ceil(part.detections.boxes[row, 2:])).astype(int)
             if min(x2 - x1, y2 - y1) < MIN_SIDE_PX:
                 continue
             mask = np.zeros((y2 - y1, x2 - x1), np.uint8)

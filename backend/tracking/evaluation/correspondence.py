@@ -110,11 +110,11 @@ def with_masks(shown: Shown, detection: np.ndarray, folder: Path) -> Shown:
     lengths, codes, found = [], [], np.zeros(len(shown), bool)
     for part in run:
         first, last = np.searchsorted(shown.frame, [part.chunk.from_frame, part.chunk.to_frame])
-        key = part.found.frame.astype(np.int64) << 32 | part.found.detection
+        key = part.detections.frame.astype(np.int64) << 32 | part.detections.detection
         place = np.minimum(np.searchsorted(key, wanted[first:last]), max(0, len(key) - 1))
         if last > first:
             found[first:last] = key[place] == wanted[first:last] if len(key) else False
-            offsets, bytes_ = rle_buffers(pa.array(part.found.rle).take(pa.array(place)))
+            offsets, bytes_ = rle_buffers(pa.array(part.detections.rle).take(pa.array(place)))
             lengths.append(np.diff(offsets))
             codes.append(bytes_[offsets[0] : offsets[-1]])
     if not found.all():

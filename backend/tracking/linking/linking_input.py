@@ -87,7 +87,7 @@ def linking_input_of(
     tracker, columns, endings, done = None, [], [], 0
     for part in run:
         if tracker is None:
-            widths = part.found.boxes[:, 2] - part.found.boxes[:, 0]
+            widths = part.detections.boxes[:, 2] - part.detections.boxes[:, 0]
             settings = default_settings(run.facts.height, frame_s, widths)
             with_embeddings = appearance is not None and (appearance / embeddings_file(part.chunk)).exists()
             if motion is None:  # camera motion would be mistaken for the animals'
@@ -118,7 +118,7 @@ def _damping_of(part: ChunkDetections, settings: AssociationSettings) -> float:
 
 
 def _columns(part: ChunkDetections, followed, done: int, appearance: Path | None) -> Detections:
-    found = part.found
+    found = part.detections
     at = (done + np.repeat(np.arange(len(part.seen)), part.seen.n)).astype(np.int32)
     embeddings = None if appearance is None else _embeddings_of_chunk(appearance, part)
     overlap = box_overlaps(part.starts, found.boxes).astype(np.float32)
@@ -133,7 +133,7 @@ def _embeddings_of_chunk(folder: Path, part: ChunkDetections) -> np.ndarray | No
     if read is None:
         return None
     frame, detection, vectors = read
-    key = part.found.frame.astype(np.int64) << 32 | part.found.detection
+    key = part.detections.frame.astype(np.int64) << 32 | part.detections.detection
     wanted = frame.astype(np.int64) << 32 | detection
     rows = np.searchsorted(key, wanted)
     known = np.append(key, -1)[rows] == wanted

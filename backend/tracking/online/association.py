@@ -72,7 +72,7 @@ def choose_column_step(widths: np.ndarray) -> int:
 
 def chunk_arrays(part: ChunkDetections, motion: np.ndarray | None = None) -> ChunkArrays:
     """Return a chunk of a detections run as arrays; ``motion`` (F, 6) is that of the camera, None: it stands still."""
-    detections = part.found
+    detections = part.detections
     offsets, codes = rle_buffers(detections.rle)
     return ChunkArrays(
         0,

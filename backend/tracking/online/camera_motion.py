@@ -51,7 +51,7 @@ def camera_motion(
             for k, image in enumerate(scaled, first):
                 grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
                 rows.append(STILL if previous is None else _estimate(*previous, grey, factor))
-                boxes = part.found.boxes[part.starts[k] : part.starts[k + 1]]
+                boxes = part.detections.boxes[part.starts[k] : part.starts[k + 1]]
                 previous = grey, _corners(grey, boxes * np.tile(factor, 2))
             report(len(rows))
     return np.array(rows).reshape(-1, 6)

@@ -37,7 +37,7 @@ def find_duplicates(run: DetectionsRun, tracks: Tracks) -> list[Duplicate]:
         part = run.load(chunk)
         detections = [_detection_rows(part, frame[side], tracks.detection[rows[side]]) for side in candidates.T]
         share = _mask_shares(
-            np.stack(detections, axis=1), boxes[candidates], *rle_buffers(part.found.rle), run.facts.height
+            np.stack(detections, axis=1), boxes[candidates], *rle_buffers(part.detections.rle), run.facts.height
         )
         same_bird = share >= 1.0
         pairs.append(rows[candidates[same_bird]])
@@ -46,7 +46,7 @@ def find_duplicates(run: DetectionsRun, tracks: Tracks) -> list[Duplicate]:
 
 
 def _detection_rows(part: ChunkDetections, frame: np.ndarray, detection: np.ndarray) -> np.ndarray:
-    key = part.found.frame.astype(np.int64) << 32 | part.found.detection
+    key = part.detections.frame.astype(np.int64) << 32 | part.detections.detection
     return np.searchsorted(key, frame.astype(np.int64) << 32 | detection)
 
 

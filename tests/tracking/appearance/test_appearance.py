@@ -69,10 +69,10 @@ def test_birds_are_cut_out_where_they_are(lek):
         picture = reader.read([20])[0]
     assert len(birds) == part.seen.n[20]
     for bird in birds:
-        x1, y1 = np.floor(part.found.boxes[bird.row, :2]).astype(int)
+        x1, y1 = np.floor(part.detections.boxes[bird.row, :2]).astype(int)
         height, width = bird.mask.shape
         assert np.array_equal(bird.rgb, picture[y1 : y1 + height, x1 : x1 + width])
-        assert bird.mask.sum() == part.found.area_px2[bird.row]
+        assert bird.mask.sum() == part.detections.area_px2[bird.row]
 
 
 def test_it_goes_on_where_it_was_stopped(lek, tmp_path, capsys):

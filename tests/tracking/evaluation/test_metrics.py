@@ -170,7 +170,7 @@ def lek(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_masks_and_doubts_of_a_rendered_lek(lek, tmp_path):
     run = open_detections(lek / "run")
-    found, origin = run.load(run.chunks[0]).found, pq.read_table(lek / "run" / ORIGIN)
+    found, origin = run.load(run.chunks[0]).detections, pq.read_table(lek / "run" / ORIGIN)
     bird = origin["bird"].to_numpy()[: len(found)].astype(np.int32)
     keep = bird > 0
     swapped = np.where(found.frame > 100, np.array([0, 2, 1, 3, 4, 5])[bird], bird)[keep].astype(np.int32)

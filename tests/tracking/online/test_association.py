@@ -25,7 +25,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> DetectionsRun:
 
 
 def settings_for(run: DetectionsRun):
-    widths = next(iter(run)).found.boxes
+    widths = next(iter(run)).detections.boxes
     return default_settings(run.facts.height, 1 / run.facts.fps, widths[:, 2] - widths[:, 0])
 
 
@@ -55,7 +55,7 @@ def frames_of(chunk: ChunkArrays, first: int, last: int) -> ChunkArrays:
 def tables(run: DetectionsRun) -> tuple[ChunkDetections, Sightings, Tracklets]:
     part = next(iter(run))
     tracklet, kind, endings = follow(run, len(part.seen))
-    at, found = np.repeat(np.arange(len(part.seen)), part.seen.n), part.found
+    at, found = np.repeat(np.arange(len(part.seen)), part.seen.n), part.detections
     made = build_tracklets(
         at, found.frame, found.detection, found.boxes, found.score, tracklet, kind, endings, part.seen.time_s
     )
@@ -72,7 +72,10 @@ def test_chunk_borders_change_nothing(run):
 def test_a_tracklet_is_one_bird(run):
     part, sightings, tracklets = tables(run)
     origin = pq.read_table(run.folder / ORIGIN)
-    place = {key: k for k, key in enumerate(zip(part.found.frame.tolist(), part.found.detection.tolist(), strict=True))}
+    place = {
+        key: k
+        for k, key in enumerate(zip(part.detections.frame.tolist(), part.detections.detection.tolist(), strict=True))
+    }
     rows = [place[key] for key in zip(sightings.frame.tolist(), sightings.detection.tolist(), strict=True)]
     first, second = (origin[name].to_numpy().astype(int)[rows] for name in ("bird", "second"))
     right = seen = 0

@@ -57,7 +57,7 @@ def test_the_shake_is_found_to_less_than_a_pixel(motion):
 def test_birds_are_followed_through_a_shake(shaken, motion):
     run = open_detections(shaken / "run")
     part = run.load(run.chunks[0])
-    widths = part.found.boxes[:, 2] - part.found.boxes[:, 0]
+    widths = part.detections.boxes[:, 2] - part.detections.boxes[:, 0]
     tracklets = {}
     for name, known in (("given", motion), ("not given", None)):
         tracker = OnlineTracker(default_settings(run.facts.height, 1 / run.facts.fps, widths))

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from backend.masks.rle import encode
-from backend.pipeline.chunk_tables import FramesSeen, Instances, write_chunk
+from backend.pipeline.chunk_tables import AnalysedFrames, Instances, write_chunk
 from backend.pipeline.chunks import Chunk
 from backend.pipeline.detections import DetectionsRun, open_detections
 from backend.project.manifest import begin_manifest
@@ -111,7 +111,7 @@ def two_on_one(folder: Path, with_masks: bool) -> tuple[DetectionsRun, Tracks]:
         "chunk_frames": n_frames, "class_names": ["bird"],
     }  # fmt: skip
     manifest = begin_manifest(folder, "inference", {}, facts)
-    seen = FramesSeen(frames, frames / 25, np.full(n_frames, 3, np.int32))
+    seen = AnalysedFrames(frames, frames / 25, np.full(n_frames, 3, np.int32))
     write_chunk(folder, Chunk(0, n_frames, 1), seen, found)
     manifest.complete = True
     manifest.write(folder)
