@@ -258,7 +258,7 @@ def test_tracking_that_used_nothing_does_not_call_that_right(tmp_path, capsys):
         (["--seed", "-1"], "seed"),
         (["--least-probability", "1.5"], "least-probability"),
         (["--zones", "/no/such/zones.json"], "zones"),
-        (["--detections", "/no/such/run"], "holds no detections"),
+        (["--detections", "/no/such/run"], "is not an inference run"),
     ],
 )
 def test_bad_arguments_are_refused_in_one_line(lek, arguments, says):

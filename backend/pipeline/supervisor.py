@@ -228,7 +228,8 @@ class Supervisor:
         if self._tries[work] >= MAX_TRIES:
             chunk = work.chunk
             self.problems[work.video] = (
-                f"frames {chunk.from_frame} to {chunk.to_frame} failed {MAX_TRIES} times, the last time because: {reason}"
+                f"frames {chunk.from_frame} to {chunk.to_frame} failed {MAX_TRIES} times, "
+                f"the last time because: {reason}"
             )
 
 

@@ -30,7 +30,7 @@ def test_runs_are_listed_with_what_is_wrong_with_them(project):
     assert set(runs) == {"night-1", "night-2", "broken"}
     assert (runs["night-1"].complete, runs["night-1"].problem) == (True, "")
     assert (runs["night-2"].complete, runs["night-2"].problem) == (False, "")
-    assert "holds no detections" in runs["broken"].problem
+    assert "is not an inference run" in runs["broken"].problem
     assert list_runs(project, "other") == []
 
 
@@ -58,7 +58,7 @@ def test_a_frame_is_drawn_with_the_birds_above_the_threshold(project, tmp_path):
         changed = np.abs(shown[score].astype(int) - shown[0.95]).max(-1) > 30
         assert changed[15:35, 12:28].any()
         assert changed[22:28, 52:58].any() == (boxes == 2)
-    with pytest.raises(InputError, match="was not looked at"):
+    with pytest.raises(InputError, match="was not analysed"):
         frame_jpeg(run, video, 40, 0.5, 320, tmp_path)
 
 
