@@ -10,7 +10,8 @@ bash setup.sh COMMAND [OPTIONS]
 
   start         set up what is missing, make the sample project on the first start, start the web app
                 (further arguments, --host and --port, go to the app)
-  test          set up what is missing and run the tests (further arguments go to pytest)
+  test          set up what is missing and run the tests, one worker for each core (further arguments go to
+                pytest; -n 0 runs them in one process)
   demo          run the pipeline on the sample without the browser and say where the results are
   install       only set up what is missing
   weights fetch NAME | add FILE...
@@ -118,6 +119,9 @@ install_tests() {
   install_list requirements-test.txt
 }
 
+# One worker of the tests for each core that may be used; more than eight would need more than 16 GB.
+workers() { local cores; cores=$(nproc); echo $((cores < 8 ? cores : 8)); }
+
 sample() {
   local project=$1
   [[ -f $project/sample_truth/sample.json ]] || say "making the sample project; this takes one to two minutes, longer on a busy machine"
@@ -204,7 +208,7 @@ lock() {
 
 case $command in
   start) install; sample "$(project_folder)"; exec "$VENV/bin/python" -m gui "${rest[@]}" ;;
-  test) install_tests; exec "$VENV/bin/python" -m pytest "${rest[@]}" ;;
+  test) install_tests; exec "$VENV/bin/python" -m pytest -n "$(workers)" --dist loadgroup "${rest[@]}" ;;
   test-browser) install_tests; exec "$VENV/bin/python" -m pytest -m browser "${rest[@]}" ;;
   demo) demo ;;
   install) install ;;

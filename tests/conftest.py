@@ -18,12 +18,35 @@ settings.register_profile(
 settings.load_profile("no clock")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Say which tests go to one worker: those of a file, those of a kind of server, and all kill campaigns."""
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    if item.path.parent.name == "faults":
+        return "kills"
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    kind = "service" if "service" in getattr(item, "fixturenames", ()) else parameters.get("server")
+    return f"server-{kind}" if kind else item.nodeid.partition("::")[0]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep tests, and the processes they start, out of the installation's state folder."""
+    """Keep tests, and the processes they start, out of the installation's state folder and of the user's own files.
+
+    Streamlit and matplotlib would read settings from the home folder, Streamlit from variables, too.
+    """
     with pytest.MonkeyPatch.context() as changed:
         folder = tmp_path_factory.mktemp("state")
         changed.setenv("LEKTRACK_STATE", str(folder))
+        changed.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        for name in os.environ:
+            if name.startswith(("STREAMLIT_", "LEKTRACK_JOB_", "XDG_", "MPL")):
+                changed.delenv(name)
         yield folder
 
 

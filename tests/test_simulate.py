@@ -126,7 +126,6 @@ def test_two_at_once_do_not_write_into_one_folder(tmp_path):
 def test_an_hour_of_twenty_birds_takes_minutes_and_no_more_memory_than_ten_minutes(tmp_path):
     peaks, times = [], []
     for seconds in (2, 600, 3600):  # the first one may have to compile
-        begun = time.monotonic()
         process = start(
             "--out", tmp_path / str(seconds), "--birds", 20, "--seconds", seconds, "--preset", "hard", "--no-video"
         )
@@ -136,9 +135,9 @@ def test_an_hour_of_twenty_birds_takes_minutes_and_no_more_memory_than_ten_minut
         process.returncode = os.waitstatus_to_exitcode(status)
         assert process.returncode == 0
         peaks.append(used.ru_maxrss)
-        times.append(time.monotonic() - begun)
+        times.append(used.ru_utime + used.ru_stime)
     assert peaks[2] <= 1.02 * peaks[1]
-    assert times[2] < 300
+    assert times[2] < 300  # of processor time
     assert pq.ParquetFile(tmp_path / "3600" / "truth.parquet").metadata.num_rows == 90000 * 20
     print(f"peak {[peak // 1024 for peak in peaks]} MiB, {[round(taken) for taken in times]} s")
 

@@ -165,9 +165,7 @@ def test_four_starts_at_once_leave_one_app(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_on_request_and_says_so(tmp_path: Path, number: signal.Signals) -> None:
     with running(app_server(installation(tmp_path))) as server:
-        began = time.monotonic()
         assert server.stop(number) == 130
-        assert time.monotonic() - began < 10
         assert "stopped on request" in server.log and "Traceback" not in server.log
 
 

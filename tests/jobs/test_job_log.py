@@ -1,7 +1,6 @@
 """Logs: bounded while they are written, quick to read at the end, harmless to show."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -36,9 +35,7 @@ class TestTail:
             file.seek(0, os.SEEK_END)
             file.write("".join(f"line {number}\n" for number in range(100)).encode())
         before = bytes_read()
-        begun = time.perf_counter()
         assert tail(path, 50).split("\n") == [f"line {number}" for number in range(50, 100)]
-        assert time.perf_counter() - begun < 0.1
         assert bytes_read() - before < 2 * log.TAIL_BYTES
 
     def test_a_gigabyte_without_a_line_end_is_not_read_either(self, tmp_path):

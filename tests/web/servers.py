@@ -22,6 +22,7 @@ from tests.ports import own_ports, unused_port
 START_S = 60.0  # Streamlit takes three seconds on an idle machine
 END_S = 60.0  # a server is gone within ten on a machine that is not busy; what tests let it do lasts far longer
 
+STREAMS = {"service": "/stream", "app": "/_stcore/stream"}  # the WebSockets of each kind of server
 HANDSHAKE = (
     ("Connection", "Upgrade"),
     ("Upgrade", "websocket"),
@@ -65,6 +66,7 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
     env: dict[str, str] = field(default_factory=dict)
     folder: Path = REPOSITORY
+    kind: str = ""
 
     @property
     def base_url(self) -> str:

@@ -7,7 +7,8 @@ import pytest
 
 from backend.web.headers import FIXED, STRICT, content_policy, inline_hashes, secured
 from backend.web.serve import MAX_HEADER_BYTES
-from tests.web.servers import HANDSHAKE, Server
+from tests.web.in_process import at_the_gate_and_live
+from tests.web.servers import HANDSHAKE, STREAMS, Server
 
 RAW = {
     "no HTTP at all": b"hello\r\n\r\n",
@@ -30,44 +31,74 @@ def check(headers: dict[str, str]) -> None:
     assert not any(name.startswith("access-control-") for name in headers)
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "headers"),
-    [
-        ("GET", "/", []),
-        ("HEAD", "/", []),
-        ("OPTIONS", "/", []),
-        ("GET", "/no/such/page", []),
-        ("GET", "/favicon.png", []),
-        ("GET", "/_stcore/health", []),
-        ("GET", "/_stcore/host-config", [("Origin", "http://127.0.0.1:{port}")]),
-        ("GET", "/api/fail/bug", []),
-        ("GET", "/api/fail/missing", []),
-        ("POST", "/api/edit", []),
-        ("PUT", "/_stcore/upload_file/a/b", []),
-        ("GET", "/-/ready", []),
-        ("GET", "/-/sign-in", []),
-        ("GET", "/-/sign-out", []),
-        ("GET", "/-/name", []),
-        ("GET", "/?token=wrong", []),
-        ("TRACE", "/", []),
-        ("GET", "/a%00", []),
-        ("GET", "/", [("Origin", "http://evil.example")]),
-        ("GET", "/", [("Accept", "text/html")]),
-        ("GET", "/stream", [*HANDSHAKE]),
-        ("GET", "/_stcore/stream", [*HANDSHAKE, ("Origin", "null")]),
-        ("GET", "/stream", [*HANDSHAKE[:2], ("Sec-WebSocket-Version", "8")]),
-        ("GET", "/stream", [*HANDSHAKE[:3], ("Sec-WebSocket-Key", "short")]),
-    ],
-)
-@pytest.mark.parametrize("signed_in", [True, False], ids=["signed in", "not signed in"])
-def test_every_answer_has_them(
-    server: Server, method: str, path: str, headers: list[tuple[str, str]], signed_in: bool
-) -> None:
+REQUESTS: dict[str, tuple[str, str, list[tuple[str, str]]]] = {
+    "a page": ("GET", "/", []),
+    "its head": ("HEAD", "/", []),
+    "its options": ("OPTIONS", "/", []),
+    "no such page": ("GET", "/no/such/page", []),
+    "a fault of ours": ("GET", "/api/fail/bug", []),
+    "a missing file": ("GET", "/api/fail/missing", []),
+    "no JSON": ("POST", "/api/edit", []),
+    "readiness": ("GET", "/-/ready", []),
+    "signing in": ("GET", "/-/sign-in", []),
+    "signing out": ("GET", "/-/sign-out", []),
+    "a name": ("GET", "/-/name", []),
+    "a wrong token": ("GET", "/?token=wrong", []),
+    "a method that is not known": ("TRACE", "/", []),
+    "a malformed path": ("GET", "/a%00", []),
+    "a foreign origin": ("GET", "/", [("Origin", "http://evil.example")]),
+    "a person": ("GET", "/", [("Accept", "text/html")]),
+    "a WebSocket": ("GET", "/stream", [*HANDSHAKE]),
+    "a WebSocket of an old version": ("GET", "/stream", [*HANDSHAKE[:2], ("Sec-WebSocket-Version", "8")]),
+    "a WebSocket without a key": ("GET", "/stream", [*HANDSHAKE[:3], ("Sec-WebSocket-Key", "short")]),
+}
+AT_THE_PARSER = ("a WebSocket of an old version", "a WebSocket without a key")  # uvicorn answers, not the gate
+OF_STREAMLIT: dict[str, tuple[str, str, list[tuple[str, str]]]] = {
+    "its icon": ("GET", "/favicon.png", []),
+    "its health": ("GET", "/_stcore/health", []),
+    "its options": ("GET", "/_stcore/host-config", [("Origin", "http://127.0.0.1:{port}")]),
+    "an upload": ("PUT", "/_stcore/upload_file/a/b", []),
+    "its WebSocket from a foreign page": ("GET", "/_stcore/stream", [*HANDSHAKE, ("Origin", "null")]),
+}
+
+
+def check_answer(server: Server, request: tuple[str, str, list[tuple[str, str]]], signed_in: bool) -> None:
+    method, path, headers = request
     proof = [("Authorization", f"Bearer {server.token}")] if signed_in else []
     filled = [(name, value.format(port=server.port)) for name, value in headers]
     answer = server.ask(method, path, proof + filled)
-    if answer.status != 101:
+    opens = signed_in and path == STREAMS.get(server.kind) and headers == [*HANDSHAKE]
+    assert (answer.status == 101) is opens
+    if opens:  # a connection, not an answer
+        assert not {"server", "set-cookie", "access-control-allow-origin"} & set(answer.headers)
+    else:
         check(answer.headers)
+
+
+@pytest.mark.parametrize("signed_in", [True, False], ids=["signed in", "not signed in"])
+@at_the_gate_and_live(
+    "asked",
+    {name: request for name, request in REQUESTS.items() if name not in AT_THE_PARSER},
+    *("a page", "no such page", "a fault of ours", "signing in", "a malformed path", "a foreign origin"),
+    *("a person", "a WebSocket"),
+)
+def test_every_answer_has_them(server: Server, asked: tuple[str, str, list[tuple[str, str]]], signed_in: bool) -> None:
+    check_answer(server, asked, signed_in)
+
+
+@pytest.mark.parametrize("signed_in", [True, False], ids=["signed in", "not signed in"])
+@pytest.mark.parametrize("name", AT_THE_PARSER)
+def test_handshakes_that_fail_before_the_gate_have_them(server: Server, name: str, signed_in: bool) -> None:
+    check_answer(server, REQUESTS[name], signed_in)
+
+
+@pytest.mark.parametrize("server", ["app"], indirect=True)
+@pytest.mark.parametrize("signed_in", [True, False], ids=["signed in", "not signed in"])
+@pytest.mark.parametrize("asked", OF_STREAMLIT.values(), ids=OF_STREAMLIT)
+def test_every_answer_of_streamlit_has_them(
+    server: Server, asked: tuple[str, str, list[tuple[str, str]]], signed_in: bool
+) -> None:
+    check_answer(server, asked, signed_in)
 
 
 @pytest.mark.parametrize("sent", RAW.values(), ids=RAW)

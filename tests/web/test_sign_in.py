@@ -22,9 +22,18 @@ from backend.web.gate import Gate
 from backend.web.sign_in import MAX_WAITING, WRONG_TOKEN_DELAY_S, Brake, safe_target
 from backend.web.token import LOOK_AGAIN_S, rotate_token
 from tests.web.conftest import server_of
+from tests.web.in_process import at_the_gate_and_live
 from tests.web.servers import Server, installation, running
 
 PAGE = {"Accept": "text/html,application/xhtml+xml"}
+
+
+LEADING_AWAY = {
+    "two slashes and dots": "//evil.example/%2e%2e",
+    "a backslash": "/%5Cevil.example",
+    "two slashes": "//evil.example",
+    "two slashes in code": "/%2F%2Fevil.example",
+}
 
 
 @pytest.fixture
@@ -85,16 +94,13 @@ def test_the_form_signs_in_and_leads_back(server: Server, client: httpx.Client) 
     assert client.get("/-/sign-in").status_code == 303
 
 
-@pytest.mark.parametrize(
-    "target",
-    ["//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil", "/a\r\nX: y", "", "javascript:alert(1)"],
-)
+@pytest.mark.parametrize("target", ["//evil.example", "https://evil.example"])
 def test_signing_in_never_leads_elsewhere(server: Server, client: httpx.Client, target: str) -> None:
     answer = client.post("/-/sign-in", data={"token": server.token, "next": target})
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
-@pytest.mark.parametrize("path", ["//evil.example/%2e%2e", "/%5Cevil.example", "//evil.example", "/%2F%2Fevil.example"])
+@at_the_gate_and_live("path", LEADING_AWAY, "two slashes")
 def test_a_link_never_leads_elsewhere(server: Server, path: str) -> None:
     location = server.ask(path=f"{path}?token={server.token}").headers["location"]
     assert re.match(r"/[^/\\]", location)
@@ -111,7 +117,7 @@ def test_the_form_takes_a_few_kilobytes_only(server: Server, client: httpx.Clien
     assert client.put("/-/sign-in").status_code == 405
 
 
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+@at_the_gate_and_live("scheme", {name: name for name in ("Bearer", "bearer", "BEARER")}, "Bearer")
 def test_a_program_signs_in_by_header(server: Server, scheme: str) -> None:
     assert server.ask(headers=[("Authorization", f"{scheme} {server.token}")]).status == 200
 
@@ -139,7 +145,7 @@ def test_half_a_proof_is_none(server: Server) -> None:
 def test_the_token_in_the_address_is_for_links_only(server: Server) -> None:
     own = ("Origin", f"http://127.0.0.1:{server.port}")
     assert server.ask("POST", f"/?token={server.token}", [own]).status == 401
-    stream = "/_stcore/stream" if server.command[-2] == "app" else "/stream"
+    stream = "/_stcore/stream" if server.kind == "app" else "/stream"
     upgrade = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]
     key = ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
     assert server.ask(path=f"{stream}?token={server.token}", headers=[*upgrade, key, own]).status == 401
@@ -215,7 +221,22 @@ def test_paths_of_ours_are_kept(target: str) -> None:
     assert safe_target(target, "/home") == target
 
 
-@pytest.mark.parametrize("target", ["", "a", "//a", "/\\a", "/a b", "/é", quote("/a") + "\n", "/" + "a" * 3000])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "",
+        "a",
+        "//a",
+        "/\\a",
+        "/a b",
+        "/é",
+        quote("/a") + "\n",
+        "/" + "a" * 3000,
+        "//evil.example",
+        "https://evil.example",
+    ]
+    + ["/\\evil.example", "\\\\evil", "/a\r\nX: y", "javascript:alert(1)", "/\\evil"],
+)
 def test_other_targets_fall_back(target: str) -> None:
     assert safe_target(target, "/home") == "/home"
 

@@ -1,13 +1,19 @@
-"""Host, Origin, Sec-Fetch-Site and method, over all servers: what comes from a stranger's page is refused."""
+"""Host, Origin, Sec-Fetch-Site and method, at the gate and all servers: strangers' pages are refused."""
 
 import pytest
 
-from tests.web.servers import HANDSHAKE, Server
+from tests.web.in_process import at_the_gate_and_live
+from tests.web.servers import HANDSHAKE, STREAMS, Server
 
 OWN = "127.0.0.1:{port}"
 OTHER = "{other}"  # another port of this machine
 
-ALLOWED_HOSTS = [OWN, "localhost:{port}", "LOCALHOST:{port}", "[::1]:{port}"]
+ALLOWED_HOSTS = {
+    "our address": OWN,
+    "our name": "localhost:{port}",
+    "our name in capitals": "LOCALHOST:{port}",
+    "our address in IPv6": "[::1]:{port}",
+}
 
 FOREIGN_HOSTS = {
     "another name": "evil.example",
@@ -81,6 +87,17 @@ OWN_FETCHES = {
     "a look ahead from another site": ("HEAD", "cross-site", "navigate", "document"),
 }
 
+UNKNOWN_METHODS = {method: method for method in ("TRACE", "CONNECT", "PROPFIND", "TRACK", "get", "X")}
+CHANGES = {method: method for method in ("POST", "PUT", "PATCH", "DELETE")}
+MALFORMED_PATHS = {
+    "an address": "http://evil.example/",
+    "a star": "*",
+    "NUL after two slashes": "//%00",
+    "NUL": "/a%00b",
+    "a line end": "/a%0d%0ab",
+    "five thousand letters": "/" + "a" * 5000,
+}
+
 
 def fetch(site: str, mode: str, dest: str) -> list[tuple[str, str]]:
     return [("Sec-Fetch-Site", site), ("Sec-Fetch-Mode", mode), ("Sec-Fetch-Dest", dest)]
@@ -90,13 +107,13 @@ def filled(text: str, server: Server) -> str:
     return text.format(port=server.port, other=server.port - 1)
 
 
-@pytest.mark.parametrize("host", ALLOWED_HOSTS)
+@at_the_gate_and_live("host", ALLOWED_HOSTS, "our address", "our address in IPv6")
 def test_our_own_names_are_answered(server: Server, host: str) -> None:
     answer = server.ask(headers=[("Cookie", server.cookie)], host=filled(host, server))
     assert answer.status == 200
 
 
-@pytest.mark.parametrize("host", FOREIGN_HOSTS.values(), ids=FOREIGN_HOSTS)
+@at_the_gate_and_live("host", FOREIGN_HOSTS, "another name with our port (DNS rebinding)", "a space")
 def test_a_foreign_host_is_refused_even_with_the_cookie(server: Server, host: str) -> None:
     answer = server.ask(headers=[("Cookie", server.cookie)], host=filled(host, server))
     assert answer.status in (400, 403)  # 400 from the HTTP parser where it is no host at all
@@ -110,7 +127,7 @@ def test_a_request_without_a_host_or_with_two_is_refused(server: Server) -> None
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("origin", FOREIGN_ORIGINS.values(), ids=FOREIGN_ORIGINS)
+@at_the_gate_and_live("origin", FOREIGN_ORIGINS, "another site")
 def test_a_foreign_origin_is_refused_even_with_cookie_and_token(server: Server, method: str, origin: str) -> None:
     headers = [
         ("Cookie", server.cookie),
@@ -125,14 +142,16 @@ def test_two_origins_are_refused_when_one_is_foreign(server: Server) -> None:
     assert server.ask(headers=[("Cookie", server.cookie), own, ("Origin", "http://evil.example")]).status == 403
 
 
-@pytest.mark.parametrize(("method", "site", "mode", "dest"), FOREIGN_FETCHES.values(), ids=FOREIGN_FETCHES)
-def test_what_another_page_fetches_is_refused(server: Server, method: str, site: str, mode: str, dest: str) -> None:
+@at_the_gate_and_live("fetched", FOREIGN_FETCHES, "a fetch of another site", "a form sent from another local page")
+def test_what_another_page_fetches_is_refused(server: Server, fetched: tuple[str, str, str, str]) -> None:
+    method, site, mode, dest = fetched
     headers = [("Cookie", server.cookie), *fetch(site, mode, dest)]
     assert server.ask(method, headers=headers).status == 403
 
 
-@pytest.mark.parametrize(("method", "site", "mode", "dest"), OWN_FETCHES.values(), ids=OWN_FETCHES)
-def test_links_and_our_own_pages_are_answered(server: Server, method: str, site: str, mode: str, dest: str) -> None:
+@at_the_gate_and_live("fetched", OWN_FETCHES, "a fetch of our page", "a link in another site, such as a mail")
+def test_links_and_our_own_pages_are_answered(server: Server, fetched: tuple[str, str, str, str]) -> None:
+    method, site, mode, dest = fetched
     headers = [("Cookie", server.cookie), *fetch(site, mode, dest)]
     assert server.ask(method, headers=headers).status == 200
 
@@ -142,17 +161,17 @@ def test_contradicting_fetch_headers_are_refused(server: Server) -> None:
     assert server.ask(headers=headers).status == 403
 
 
-@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PROPFIND", "TRACK", "get", "X"])
+@at_the_gate_and_live("method", UNKNOWN_METHODS, "TRACE", "get")
 def test_unknown_methods_are_refused(server: Server, method: str) -> None:
     assert server.ask(method, headers=[("Cookie", server.cookie)]).status == 405
 
 
-@pytest.mark.parametrize("path", ["http://evil.example/", "*", "//%00", "/a%00b", "/a%0d%0ab", "/" + "a" * 5000])
+@at_the_gate_and_live("path", MALFORMED_PATHS, "an address", "a line end")
 def test_malformed_paths_are_refused(server: Server, path: str) -> None:
     assert server.ask(path=path, headers=[("Cookie", server.cookie)]).status == 400
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+@at_the_gate_and_live("method", CHANGES, "POST")
 def test_a_change_by_cookie_needs_a_page_of_ours(server: Server, method: str) -> None:
     assert server.ask(method, "/nowhere", [("Cookie", server.cookie)]).status == 403
     own = ("Origin", filled("http://127.0.0.1:{port}", server))
@@ -160,17 +179,14 @@ def test_a_change_by_cookie_needs_a_page_of_ours(server: Server, method: str) ->
         assert server.ask(method, "/nowhere", [("Cookie", server.cookie), proof]).status in (404, 405)
 
 
-STREAMS = {"service": "/stream", "app": "/_stcore/stream"}
-
-
 def handshake(server: Server, *headers: tuple[str, str], host: str = "") -> int:
-    kind = server.command[-2]
+    kind = server.kind
     return server.ask(path=STREAMS.get(kind, "/none"), headers=[*HANDSHAKE, *headers], host=filled(host, server)).status
 
 
 def test_a_websocket_opens_for_our_page_and_for_a_program(server: Server) -> None:
     own = ("Origin", filled("http://127.0.0.1:{port}", server))
-    if server.command[-2] not in STREAMS:
+    if server.kind not in STREAMS:
         assert handshake(server, ("Cookie", server.cookie), own) == 403
         return
     assert handshake(server, ("Cookie", server.cookie), own) == 101
@@ -188,7 +204,7 @@ def test_a_websocket_by_cookie_must_say_which_page_opens_it(server: Server) -> N
     assert handshake(server, ("Cookie", server.cookie)) == 403
 
 
-@pytest.mark.parametrize("origin", FOREIGN_ORIGINS.values(), ids=FOREIGN_ORIGINS)
+@at_the_gate_and_live("origin", FOREIGN_ORIGINS, "another site", "null")
 def test_a_websocket_of_a_foreign_page_is_refused(server: Server, origin: str) -> None:
     assert handshake(server, ("Cookie", server.cookie), ("Origin", filled(origin, server))) == 403
 
