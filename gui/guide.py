@@ -1,4 +1,4 @@
-"""The user guide, served by the app itself: ``docs/user-guide.md`` and its pictures as one page at ``/-/guide/``.
+"""The user guide, served by the app itself: ``docs/user-guide.md`` and its pictures as one page at ``/guide/``.
 
 It works without a network, lies behind the same sign-in as every page, and may be linked under a path prefix: the page
 names its pictures and its style sheet relative to itself.
@@ -15,7 +15,7 @@ from backend.project.settings import REPOSITORY
 from backend.web.headers import content_policy
 from backend.web.http_errors import json_error
 
-GUIDE_PATH = "/-/guide/"
+GUIDE_PATH = "/guide/"
 GUIDE = REPOSITORY / "docs" / "user-guide.md"
 STYLE = Path(__file__).parent / "static" / "guide.css"
 ICON = Path(__file__).parent / "static" / "mark.svg"
@@ -40,7 +40,7 @@ PAGE = """<!doctype html>
 
 
 class WithGuide:
-    """ASGI middleware: answers requests below ``BASE/-/guide/``, passes all others on to the app.
+    """ASGI middleware: answers requests below ``BASE/guide/``, passes all others on to the app.
 
     ``base`` is the path prefix of the installation, empty if there is none.
     """

@@ -1,5 +1,6 @@
-"""Every page opens without an exception box, on a fresh copy of the code without a settings file, too."""
+"""Every page opens without an exception box: on a fresh copy of the code, and on a small project with all results."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,12 +8,27 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from backend.project.paths import Project
 from backend.project.settings import REPOSITORY, load_settings
 from gui.steps import STEPS
+from tests.e2e.small_sample import make_small_sample
 from tests.e2e.test_first_hour import SLOW_MS, go
 from tests.web.servers import Server, app_server, running
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+
+
+VIEWS = {  # of pages with several: the view, and a text that it shows
+    "Create COCO JSON": {"Browse": "Possible mistakes", "Augmentation preview": "New samples"},
+    "Inference": {"Progress": "No jobs in the last 24 hours.", "Results": re.compile(r"\d+ birds? at")},
+    "Track": {"Results": re.compile("Expected identity error")},
+    "Statistics": {
+        "Results": "Birds in each zone over time",
+        "Compare": "Lines: one standard error",
+        "Tables": "Download these rows (CSV)",
+        "Methods and files": "Methods text for your paper",
+    },
+}
 
 
 @pytest.fixture
@@ -57,3 +73,19 @@ def test_every_page_opens_on_an_empty_installation_and_a_folder_can_be_allowed(f
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Saved.")).to_be_visible(timeout=SLOW_MS)
     assert load_settings(fresh_app.state).allowed_roots == (videos,)
+
+
+def test_every_page_and_view_opens_on_a_project_with_all_results(
+    running_app: Server, page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_small_sample(Project(tmp_path / "project"), monkeypatch)
+    page.set_viewport_size({"width": 1440, "height": 1000})
+    page.goto(running_app.sign_in_url)
+    open_every_page(page)
+    for title, views in VIEWS.items():
+        go(page, title)
+        for view, content in views.items():
+            page.get_by_test_id("stMain").get_by_role("radio", name=view, exact=True).click(timeout=SLOW_MS)
+            expect(page.get_by_text(content).first).to_be_visible(timeout=SLOW_MS)
+            expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=SLOW_MS)
+            expect(page.get_by_test_id("stException")).to_have_count(0)

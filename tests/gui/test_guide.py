@@ -40,17 +40,17 @@ def test_lists_and_tables_are_drawn_as_such_and_every_picture_exists():
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.key)
 def test_the_help_link_of_a_page_leads_to_its_section(installed, step):
     captions = " ".join(caption.value for caption in opened(step.key).caption)
-    assert f"](/-/guide/#{anchor(step.title)})" in captions
+    assert f"](/guide/#{anchor(step.title)})" in captions
 
 
 def test_the_guide_and_its_pictures_are_behind_the_sign_in_and_under_the_prefix(app: Server):
-    for path in ("/lab/-/guide/", "/lab/-/guide/pictures/home.png", "/lab/-/guide/guide.css"):
+    for path in ("/lab/guide/", "/lab/guide/pictures/home.png", "/lab/guide/guide.css"):
         assert app.ask(path=path).status == 401, path
         assert app.ask_signed_in(path=path).status == 200, path
-    page = app.ask_signed_in(path="/lab/-/guide/")
+    page = app.ask_signed_in(path="/lab/guide/")
     assert b"<h1" in page.body and "script-src 'none'" in page.headers["content-security-policy"]
-    moved = app.ask_signed_in(path="/lab/-/guide")
-    assert moved.status == 308 and moved.headers["location"] == "/lab/-/guide/"
+    moved = app.ask_signed_in(path="/lab/guide")
+    assert moved.status == 308 and moved.headers["location"] == "/lab/guide/"
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def test_the_guide_and_its_pictures_are_behind_the_sign_in_and_under_the_prefix(
     ["pictures/none.png", "admin-guide.md", "pictures/../user-guide.md", "../README.md", "pictures/%2e%2e/x.png", "x/"],
 )
 def test_nothing_but_the_guide_is_given_out(app: Server, name: str):
-    assert app.ask_signed_in(path=f"/lab/-/guide/{name}").status in (400, 404)
+    assert app.ask_signed_in(path=f"/lab/guide/{name}").status in (400, 404)
 
 
 def test_the_guide_is_only_read(app: Server):
-    assert app.ask_signed_in("POST", "/lab/-/guide/").status == 405
+    assert app.ask_signed_in("POST", "/lab/guide/").status == 405
