@@ -4,9 +4,11 @@ It works without a network, lies behind the same sign-in as every page, and may 
 names its pictures and its style sheet relative to itself.
 """
 
+import re
 from functools import lru_cache
 from pathlib import Path
 
+from PIL import Image
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -81,16 +83,23 @@ def guide_answer(method: str, path: str, address: str) -> Response:
 def guide_page(path: Path, modified: float) -> str:
     """Return the guide as one HTML page with its contents beside it; ``modified`` keeps the cache true.
 
-    Each heading has the anchor of `anchor`.
+    Each heading has the anchor of `anchor`. Pictures carry their size, so that a section stays where a link found it
+    while those above it load.
     """
     from markdown import Markdown  # loaded with the first request, not with the app
 
     settings = {"toc": {"slugify": lambda title, _separator: anchor(title), "toc_depth": "2-2"}}
     writer = Markdown(extensions=["tables", "toc", "sane_lists"], extension_configs=settings)
     text = writer.convert(path.read_text(encoding="utf-8"))
+    text = re.sub(r'src="([^"]+)"', lambda match: f"{match[0]} {_size(path.parent / match[1])}", text)
     return PAGE.format(contents=writer.toc, text=text)
 
 
 def anchor(title: str) -> str:
     """Return the anchor of the section ``title``: ``Create COCO JSON`` has ``create-coco-json``."""
     return "-".join(title.lower().split())
+
+
+def _size(picture: Path) -> str:
+    with Image.open(picture) as image:
+        return f'width="{image.width}" height="{image.height}"'
