@@ -40,7 +40,7 @@ from backend.tracking.online.camera_motion import camera_motion, write_camera_mo
 from backend.tracking.review.doubts import doubt_table, expected_error, find_doubts
 from backend.tracking.review.duplicate_tracks import find_duplicates
 from backend.tracking.tracks.corrections import replay
-from backend.tracking.tracks.edits import Act, read_log
+from backend.tracking.tracks.edits import Edit, read_log
 from backend.tracking.tracks.schemas import BIRDS, CAMERA, DOUBTS, FRAMES, SUMMARY, TRACKLETS, TRACKS
 from backend.tracking.tracks.track_folder import corrections_path, write_table, write_tracks
 from backend.tracking.tracks.tracks import NONE, Tracks
@@ -136,7 +136,7 @@ def appearance_folder(settings: TrackSettings, run: DetectionsRun) -> Path | Non
     return None if settings.no_appearance else settings.appearance or run.folder
 
 
-def origin_of(settings: TrackSettings, run: DetectionsRun, log: Path, acts: Sequence[Act]) -> dict[str, Any]:
+def origin_of(settings: TrackSettings, run: DetectionsRun, log: Path, acts: Sequence[Edit]) -> dict[str, Any]:
     """Return what the tracks are made from."""
     files = run.manifest.files
     found: dict[str, Any] = {"detections_run": run.folder.name, "detections": str(run.folder)}
@@ -173,7 +173,7 @@ def find_identities(
     settings: TrackSettings,
     run: DetectionsRun,
     inputs: LinkingInput,
-    acts: Sequence[Act],
+    acts: Sequence[Edit],
     out: Path,
     progress: Progress,
 ) -> dict[str, Any]:

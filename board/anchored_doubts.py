@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from backend.tracking.tracks.corrections import END
-from backend.tracking.tracks.edits import Act, Anchor, Keep, Reviewed, Unsure
+from backend.tracking.tracks.corrections import END_OF_VIDEO
+from backend.tracking.tracks.edits import Anchor, Edit, Keep, Reviewed, Unsure
 from backend.tracking.tracks.tracks import NONE, Tracks
 
 Pair = tuple[Anchor, Anchor]
@@ -74,7 +74,7 @@ def anchor_doubts(doubts: pa.Table, tracklets: pa.Table, tracks: Tracks, effects
     def ends(numbers: list[int], involved: list[int], after: bool, bound: int) -> list[tuple[int, Anchor]]:
         """Return track and anchor of the first (``after``) or last detection of tracklets, else of tracks."""
         ranges = [spans[number] for number in numbers if number in spans]
-        ranges = ranges or [(track, bound, END) if after else (track, 0, bound - 1) for track in involved]
+        ranges = ranges or [(track, bound, END_OF_VIDEO) if after else (track, 0, bound - 1) for track in involved]
         anchors = []
         for track, first, last in ranges:
             frames, detections = detections_of(track)
@@ -118,7 +118,7 @@ class Answer:
     holds: bool  # False if it could not be applied because of other corrections
 
 
-def answers(doubts: Iterable[Doubt], acts: Iterable[Act], problems: dict[int, str]) -> dict[int, list[Answer]]:
+def answers(doubts: Iterable[Doubt], acts: Iterable[Edit], problems: dict[int, str]) -> dict[int, list[Answer]]:
     """Return the answers to each doubt, by its number, oldest first.
 
     ``acts`` are those that are not undone, ``problems`` says by id which could not be applied.
@@ -136,7 +136,7 @@ def answers(doubts: Iterable[Doubt], acts: Iterable[Act], problems: dict[int, st
             keys = ((act.from_frame, act.to_frame, anchor) for anchor in anchors)
             numbers = {by_anchor[key] for key in keys if key in by_anchor}
         elif isinstance(act, Reviewed):
-            end = END if act.to_frame is None else act.to_frame
+            end = END_OF_VIDEO if act.to_frame is None else act.to_frame
             pairs = frozenset()
             numbers = {doubt.number for doubt in doubts if act.from_frame <= doubt.from_frame and doubt.to_frame <= end}
         else:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backend.project.append_log import AppendLog
-from backend.tracking.tracks.edits import Act, act_line, read_log
+from backend.tracking.tracks.edits import Edit, edit_line, read_log
 
 
 class CorrectionsLog:
@@ -17,7 +17,7 @@ class CorrectionsLog:
     """
 
     def __init__(self, path: Path):
-        self.acts: tuple[Act, ...] = read_log(path)
+        self.acts: tuple[Edit, ...] = read_log(path)
         self._log = AppendLog(path)
         self._log.cut(sum(len(line) + 1 for line in path.read_bytes().split(b"\n")[: len(self.acts)]))
 
@@ -26,7 +26,7 @@ class CorrectionsLog:
         """Number of lines."""
         return len(self.acts)
 
-    def append(self, acts: Sequence[Act]) -> None:
+    def append(self, acts: Sequence[Edit]) -> None:
         """Append acts as one decision and flush them to the disk.
 
         Raises
@@ -36,7 +36,7 @@ class CorrectionsLog:
         """
         if [act.id for act in acts] != list(range(self.version + 1, self.version + 1 + len(acts))):
             raise ValueError(f"acts {[act.id for act in acts]} do not follow line {self.version}")
-        self._log.append(b"".join(map(act_line, acts)))
+        self._log.append(b"".join(map(edit_line, acts)))
         self.acts = (*self.acts, *acts)
 
     def close(self) -> None:

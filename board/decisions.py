@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from backend.project.errors import InputError
-from backend.tracking.tracks.corrections import END, DoesNotApplyError, Replaying
+from backend.tracking.tracks.corrections import END_OF_VIDEO, EditDoesNotApplyError, Replay
 from backend.tracking.tracks.edits import Anchor
 from backend.tracking.tracks.schemas import DoubtKind, State
 from backend.tracking.tracks.tracks import NONE, Tracks
@@ -28,7 +28,7 @@ class Context:
     """What a decision is about: the corrected tracks, the replay that anchors them, all doubts and the open ones."""
 
     tracks: Tracks
-    replaying: Replaying
+    replaying: Replay
     doubts: dict[int, Doubt]
     open: tuple[Doubt, ...]
     tracks_of: Callable[[Doubt], set[int]]  # the tracks that its anchors are in now
@@ -44,7 +44,7 @@ def decide(request: ActRequest, context: Context) -> Decision:
     """
     try:
         return _HANDLERS[request.kind](request, context)
-    except DoesNotApplyError as error:
+    except EditDoesNotApplyError as error:
         raise InputError(str(error)) from error
 
 
@@ -150,9 +150,9 @@ def _draw(request: ActRequest, context: Context) -> Decision:
 
 def _reviewed(request: ActRequest, context: Context) -> Decision:
     (frame,) = _required(request, "frame")
-    end = END if request.to in ("end", "doubt", "crossing") else int(request.to)
-    act = {"act": "reviewed", **_range(frame, None if end == END else end)}
-    stop = int(context.tracks.frames[-1]) + 1 if end == END else end
+    end = END_OF_VIDEO if request.to in ("end", "doubt", "crossing") else int(request.to)
+    act = {"act": "reviewed", **_range(frame, None if end == END_OF_VIDEO else end)}
+    stop = int(context.tracks.frames[-1]) + 1 if end == END_OF_VIDEO else end
     return Decision((act,), (f"frames {frame} to {stop - 1} are marked as reviewed, {stop - frame} frames",))
 
 
@@ -301,7 +301,7 @@ def _range(frame: int, end: int | None) -> dict[str, int | None]:
 
 
 def _anchor(context: Context, track: int, frame: int, end: int | None) -> dict[str, int]:
-    return _as_dict(context.replaying.anchor(track, frame, END if end is None else end))
+    return _as_dict(context.replaying.anchor(track, frame, END_OF_VIDEO if end is None else end))
 
 
 def _most_certain_anchor(context: Context, identity: str) -> dict[str, Any]:
@@ -338,7 +338,7 @@ def _holder(context: Context, identity: str, frame: int, end: int | None) -> int
         return None
     track = tracks.track_of_name[tracks.names.index(identity)]
     frames = tracks.frame[_detected_rows(tracks, track)]
-    first, last = np.searchsorted(frames, [frame, END if end is None else end])
+    first, last = np.searchsorted(frames, [frame, END_OF_VIDEO if end is None else end])
     return track if last > first else None
 
 
@@ -358,7 +358,7 @@ def _describe(context: Context, track: int, frame: int, end: int | None, what: s
     tracks = context.tracks
     rows = tracks.rows_of(track)
     frames = tracks.frame[rows[tracks.state[rows] != State.LOST]]
-    first, last = np.searchsorted(frames, [frame, END if end is None else end])
+    first, last = np.searchsorted(frames, [frame, END_OF_VIDEO if end is None else end])
     if first == last:
         return f"{_label(tracks, track)} {what}: not visible from frame {frame} on"
     to = "to the end" if end is None else f"to {frames[last - 1]}"

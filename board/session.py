@@ -12,8 +12,8 @@ import numpy as np
 
 from backend.project.errors import InputError
 from backend.tracking.tracks.agreement import kappa, wilson
-from backend.tracking.tracks.corrections import END, Outcome, Replaying
-from backend.tracking.tracks.edits import Act, Audit, Reviewed, Undo, active, parse_act
+from backend.tracking.tracks.corrections import END_OF_VIDEO, Outcome, Replay
+from backend.tracking.tracks.edits import Audit, Edit, Reviewed, Undo, active_edits, parse_edit
 from backend.tracking.tracks.schemas import State
 from backend.tracking.tracks.tracks import NONE, Tracks
 from backend.web.http_errors import Conflict
@@ -29,8 +29,8 @@ UNNAMED = "somebody"  # reviewers without a name in the browser, as the log has 
 class View:
     """The state after the first ``version`` lines of the log. Immutable; a change makes a new one."""
 
-    acts: tuple[Act, ...]
-    replaying: Replaying
+    acts: tuple[Edit, ...]
+    replaying: Replay
     doubts: dict[int, Doubt] = field(repr=False)
 
     @property
@@ -39,9 +39,9 @@ class View:
         return len(self.acts)
 
     @cached_property
-    def active_acts(self) -> list[Act]:
+    def active_acts(self) -> list[Edit]:
         """The acts that are not undone."""
-        return active(self.acts)
+        return active_edits(self.acts)
 
     @cached_property
     def _result(self):
@@ -97,7 +97,7 @@ class View:
         return tracks
 
     @property
-    def undo_target(self) -> Act | None:
+    def undo_target(self) -> Edit | None:
         """The newest act that is not undone."""
         return self.active_acts[-1] if self.active_acts else None
 
@@ -190,22 +190,22 @@ class Session:
 
     def _tried(
         self, view: View, decision: Decision, request: ActRequest, who: str
-    ) -> tuple[list[Outcome], Replaying, list[Act]]:
+    ) -> tuple[list[Outcome], Replay, list[Edit]]:
         replaying, acts = view.replaying.copy(), _numbered(decision.acts, view, request.key, who, request.why)
         return [replaying.apply(act) for act in acts], replaying, acts
 
-    def _replayed(self, acts: tuple[Act, ...]) -> View:
-        replaying = Replaying(self.automatic)
-        for act in active(acts):
+    def _replayed(self, acts: tuple[Edit, ...]) -> View:
+        replaying = Replay(self.automatic)
+        for act in active_edits(acts):
             replaying.apply(act)
         return View(acts, replaying, self._doubts)
 
 
-def _numbered(acts: Sequence[dict[str, Any]], view: View, key: str, who: str, why: str = "") -> list[Act]:
+def _numbered(acts: Sequence[dict[str, Any]], view: View, key: str, who: str, why: str = "") -> list[Edit]:
     """Return the acts of one decision as the next lines of the log; all but the last have ``more``."""
     facts = {"when": datetime.now(UTC), "who": who or UNNAMED, "why": why, "version": view.version, "key": key}
     return [
-        parse_act({**act, **facts, "id": view.version + k, "more": True if k < len(acts) else None})
+        parse_edit({**act, **facts, "id": view.version + k, "more": True if k < len(acts) else None})
         for k, act in enumerate(acts, 1)
     ]
 
@@ -220,7 +220,7 @@ def _targets(view: View, way: str) -> list[int]:
     return sorted(same or [newest.id], reverse=True)
 
 
-def _active_undos(acts: tuple[Act, ...]) -> list[Undo]:
+def _active_undos(acts: tuple[Edit, ...]) -> list[Undo]:
     undone: set[int] = set()
     undos = []
     for act in reversed(acts):
@@ -240,7 +240,9 @@ def reviewed_share(view: View) -> float:
     reviewed = np.zeros(len(frames), bool)
     for act in view.active_acts:
         if isinstance(act, Reviewed):
-            first, last = np.searchsorted(frames, [act.from_frame, END if act.to_frame is None else act.to_frame])
+            first, last = np.searchsorted(
+                frames, [act.from_frame, END_OF_VIDEO if act.to_frame is None else act.to_frame]
+            )
             reviewed[first:last] = True
     return float(reviewed.mean()) if len(frames) else 0.0
 

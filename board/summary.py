@@ -6,8 +6,8 @@ from typing import Any
 
 from backend.project.errors import InputError
 from backend.project.paths import Project
-from backend.tracking.tracks.corrections import Replaying
-from backend.tracking.tracks.edits import active, read_log
+from backend.tracking.tracks.corrections import Replay
+from backend.tracking.tracks.edits import active_edits, read_log
 from backend.tracking.tracks.track_folder import corrections_log, open_tracks, track_manifest
 from board.load_board import read_doubts_of, zones_of
 from board.session import View, agreement, audit, reviewed_share
@@ -41,8 +41,8 @@ def log_of(folder: Path) -> Path:
 def review_of(project: Project, folder: Path) -> Review:
     """Read a run and its corrections; InputError if one of them is damaged."""
     tracks, acts = open_tracks(folder, corrections=False), read_log(log_of(folder))
-    replaying = Replaying(tracks)
-    for act in active(acts):
+    replaying = Replay(tracks)
+    for act in active_edits(acts):
         replaying.apply(act)
     doubts = read_doubts_of(folder, tracks, zones_of(project, folder.parent.name))
     view = View(acts, replaying, {doubt.number: doubt for doubt in doubts})

@@ -11,7 +11,7 @@ from backend.project.errors import InputError
 from backend.project.manifest import begin_manifest, verify
 from backend.tracking.evaluation.correspondence import compare, read_tracks, read_truth
 from backend.tracking.evaluation.metrics import measures
-from backend.tracking.tracks.edits import act_line, parse_act
+from backend.tracking.tracks.edits import edit_line, parse_edit
 from backend.zones.zone_file import save_zones
 from tests.tracking.track_samples import two_birds, write_run
 from tests.zones.made import rectangle, zones_of
@@ -57,7 +57,7 @@ def test_figures_are_those_of_the_automatic_tracks(lek: Path, tmp_path: Path) ->
     log = lek / "corrections" / "lek" / "old.jsonl"
     gone = {"act": "not_a_bird", "from_frame": 0, "anchor": {"frame": 0, "detection": 0}}
     log.parent.mkdir(parents=True)
-    log.write_bytes(act_line(parse_act({"id": 1, "when": "2026-05-01T12:00:00Z", "who": "A", "version": 0, **gone})))
+    log.write_bytes(edit_line(parse_edit({"id": 1, "when": "2026-05-01T12:00:00Z", "who": "A", "version": 0, **gone})))
     main([*runs(lek), *more, "--out", str(tmp_path / "out")])
     verify(tmp_path / "out")
     found = json.loads((tmp_path / "out" / "before_after.json").read_bytes())

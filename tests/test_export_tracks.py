@@ -15,7 +15,7 @@ from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
 from backend.project.manifest import verify
 from backend.tracking.io.export import FORMATS
-from backend.tracking.tracks.edits import act_line, parse_act
+from backend.tracking.tracks.edits import edit_line, parse_edit
 from backend.tracking.tracks.schemas import TRACK_COLUMNS, State
 from backend.tracking.tracks.track_folder import open_tracks
 from backend.tracking.tracks.tracks import Tracks
@@ -35,7 +35,7 @@ def run(tmp_path: Path) -> Path:
     """A run of two birds, one of them lost in two frames, that were exchanged at frame 5 and put right."""
     folder = tmp_path / "run"
     write_run(folder, two_birds(10, lost=(2, 3)))
-    (folder / "corrections.jsonl").write_bytes(act_line(parse_act(SWAP)))
+    (folder / "corrections.jsonl").write_bytes(edit_line(parse_edit(SWAP)))
     return folder
 
 
@@ -81,7 +81,7 @@ def test_coco_names_who_is_who_and_where_the_masks_are(tmp_path: Path) -> None:
     who = {"id": 1, "when": "2026-05-01T12:00:00Z", "who": "Ann", "version": 0}
     log = project.root / "corrections" / "lek" / f"{DETECTIONS_RUN}.jsonl"
     log.parent.mkdir(parents=True)
-    log.write_bytes(act_line(parse_act({**who, **draw, "rle": rle.encode(drawn).decode()})))
+    log.write_bytes(edit_line(parse_edit({**who, **draw, "rle": rle.encode(drawn).decode()})))
     tracks = export(folder, tmp_path / "out")
     coco = COCO(str(tmp_path / "out" / "tracks_coco.json"))
     assert {each["name"] for each in coco.dataset["tracks"]} >= set(tracks.names)

@@ -22,7 +22,7 @@ from backend.track import main
 from backend.tracking.appearance.store import write_embeddings
 from backend.tracking.evaluation.correspondence import compare, read_tracks, read_truth
 from backend.tracking.evaluation.metrics import measures
-from backend.tracking.tracks.edits import Anchor, Name, Swap, Unlink, act_line
+from backend.tracking.tracks.edits import Anchor, Name, Swap, Unlink, edit_line
 from backend.tracking.tracks.schemas import State
 from backend.tracking.tracks.track_folder import open_tracks, read_doubts, read_tracklets
 from backend.tracking.tracks.tracks import NONE
@@ -144,7 +144,7 @@ def test_corrections_hold_when_tracked_again(lek, tracked, tmp_path, capsys):
         act(Name, 3, tracks, anchor=Anchor(frame=3, detection=900), identity="Nobody"),
     ]
     log = tmp_path / "log.jsonl"
-    log.write_bytes(b"".join(map(act_line, acts)))
+    log.write_bytes(b"".join(map(edit_line, acts)))
     out = tmp_path / "again"
     arguments = ["--detections", str(lek / "inference_output/lek/night"), "--n-birds", str(BIRDS)]
     main([*arguments, "--out", str(out), "--corrections", str(log)])
@@ -177,7 +177,7 @@ def test_with_an_open_number_people_may_name_more_birds_than_are_seen_together(t
     anchors = {name: Anchor(frame=frame, detection=detection) for name, (frame, detection) in given}
     common = {"when": datetime(2026, 5, 1, tzinfo=UTC), "who": "Ada", "version": 0, "from_frame": 0}
     acts = [Name(id=k, anchor=at, identity=name, **common) for k, (name, at) in enumerate(anchors.items(), 1)]
-    log.write_bytes(b"".join(map(act_line, acts)))
+    log.write_bytes(b"".join(map(edit_line, acts)))
     main(["--detections", str(run), "--corrections", str(log), "--out", str(tmp_path / "tracks")])
     tracks = open_tracks(tmp_path / "tracks", corrections=False)
     for name, anchor in anchors.items():
@@ -198,7 +198,7 @@ def test_what_the_scores_call_no_bird_is_in_no_track_unless_a_person_spoke_of_it
     assert set(open_tracks(tmp_path / "alone").boxes[:, 0].tolist()) == {100.0}
     unsure = Anchor(frame=110, detection=1)
     common = {"when": datetime(2026, 5, 1, tzinfo=UTC), "who": "Ada", "version": 0, "from_frame": 0}
-    (tmp_path / "log.jsonl").write_bytes(act_line(Unlink(id=1, anchor=unsure, **common)))
+    (tmp_path / "log.jsonl").write_bytes(edit_line(Unlink(id=1, anchor=unsure, **common)))
     main([*arguments, "--out", str(tmp_path / "tracks"), "--corrections", str(tmp_path / "log.jsonl")])
     tracks = open_tracks(tmp_path / "tracks", corrections=False)
     assert ((tracks.frame == unsure.frame) & (tracks.detection == unsure.detection)).sum() == 1

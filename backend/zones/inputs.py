@@ -10,7 +10,7 @@ from backend.project.errors import InputError
 from backend.project.manifest import read_manifest, sha256
 from backend.project.paths import Project
 from backend.tracking.tracks.corrections import replay
-from backend.tracking.tracks.edits import active, read_log
+from backend.tracking.tracks.edits import active_edits, read_log
 from backend.tracking.tracks.schemas import TRACKS
 from backend.tracking.tracks.track_folder import corrections_log, open_tracks, track_manifest
 from backend.video.library import VideoRecord, get_video
@@ -104,7 +104,7 @@ def open_source(source: Source, settings: StatisticsSettings) -> SourceData:
         manifest = track_manifest(source.folder)
         acts = read_log(corrections_log(source.folder, manifest))
         replayed = replay(open_tracks(source.folder, corrections=False), acts)
-        reviewed, corrections = replayed.reviewed, len(active(acts))
+        reviewed, corrections = replayed.reviewed, len(active_edits(acts))
         recording = recording_from_tracks(replayed.tracks)
         masks = _masks_of_tracks(source, manifest.inputs.get("detections_run")) if settings.by == "mask" else None
     else:

@@ -16,7 +16,7 @@ from backend.tracking.review.views import (
     read_summary,
     worth_removing,
 )
-from backend.tracking.tracks.edits import active, read_log
+from backend.tracking.tracks.edits import active_edits, read_log
 from backend.tracking.tracks.track_folder import open_tracks
 from backend.video.library import VideoRecord, index_cache
 from backend.zones.zone_file import Zones
@@ -80,7 +80,7 @@ def show_expected_error(run: TrackRun, rows: list[dict]) -> None:
 def show_corrections(run: TrackRun) -> None:
     """Show how many corrections these detections have, and offer to track again with them."""
     log = read_log(log_of(run.folder))
-    made = len(active(log))
+    made = len(active_edits(log))
     if not made:
         return
     used = read_summary(run.folder).get("corrections") == len(log)

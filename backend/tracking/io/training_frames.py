@@ -7,36 +7,38 @@ import numpy as np
 
 from backend.masks import rle
 from backend.pipeline.frame_views import NO_TRACK, FrameView
-from backend.tracking.tracks.corrections import END
-from backend.tracking.tracks.edits import Act, Draw, Keep, Reviewed, Unsure, active
+from backend.tracking.tracks.corrections import END_OF_VIDEO
+from backend.tracking.tracks.edits import Draw, Edit, Keep, Reviewed, Unsure, active_edits
 from backend.tracking.tracks.tracks import Tracks
 
 APART_S = 1.0  # of frames that are chosen: nearer ones look alike
 MOST_OBJECTS = 255
 
 
-def frames_people_drew(acts: Sequence[Act]) -> set[int]:
+def frames_people_drew(acts: Sequence[Edit]) -> set[int]:
     """Return the frames in which a person drew a bird."""
-    return {act.frame for act in active(acts) if isinstance(act, Draw)}
+    return {act.frame for act in active_edits(acts) if isinstance(act, Draw)}
 
 
-def frames_people_watched(acts: Sequence[Act], frames: np.ndarray) -> np.ndarray:
+def frames_people_watched(acts: Sequence[Edit], frames: np.ndarray) -> np.ndarray:
     """Return those of ``frames`` that lie in a range which a person watched and found right."""
     watched = np.zeros(len(frames), bool)
-    for act in active(acts):
+    for act in active_edits(acts):
         if isinstance(act, Reviewed):
-            watched |= (frames >= act.from_frame) & (frames < (END if act.to_frame is None else act.to_frame))
+            watched |= (frames >= act.from_frame) & (frames < (END_OF_VIDEO if act.to_frame is None else act.to_frame))
     return frames[watched]
 
 
-def choose_frames(tracks: Tracks, acts: Sequence[Act], most: int) -> list[int]:
+def choose_frames(tracks: Tracks, acts: Sequence[Edit], most: int) -> list[int]:
     """Return at most ``most`` frames, ascending: drawn in, then where something was corrected, then watched ones.
 
     Frames in which a person drew are all taken before others; the rest is at least `APART_S` apart, watched ones evenly
     spaced. Empty where nothing was drawn, corrected or watched.
     """
     drawn = sorted(frames_people_drew(acts) & set(tracks.frames.tolist()))
-    corrected = sorted({act.from_frame for act in active(acts) if _changes_tracks(act)} & set(tracks.frames.tolist()))
+    corrected = sorted(
+        {act.from_frame for act in active_edits(acts) if _changes_tracks(act)} & set(tracks.frames.tolist())
+    )
     chosen = drawn[:most]
     apart = APART_S * tracks.fps
     for candidates in (corrected, frames_people_watched(acts, tracks.frames).tolist()):
@@ -45,7 +47,7 @@ def choose_frames(tracks: Tracks, acts: Sequence[Act], most: int) -> list[int]:
     return sorted(chosen)
 
 
-def _changes_tracks(act: Act) -> bool:
+def _changes_tracks(act: Edit) -> bool:
     return hasattr(act, "from_frame") and not isinstance(act, Reviewed | Keep | Unsure)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from backend.tracking.linking.gibbs_moves import UNASSIGNED
 from backend.tracking.linking.link_cost import Endpoints
 from backend.tracking.linking.linking_input import LinkingInput
-from backend.tracking.tracks.edits import Act, Anchor, Draw, Keep, Link, Merge, Name, Rename, Swap, active
+from backend.tracking.tracks.edits import Anchor, Draw, Edit, Keep, Link, Merge, Name, Rename, Swap, active_edits
 
 MERGE_GAP_S = 5.0  # a merged track continues directly in the other one if it ended no longer before
 
@@ -43,7 +43,7 @@ class Constraints:
         return endpoints._replace(before=before, after=after)
 
 
-def constraints_of(inputs: LinkingInput, acts: Sequence[Act], n_birds: int | None) -> Constraints:
+def constraints_of(inputs: LinkingInput, acts: Sequence[Edit], n_birds: int | None) -> Constraints:
     """Return the constraints that ``acts`` (a log of edits, oldest first) put on the segments of a run.
 
     At most ``n_birds`` names are used; None: any number.
@@ -58,7 +58,7 @@ def constraints_of(inputs: LinkingInput, acts: Sequence[Act], n_birds: int | Non
     labels = np.full(len(inputs.segments), UNASSIGNED)
     must_link: list[tuple[int, int]] = []
     merged: list[tuple[int, int]] = []
-    for act in active(acts):
+    for act in active_edits(acts):
         if isinstance(act, Rename) and act.identity in names and act.new not in names:
             names[names.index(act.identity)] = act.new
         for anchor, name in _named(act):
@@ -83,10 +83,10 @@ def constraints_of(inputs: LinkingInput, acts: Sequence[Act], n_birds: int | Non
     return Constraints(labels, _consistent(inputs, must_link, labels), tuple(names))
 
 
-def edited_segments(inputs: LinkingInput, acts: Sequence[Act]) -> np.ndarray:
+def edited_segments(inputs: LinkingInput, acts: Sequence[Edit]) -> np.ndarray:
     """Return (M,) bool: segments that one of ``acts`` (a log of edits) concerns."""
     edited = np.zeros(len(inputs.segments), bool)
-    for act in active(acts):
+    for act in active_edits(acts):
         anchors = [getattr(act, "anchor", None), *(anchor for anchor, _ in _named(act))]
         for anchor in [*anchors, *(anchor for pair in _joined(act) for anchor in pair)]:
             segment = _segment_of(inputs, anchor)
@@ -102,7 +102,7 @@ def _continues_in(inputs: LinkingInput, first: int, last: int) -> bool:
     return gap_s <= MERGE_GAP_S and not np.any(own & (inputs.segments.begin_s > inputs.segments.begin_s[first]))
 
 
-def _named(act: Act) -> list[tuple[Anchor | None, str]]:
+def _named(act: Edit) -> list[tuple[Anchor | None, str]]:
     match act:
         case Name() | Draw():
             return [(act.anchor, act.identity)]
@@ -113,7 +113,7 @@ def _named(act: Act) -> list[tuple[Anchor | None, str]]:
     return []
 
 
-def _joined(act: Act) -> list[tuple[Anchor, Anchor]]:
+def _joined(act: Edit) -> list[tuple[Anchor, Anchor]]:
     match act:
         case Link():
             return [(act.before, act.after)]

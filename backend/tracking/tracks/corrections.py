@@ -1,7 +1,7 @@
-"""Corrections of people applied to tracks: a pure function of the automatic tracks and the acts.
+"""Reviewers' edits applied to tracks: a pure function of the automatic tracks and the edits.
 
-No active act: the very same tracks. An act that cannot be applied (its detection is in no track, or a bird would be
-seen twice in a frame) is left out and reported, so that the board can list it.
+Without active edits the result is the very same tracks. An edit that cannot be applied (its detection is in no track,
+or a bird would be in one frame twice) is skipped and reported, so that the board can list it.
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.tracking.tracks.edits import (
-    Act,
     Anchor,
     Audit,
     Draw,
+    Edit,
     Keep,
     Link,
     Lost,
@@ -26,17 +26,17 @@ from backend.tracking.tracks.edits import (
     Swap,
     Unlink,
     Unsure,
-    active,
+    active_edits,
 )
 from backend.tracking.tracks.schemas import State
 from backend.tracking.tracks.tracks import NONE, ROW_ARRAYS, Tracks, lost_rows, sorted_tracks
 
-END = 2**31 - 1  # of every video
+END_OF_VIDEO = 2**31 - 1  # frame behind the last one of any video
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one active act: how many rows it speaks of, or why it does not apply."""
+    """Result of one active edit: the number of rows that it concerns, or why it does not apply."""
 
     id: int
     rows: int
@@ -44,91 +44,91 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Replayed:
-    """Corrected tracks, what became of each active act, and the ranges of frames that a person answers for."""
+class CorrectedTracks:
+    """Corrected tracks, the outcome of each active edit, and the reviewed ranges of frames (end not included)."""
 
     tracks: Tracks
     outcomes: tuple[Outcome, ...]
     reviewed: tuple[tuple[int, int], ...]
 
 
-class DoesNotApplyError(Exception):
-    """An act and these tracks do not go together; its text says why."""
+class EditDoesNotApplyError(Exception):
+    """An edit cannot be applied to these tracks; the text says why."""
 
 
-def replay(tracks: Tracks, acts: Sequence[Act]) -> Replayed:
-    """Apply ``acts`` (those that are not undone) to the automatic ``tracks``, oldest first."""
-    replaying = Replaying(tracks)
-    for act in active(acts):
-        replaying.apply(act)
-    return replaying.result()
+def replay(tracks: Tracks, edits: Sequence[Edit]) -> CorrectedTracks:
+    """Apply the active ones of ``edits`` to the automatic ``tracks``, oldest first."""
+    state = Replay(tracks)
+    for edit in active_edits(edits):
+        state.apply(edit)
+    return state.result()
 
 
-class Replaying:
-    """`replay` one act at a time, for whoever adds acts to a long log. Undone acts are never given to it."""
+class Replay:
+    """`replay` one edit at a time, so that a new edit need not replay a long log. For active edits only."""
 
     def __init__(self, tracks: Tracks):
         self._tracks = tracks
-        self._table = _Table(tracks)
+        self._table = _EditableTracks(tracks)
         self._outcomes: list[Outcome] = []
         self._reviewed: list[tuple[int, int]] = []
 
-    def copy(self) -> "Replaying":
-        """Return one that can go another way."""
-        other = Replaying.__new__(Replaying)
+    def copy(self) -> "Replay":
+        """Return an independent copy."""
+        other = Replay.__new__(Replay)
         other._tracks, other._table = self._tracks, self._table.copy()
         other._outcomes, other._reviewed = [*self._outcomes], [*self._reviewed]
         return other
 
-    def apply(self, act: Act) -> Outcome:
-        """Apply one more act and return what became of it."""
-        if isinstance(act, Reviewed | Keep):
-            self._reviewed.append((act.from_frame, _end(act)))
+    def apply(self, edit: Edit) -> Outcome:
+        """Apply one more edit and return its outcome."""
+        if isinstance(edit, Reviewed | Keep):
+            self._reviewed.append((edit.from_frame, _end(edit)))
         try:
-            outcome = Outcome(act.id, _APPLY[type(act)](self._table, act))
-        except DoesNotApplyError as problem:
-            outcome = Outcome(act.id, 0, str(problem))
+            outcome = Outcome(edit.id, _APPLY[type(edit)](self._table, edit))
+        except EditDoesNotApplyError as problem:
+            outcome = Outcome(edit.id, 0, str(problem))
         self._outcomes.append(outcome)
         return outcome
 
-    def result(self) -> Replayed:
-        """Return the tracks as they are now; the very same ones where nothing was changed."""
+    def result(self) -> CorrectedTracks:
+        """Return the tracks as they are now; the very same object where nothing was changed."""
         tracks = self._table.finished() if self._table.changed else self._tracks
-        return Replayed(tracks, tuple(self._outcomes), tuple(self._reviewed))
+        return CorrectedTracks(tracks, tuple(self._outcomes), tuple(self._reviewed))
 
-    def anchor(self, track: int, from_frame: int, to_frame: int = END) -> Anchor:
-        """Return what an act on ``track`` in a range is anchored to: its first sighting there, else its last before.
+    def anchor(self, track: int, from_frame: int, to_frame: int = END_OF_VIDEO) -> Anchor:
+        """Return the anchor for an edit of ``track`` in a range: its first detection there, else its last one before.
 
         Raises
         ------
-        DoesNotApplyError
-            If the track is nowhere seen up to ``to_frame``; guessed boxes are no sightings.
+        EditDoesNotApplyError
+            If the track has no detection before ``to_frame``; interpolated boxes are none.
         """
         columns = self._table.columns
         rows = np.flatnonzero(columns["track_id"] == track)
         rows = rows[(columns["detection"][rows] != NONE) | (self._table.drawn_by[rows] > 0)]
-        place = int(np.searchsorted(columns["frame"][rows], from_frame))
-        if place == len(rows) or columns["frame"][rows[place]] >= to_frame:
-            place -= 1
-        if place < 0:
-            raise DoesNotApplyError(f"frame {from_frame}: track {track} is not seen here")
-        frame, row = int(columns["frame"][rows[place]]), int(rows[place])
+        index = int(np.searchsorted(columns["frame"][rows], from_frame))
+        if index == len(rows) or columns["frame"][rows[index]] >= to_frame:
+            index -= 1
+        if index < 0:
+            raise EditDoesNotApplyError(f"frame {from_frame}: track {track} is not seen here")
+        frame, row = int(columns["frame"][rows[index]]), int(rows[index])
         if columns["detection"][row] != NONE:
             return Anchor(frame=frame, detection=int(columns["detection"][row]))
         return Anchor(frame=frame, drawn=int(self._table.drawn_by[row]))
 
 
 @dataclass(frozen=True)
-class _Move:
-    """Rows that go to a track; ``code`` is the track's identity, -1 for none."""
+class _Reassignment:
+    """Rows (n,) int64 that go to ``track``; ``code`` is its identity by index, -1 for none."""
 
     rows: np.ndarray
     track: int
     code: int
 
 
-class _Table:
-    """Tracks while they are being changed: seen rows only, sorted by frame. Lost ones are filled in at the end."""
+class _EditableTracks:
+    """Tracks while they are being edited: rows with a box only, sorted by frame; `finished` adds the lost ones."""
 
     def __init__(self, tracks: Tracks):
         seen = tracks.state != State.LOST
@@ -136,14 +136,14 @@ class _Table:
         self.changed = False
         self.columns = {name: getattr(tracks, name)[seen] for name in ROW_ARRAYS}
         self.drawn_by = np.zeros(int(seen.sum()), np.int32)
-        self.drawings: dict[int, bytes | None] = {}  # masks by act
+        self.drawings: dict[int, bytes | None] = {}  # drawn masks by the id of the edit; None: only a box
         self.names = list(tracks.names)
         self.track_of = dict(enumerate(tracks.track_of_name))
         self.spans = tracks.spans
         self.next_track = max(int(tracks.track_id.max(initial=0)), *self.track_of.values(), 0) + 1
 
-    def copy(self) -> "_Table":
-        """Return one that can be changed by itself."""
+    def copy(self) -> "_EditableTracks":
+        """Return an independent copy."""
         other = copy(self)
         other.columns = {name: column.copy() for name, column in self.columns.items()}
         other.drawn_by, other.drawings = self.drawn_by.copy(), dict(self.drawings)
@@ -151,23 +151,29 @@ class _Table:
         return other
 
     def row_at(self, anchor: Anchor) -> int:
-        """Return the row of an anchor."""
+        """Return the row of an anchor.
+
+        Raises
+        ------
+        EditDoesNotApplyError
+            If no track holds it.
+        """
         if anchor.drawn is not None:
-            found, what = np.flatnonzero(self.drawn_by == anchor.drawn), f"what act {anchor.drawn} drew"
+            rows, what = np.flatnonzero(self.drawn_by == anchor.drawn), f"what correction {anchor.drawn} drew"
         else:
             first, last = np.searchsorted(self.columns["frame"], [anchor.frame, anchor.frame + 1])
-            found = first + np.flatnonzero(self.columns["detection"][first:last] == anchor.detection)
+            rows = first + np.flatnonzero(self.columns["detection"][first:last] == anchor.detection)
             what = f"detection {anchor.detection}"
-        if not len(found):
-            raise DoesNotApplyError(f"frame {anchor.frame}: {what} is in no track")
-        return int(found[0])
+        if not len(rows):
+            raise EditDoesNotApplyError(f"frame {anchor.frame}: {what} is in no track")
+        return int(rows[0])
 
     def track_at(self, anchor: Anchor) -> int:
         """Return the track that holds an anchor."""
         return int(self.columns["track_id"][self.row_at(anchor)])
 
-    def part(self, track: int, from_frame: int, to_frame: int) -> np.ndarray:
-        """Return the rows of a track in a range, by frame."""
+    def rows_in(self, track: int, from_frame: int, to_frame: int) -> np.ndarray:
+        """Return the rows (n,) of a track in a range of frames, sorted by frame."""
         first, last = np.searchsorted(self.columns["frame"], [from_frame, to_frame])
         return first + np.flatnonzero(self.columns["track_id"][first:last] == track)
 
@@ -179,50 +185,53 @@ class _Table:
         return self.names.index(name)
 
     def new_track(self) -> int:
-        """Return a track number that nobody has."""
+        """Return an unused track number."""
         self.next_track += 1
         return self.next_track - 1
 
-    def give(self, *moves: _Move, p: float = 1.0) -> int:
-        """Move rows to tracks, all at once. What a track only guessed in these frames makes room.
+    def reassign(self, *moves: _Reassignment, p: float = 1.0) -> int:
+        """Move rows to tracks, all at once; interpolated rows of these tracks in the same frames are removed.
 
         Raises
         ------
-        DoesNotApplyError
-            If a track is seen elsewhere in one of the frames.
+        EditDoesNotApplyError
+            If a track has a detection elsewhere in one of the frames.
         """
         moving = np.concatenate([move.rows for move in moves])
-        room = np.concatenate([self._in_the_way(move, moving) for move in moves])
+        replaced = np.concatenate([self._conflicting(move, moving) for move in moves])
         for move in moves:
             self.columns["track_id"][move.rows] = move.track
             self.columns["identity"][move.rows] = move.code
             self.columns["p_identity"][move.rows] = np.nan if move.code == NONE else p
         self.changed |= len(moving) > 0
-        self.remove(room)
+        self.remove(replaced)
         return len(moving)
 
-    def _in_the_way(self, move: _Move, moving: np.ndarray) -> np.ndarray:
+    def _conflicting(self, move: _Reassignment, moving: np.ndarray) -> np.ndarray:
+        """Return the interpolated rows of the track in the frames of ``move``; ``moving`` are all rows that move."""
         if not len(move.rows):
             return move.rows
         frames = self.columns["frame"][move.rows]
-        own = np.setdiff1d(self.part(move.track, int(frames[0]), int(frames[-1]) + 1), moving)
+        own = np.setdiff1d(self.rows_in(move.track, int(frames[0]), int(frames[-1]) + 1), moving)
         own = own[np.isin(self.columns["frame"][own], frames)]
         seen = own[self.columns["state"][own] == State.DETECTED]
         if len(seen):
-            who = self.names[move.code] if move.code != NONE else f"track {move.track}"
-            raise DoesNotApplyError(f"frame {self.columns['frame'][seen[0]]}: {who} is seen elsewhere in this frame")
+            name = self.names[move.code] if move.code != NONE else f"track {move.track}"
+            raise EditDoesNotApplyError(
+                f"frame {self.columns['frame'][seen[0]]}: {name} is seen elsewhere in this frame"
+            )
         return own
 
     def remove(self, rows: np.ndarray) -> int:
-        """Let rows vanish."""
+        """Remove rows and return their number."""
         if len(rows):
             self.columns = {name: np.delete(column, rows, axis=0) for name, column in self.columns.items()}
             self.drawn_by = np.delete(self.drawn_by, rows)
             self.changed = True
         return len(rows)
 
-    def insert(self, frame: np.ndarray, boxes: np.ndarray, move: _Move, state: State, drawn_by: int = 0) -> int:
-        """Add rows without a detection."""
+    def insert(self, frame: np.ndarray, boxes: np.ndarray, move: _Reassignment, state: State, drawn_by: int = 0) -> int:
+        """Add rows without a detection and return their number."""
         at = np.searchsorted(self.columns["frame"], frame, side="right")
         new = {
             "frame": frame,
@@ -243,7 +252,7 @@ class _Table:
         return int(self.columns["track_id"][row]), int(self.columns["identity"][row])
 
     def finished(self) -> Tracks:
-        """Return the tracks, with a lost row wherever an identity is not seen in its span."""
+        """Return the tracks, with a lost row in each frame of an identity's span without a box."""
         original = self.original
         lost = lost_rows(self.columns, original.frames, self.track_of, self.spans)
         rows = {
@@ -256,106 +265,108 @@ class _Table:
             for row in np.flatnonzero(self.drawn_by)
         }
         names = tuple(self.names)
-        about = {"frames": original.frames, "times": original.times, "rate": original.rate}
-        return sorted_tracks(**rows, names=names, drawn=drawn, **about)
+        common = {"frames": original.frames, "times": original.times, "rate": original.rate}
+        return sorted_tracks(**rows, names=names, drawn=drawn, **common)
 
 
-def _end(act: Act) -> int:
-    return END if act.to_frame is None else act.to_frame
+def _end(edit: Edit) -> int:
+    return END_OF_VIDEO if edit.to_frame is None else edit.to_frame
 
 
-def _name(table: _Table, act: Name) -> int:
-    rows = table.part(table.track_at(act.anchor), act.from_frame, _end(act))
-    code = table.code_of(act.identity)
-    return table.give(_Move(rows, table.track_of[code], code))
+def _name(tracks: _EditableTracks, edit: Name) -> int:
+    rows = tracks.rows_in(tracks.track_at(edit.anchor), edit.from_frame, _end(edit))
+    code = tracks.code_of(edit.identity)
+    return tracks.reassign(_Reassignment(rows, tracks.track_of[code], code))
 
 
-def _swap(table: _Table, act: Swap) -> int:
-    pairs = ((act.first, act.first_identity), (act.second, act.second_identity))
-    tracks = [table.track_at(anchor) for anchor, _ in pairs]
-    if tracks[0] == tracks[1]:
-        raise DoesNotApplyError(f"frame {act.first.frame}: both birds are in one track")
-    codes = [table.code_of(name) for _, name in pairs]
-    parts = [table.part(track, act.from_frame, _end(act)) for track in tracks]
-    return table.give(*(_Move(part, table.track_of[code], code) for part, code in zip(parts, codes, strict=True)))
+def _swap(tracks: _EditableTracks, edit: Swap) -> int:
+    pairs = ((edit.first, edit.first_identity), (edit.second, edit.second_identity))
+    track_ids = [tracks.track_at(anchor) for anchor, _ in pairs]
+    if track_ids[0] == track_ids[1]:
+        raise EditDoesNotApplyError(f"frame {edit.first.frame}: both birds are in one track")
+    codes = [tracks.code_of(name) for _, name in pairs]
+    parts = [tracks.rows_in(track, edit.from_frame, _end(edit)) for track in track_ids]
+    return tracks.reassign(
+        *(_Reassignment(part, tracks.track_of[code], code) for part, code in zip(parts, codes, strict=True))
+    )
 
 
-def _unlink(table: _Table, act: Unlink | Lost) -> int:
-    rows = table.part(table.track_at(act.anchor), act.from_frame, _end(act))
-    guessed = table.columns["state"][rows] == State.INTERPOLATED
-    moved = table.give(_Move(rows[~guessed], table.new_track(), NONE))
-    return moved + table.remove(rows[guessed])
+def _unlink(tracks: _EditableTracks, edit: Unlink | Lost) -> int:
+    rows = tracks.rows_in(tracks.track_at(edit.anchor), edit.from_frame, _end(edit))
+    interpolated = tracks.columns["state"][rows] == State.INTERPOLATED
+    moved = tracks.reassign(_Reassignment(rows[~interpolated], tracks.new_track(), NONE))
+    return moved + tracks.remove(rows[interpolated])
 
 
-def _merge(table: _Table, act: Merge) -> int:
-    target = table.target(table.row_at(act.anchor))
-    rows = table.part(table.track_at(act.other), act.from_frame, _end(act))
-    return table.give(_Move(rows, *target))
+def _merge(tracks: _EditableTracks, edit: Merge) -> int:
+    target = tracks.target(tracks.row_at(edit.anchor))
+    rows = tracks.rows_in(tracks.track_at(edit.other), edit.from_frame, _end(edit))
+    return tracks.reassign(_Reassignment(rows, *target))
 
 
-def _link(table: _Table, act: Link) -> int:
-    before, after = table.row_at(act.before), table.row_at(act.after)
-    target = table.target(before)
-    first, last = act.before.frame, act.after.frame
+def _link(tracks: _EditableTracks, edit: Link) -> int:
+    before, after = tracks.row_at(edit.before), tracks.row_at(edit.after)
+    target = tracks.target(before)
+    first, last = edit.before.frame, edit.after.frame
     if first >= last:
-        raise DoesNotApplyError(f"frame {last}: the bird would come back before it went (frame {first})")
-    boxes = table.columns["boxes"][[before, after]]
-    rows = table.part(int(table.columns["track_id"][after]), max(last, act.from_frame), _end(act))
-    moved = table.give(_Move(rows, *target))
-    frames = table.original.frames
-    own = table.columns["frame"][table.part(target[0], first, last)]
+        raise EditDoesNotApplyError(f"frame {last}: the bird would come back before it went (frame {first})")
+    boxes = tracks.columns["boxes"][[before, after]]
+    rows = tracks.rows_in(int(tracks.columns["track_id"][after]), max(last, edit.from_frame), _end(edit))
+    moved = tracks.reassign(_Reassignment(rows, *target))
+    frames = tracks.original.frames
+    own = tracks.columns["frame"][tracks.rows_in(target[0], first, last)]
     gap = np.setdiff1d(frames[(frames > first) & (frames < last)], own)
     share = ((gap - first) / (last - first))[:, None]
     between = ((1 - share) * boxes[0] + share * boxes[1]).astype(np.float32)
-    return moved + table.insert(gap, between, _Move(gap, *target), State.INTERPOLATED)
+    return moved + tracks.insert(gap, between, _Reassignment(gap, *target), State.INTERPOLATED)
 
 
-def _not_a_bird(table: _Table, act: NotABird) -> int:
-    return table.remove(table.part(table.track_at(act.anchor), act.from_frame, _end(act)))
+def _not_a_bird(tracks: _EditableTracks, edit: NotABird) -> int:
+    return tracks.remove(tracks.rows_in(tracks.track_at(edit.anchor), edit.from_frame, _end(edit)))
 
 
-def _draw(table: _Table, act: Draw) -> int:
-    box = np.array([act.box], np.float32)
-    code = table.code_of(act.identity)
-    track = table.track_of[code]
-    table.drawings[act.id] = None if act.rle is None else act.rle.encode()
-    if act.anchor is not None:
-        row = np.array([table.row_at(act.anchor)])
-        table.columns["boxes"][row] = box
-        table.drawn_by[row] = act.id
-        return table.give(_Move(row, track, code))
-    if act.frame not in table.original.frames:
-        raise DoesNotApplyError(f"frame {act.frame} was not tracked")
-    move = _Move(np.zeros(0, np.int64), track, code)
-    own = table.part(track, act.frame, act.frame + 1)
-    if np.any(table.columns["state"][own] == State.DETECTED):
-        raise DoesNotApplyError(f"frame {act.frame}: {act.identity} is seen elsewhere in this frame")
-    table.remove(own)
-    return table.insert(np.array([act.frame], np.int32), box, move, State.DETECTED, act.id)
+def _draw(tracks: _EditableTracks, edit: Draw) -> int:
+    box = np.array([edit.box], np.float32)
+    code = tracks.code_of(edit.identity)
+    track = tracks.track_of[code]
+    tracks.drawings[edit.id] = None if edit.rle is None else edit.rle.encode()
+    if edit.anchor is not None:
+        row = np.array([tracks.row_at(edit.anchor)])
+        tracks.columns["boxes"][row] = box
+        tracks.drawn_by[row] = edit.id
+        return tracks.reassign(_Reassignment(row, track, code))
+    if edit.frame not in tracks.original.frames:
+        raise EditDoesNotApplyError(f"frame {edit.frame} was not tracked")
+    move = _Reassignment(np.zeros(0, np.int64), track, code)
+    own = tracks.rows_in(track, edit.frame, edit.frame + 1)
+    if np.any(tracks.columns["state"][own] == State.DETECTED):
+        raise EditDoesNotApplyError(f"frame {edit.frame}: {edit.identity} is seen elsewhere in this frame")
+    tracks.remove(own)
+    return tracks.insert(np.array([edit.frame], np.int32), box, move, State.DETECTED, edit.id)
 
 
-def _keep(table: _Table, act: Keep) -> int:
-    for before, after in act.pairs:
-        if table.track_at(before) != table.track_at(after):
-            raise DoesNotApplyError(f"frame {after.frame}: this is no longer the bird of frame {before.frame}")
+def _keep(tracks: _EditableTracks, edit: Keep) -> int:
+    for before, after in edit.pairs:
+        if tracks.track_at(before) != tracks.track_at(after):
+            raise EditDoesNotApplyError(f"frame {after.frame}: this is no longer the bird of frame {before.frame}")
     return 0
 
 
-def _nothing(table: _Table, act: Reviewed | Unsure | Audit) -> int:
+def _nothing(tracks: _EditableTracks, edit: Reviewed | Unsure | Audit) -> int:
     return 0
 
 
-def _rename(table: _Table, act: Rename) -> int:
-    code = NONE if act.anchor is None else int(table.columns["identity"][table.row_at(act.anchor)])
+def _rename(tracks: _EditableTracks, edit: Rename) -> int:
+    code = NONE if edit.anchor is None else int(tracks.columns["identity"][tracks.row_at(edit.anchor)])
     if code == NONE:
-        if act.identity not in table.names:
-            raise DoesNotApplyError(f"no bird is called {act.identity}")
-        code = table.names.index(act.identity)
-    if act.new in table.names and table.names[code] != act.new:
-        raise DoesNotApplyError(f"another bird is called {act.new} already")
-    table.changed |= table.names[code] != act.new
-    table.names[code] = act.new
-    return int(np.sum(table.columns["identity"] == code))
+        if edit.identity not in tracks.names:
+            raise EditDoesNotApplyError(f"no bird is called {edit.identity}")
+        code = tracks.names.index(edit.identity)
+    if edit.new in tracks.names and tracks.names[code] != edit.new:
+        raise EditDoesNotApplyError(f"another bird is called {edit.new} already")
+    tracks.changed |= tracks.names[code] != edit.new
+    tracks.names[code] = edit.new
+    return int(np.sum(tracks.columns["identity"] == code))
 
 
 _APPLY = {

@@ -1,8 +1,9 @@
-"""What a reviewer can do to tracks: the acts of the corrections log, one JSON object a line.
+"""The corrections log: reviewers' edits of tracks, one JSON object a line.
 
-Acts are absolute ("these detections are bird 03"), never relative ("exchange"), so that replaying them on tracks that
-are right already changes nothing. They are anchored to detections, not to tracks, so that they hold for any re-tracking
-of the same detections. `docs/rooms/board.md` shows a line.
+Edits are absolute ("these detections are bird 03"), never relative ("exchange"), so that replaying them on tracks that
+are already right changes nothing. They are anchored to detections, not to tracks, so they hold for any re-tracking of
+the same detections. In the log the kind of an edit is the value of ``act``. Frames count from 0; in ranges ``to_frame``
+is not included, and null is the end of the video. `docs/rooms/board.md` shows a line.
 """
 
 import json
@@ -22,12 +23,12 @@ Identity = Annotated[str, Field(min_length=1, max_length=80)]
 Coordinate = Annotated[float, Field(ge=-(2**20), le=2**20, allow_inf_nan=False)]
 
 
-class _Plain(BaseModel):
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Anchor(_Plain):
-    """A bird in a frame: a detection by its number in the frame, or what a person drew by the id of that act."""
+class Anchor(_Frozen):
+    """A bird in a frame: a detection by its number within the frame, or what a reviewer drew by the id of that edit."""
 
     frame: Frame
     detection: Annotated[int, Field(ge=0)] | None = None
@@ -40,38 +41,38 @@ class Anchor(_Plain):
         return self
 
 
-class _Act(_Plain):
+class _Edit(_Frozen):
     format: int = Field(default=FORMAT, ge=1, le=FORMAT)
-    id: int = Field(ge=1)  # number of the line in the log
+    id: int = Field(ge=1)  # line number in the log, from 1
     when: datetime
     who: str = Field(min_length=1, max_length=80)
     why: str = Field(default="", max_length=2000)
-    version: int = Field(ge=0)  # lines the log had when the reviewer decided
-    key: str = Field(default="", max_length=80)  # acts with one key are one decision: undone, and sent again, as one
-    more: Literal[True] | None = None  # the next line belongs to the same decision; without it this one does not count
+    version: int = Field(ge=0)  # lines of the log when the reviewer decided
+    key: str = Field(default="", max_length=80)  # edits with one key are one decision: undone and sent again together
+    more: Literal[True] | None = None  # the next line belongs to the same decision, and this one counts only with it
 
 
-class _RangeAct(_Act):
+class _RangeEdit(_Edit):
     from_frame: Frame
     to_frame: Frame | None = None  # not included; None: to the end of the video
 
     @model_validator(mode="after")
-    def _not_empty(self) -> "_RangeAct":
+    def _not_empty(self) -> "_RangeEdit":
         if self.to_frame is not None and self.to_frame <= self.from_frame:
             raise ValueError(f"frames {self.from_frame} to {self.to_frame} are no range")
         return self
 
 
-class Name(_RangeAct):
-    """The track that holds ``anchor`` is ``identity`` in the range."""
+class Name(_RangeEdit):
+    """In the range, the track of ``anchor`` is ``identity``."""
 
     act: Literal["name"] = "name"
     anchor: Anchor
     identity: Identity
 
 
-class Swap(_RangeAct):
-    """Two birds had each other's names: in the range they are ``first_identity`` and ``second_identity``."""
+class Swap(_RangeEdit):
+    """Two identities were swapped: in the range, the tracks are ``first_identity`` and ``second_identity``."""
 
     act: Literal["swap"] = "swap"
     first: Anchor
@@ -80,45 +81,45 @@ class Swap(_RangeAct):
     second_identity: Identity
 
 
-class Unlink(_RangeAct):
-    """In the range it is not known who the track that holds ``anchor`` is. To the end of the video, that splits it."""
+class Unlink(_RangeEdit):
+    """In the range, the track of ``anchor`` has no identity. To the end of the video, this splits the track."""
 
     act: Literal["unlink"] = "unlink"
     anchor: Anchor
 
 
-class Merge(_RangeAct):
-    """The track that holds ``other`` is the same bird as the one that holds ``anchor``."""
+class Merge(_RangeEdit):
+    """In the range, the tracks of ``other`` and ``anchor`` are the same bird."""
 
     act: Literal["merge"] = "merge"
     anchor: Anchor
     other: Anchor
 
 
-class Link(_RangeAct):
-    """The bird seen at ``before`` came back as the one seen at ``after``; the gap between the two is interpolated."""
+class Link(_RangeEdit):
+    """The bird at ``before`` reappears as the one at ``after``; boxes between the two are interpolated."""
 
     act: Literal["link"] = "link"
     before: Anchor
     after: Anchor
 
 
-class Lost(_RangeAct):
-    """The bird that is seen at ``anchor`` is not seen in the range; what was taken for it there is not told apart."""
+class Lost(_RangeEdit):
+    """In the range, the bird of ``anchor`` is lost; the detections of its track there have no identity."""
 
     act: Literal["lost"] = "lost"
     anchor: Anchor
 
 
-class NotABird(_RangeAct):
-    """What the track that holds ``anchor`` shows in the range is no bird."""
+class NotABird(_RangeEdit):
+    """In the range, the detections of the track of ``anchor`` are false positives."""
 
     act: Literal["not_a_bird"] = "not_a_bird"
     anchor: Anchor
 
 
-class Draw(_Act):
-    """A person drew ``identity`` in a frame, or put the box or mask of ``anchor`` right."""
+class Draw(_Edit):
+    """A reviewer drew ``identity`` in a frame, or corrected the box or mask of ``anchor``."""
 
     act: Literal["draw"] = "draw"
     frame: Frame
@@ -135,22 +136,22 @@ class Draw(_Act):
         return self
 
 
-class Keep(_RangeAct):
-    """A doubt was looked at and the tracks are right: in each pair the same bird is seen before and after."""
+class Keep(_RangeEdit):
+    """A doubt was reviewed and the tracks are right: in each pair, the two anchors are the same bird."""
 
     act: Literal["keep"] = "keep"
     pairs: tuple[tuple[Anchor, Anchor], ...]
 
 
-class Unsure(_RangeAct):
-    """A doubt was looked at and cannot be decided from the video. The pairs say which doubt; they need not be right."""
+class Unsure(_RangeEdit):
+    """A doubt was reviewed and cannot be decided from the video. The pairs identify it; they need not be right."""
 
     act: Literal["unsure"] = "unsure"
     pairs: tuple[tuple[Anchor, Anchor], ...]
 
 
-class Audit(_Act):
-    """A moment drawn at random was looked at: whether the bird at ``anchor`` was rightly called ``identity``."""
+class Audit(_Edit):
+    """A randomly sampled detection was reviewed: whether the bird at ``anchor`` is ``identity``."""
 
     act: Literal["audit"] = "audit"
     anchor: Anchor
@@ -158,14 +159,14 @@ class Audit(_Act):
     verdict: Literal["right", "wrong", "unsure"]
 
 
-class Reviewed(_RangeAct):
-    """A person watched the range and found everything right in the end."""
+class Reviewed(_RangeEdit):
+    """A reviewer watched the range; with the edits so far, all tracks in it are right."""
 
     act: Literal["reviewed"] = "reviewed"
 
 
-class Rename(_Act):
-    """An identity gets another name everywhere; after re-tracking it is that of ``anchor``, whatever it is called."""
+class Rename(_Edit):
+    """An identity gets another name in all frames; after re-tracking it is the identity of ``anchor``, if given."""
 
     act: Literal["rename"] = "rename"
     anchor: Anchor | None = None
@@ -173,65 +174,65 @@ class Rename(_Act):
     new: Identity
 
 
-class Undo(_Act):
-    """An act does not count. Undoing an undo is a redo."""
+class Undo(_Edit):
+    """The edit ``target`` does not count. Undoing an undo is a redo."""
 
     act: Literal["undo"] = "undo"
     target: int = Field(ge=1)
 
 
-Act = Annotated[
+Edit = Annotated[
     Name | Swap | Unlink | Merge | Link | Lost | NotABird | Draw | Keep | Unsure | Audit | Reviewed | Rename | Undo,
     Field(discriminator="act"),
 ]
-_ACT = TypeAdapter(Act)
+_EDIT = TypeAdapter(Edit)
 
 
-def parse_act(value: dict | bytes | str) -> Act:
-    """Check one act; InputError with key and value if it is not allowed."""
+def parse_edit(value: dict | bytes | str) -> Edit:
+    """Validate one edit; InputError with key and value if it is not allowed."""
     try:
-        return _ACT.validate_json(value) if isinstance(value, bytes | str) else _ACT.validate_python(value)
+        return _EDIT.validate_json(value) if isinstance(value, bytes | str) else _EDIT.validate_python(value)
     except ValidationError as error:
         raise InputError(f"this correction is not allowed: {first_problem(error)}") from error
 
 
-def act_line(act: Act) -> bytes:
-    """Return an act as a line of the log."""
-    return (json.dumps(act.model_dump(mode="json", exclude_none=True), ensure_ascii=False) + "\n").encode()
+def edit_line(edit: Edit) -> bytes:
+    """Return an edit as a line of the log, UTF-8 with its newline."""
+    return (json.dumps(edit.model_dump(mode="json", exclude_none=True), ensure_ascii=False) + "\n").encode()
 
 
-def read_log(path: Path) -> tuple[Act, ...]:
-    """Return the acts of a log, oldest first; none where there is no file.
+def read_log(path: Path) -> tuple[Edit, ...]:
+    """Read the edits of a log, oldest first; none where there is no file.
 
-    A last line without an end, and a last decision without its last line, were never acknowledged and are left out.
+    A last line without a newline, and a last decision without all its lines, were never acknowledged and are left out.
 
     Raises
     ------
     InputError
-        With path and line, if a line is damaged or its id is not its number.
+        If a line is damaged or its id is not its number; with path and line.
     """
     try:
         lines = path.read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
         return ()
-    acts = []
+    edits = []
     for number, line in enumerate(lines, 1):
         try:
-            act = parse_act(line)
+            edit = parse_edit(line)
         except InputError as error:
             raise InputError(f"{path}, line {number}: {error}") from error
-        if act.id != number:
-            raise InputError(f"{path}, line {number}: the act has the id {act.id}; acts are numbered by line")
-        acts.append(act)
-    while acts and acts[-1].more:
-        acts.pop()
-    return tuple(acts)
+        if edit.id != number:
+            raise InputError(f"{path}, line {number}: the edit has the id {edit.id}; edits are numbered by line")
+        edits.append(edit)
+    while edits and edits[-1].more:
+        edits.pop()
+    return tuple(edits)
 
 
-def active(acts: Sequence[Act]) -> list[Act]:
-    """Return the acts that count, without undone ones and without the undos themselves."""
+def active_edits(edits: Sequence[Edit]) -> list[Edit]:
+    """Return the edits that count, without undone ones and without the undos themselves."""
     undone: set[int] = set()
-    for act in reversed(acts):
-        if isinstance(act, Undo) and act.id not in undone:
-            undone.add(act.target)
-    return [act for act in acts if act.id not in undone and not isinstance(act, Undo)]
+    for edit in reversed(edits):
+        if isinstance(edit, Undo) and edit.id not in undone:
+            undone.add(edit.target)
+    return [edit for edit in edits if edit.id not in undone and not isinstance(edit, Undo)]

@@ -6,7 +6,7 @@ import pytest
 from backend.project.atomic import atomic_write
 from backend.project.errors import InputError
 from backend.tracking.tracks.corrections import replay
-from backend.tracking.tracks.edits import act_line, parse_act, read_log
+from backend.tracking.tracks.edits import edit_line, parse_edit, read_log
 from backend.tracking.tracks.schemas import State
 from backend.tracking.tracks.track_folder import corrections_log, open_tracks, track_manifest
 from backend.tracking.tracks.tracks import Tracks
@@ -17,7 +17,7 @@ BIRD_1, BIRD_2 = {"frame": 4, "detection": 0}, {"frame": 4, "detection": 1}
 
 def act(number: int, what: str, **fields):
     now = datetime(2026, 5, 9, 6, 0, tzinfo=UTC)
-    return parse_act({"id": number, "when": now, "who": "Anna", "version": number - 1, "act": what, **fields})
+    return parse_edit({"id": number, "when": now, "who": "Anna", "version": number - 1, "act": what, **fields})
 
 
 def seen_as(tracks: Tracks, name: str) -> dict[int, int]:
@@ -164,14 +164,14 @@ def test_the_log_is_read_back_and_applied_when_tracks_are_opened(tmp_path):
     write_run(folder, two_birds())
     acts = (act(1, "rename", identity="bird 01", new="Red"), act(2, "reviewed", from_frame=0, to_frame=10))
     log = corrections_log(folder, track_manifest(folder))
-    atomic_write(log, b"".join(map(act_line, acts)))
+    atomic_write(log, b"".join(map(edit_line, acts)))
     assert read_log(log) == acts
     assert open_tracks(folder).names == ("Red", "bird 02")
     assert open_tracks(folder, corrections=False).names == ("bird 01", "bird 02")
 
 
 def test_a_line_that_was_never_finished_is_left_out(tmp_path):
-    atomic_write(tmp_path / "log", act_line(act(1, "reviewed", from_frame=0)) + b'{"act": "na')
+    atomic_write(tmp_path / "log", edit_line(act(1, "reviewed", from_frame=0)) + b'{"act": "na')
     assert len(read_log(tmp_path / "log")) == 1
 
 
@@ -179,7 +179,7 @@ def test_a_line_that_was_never_finished_is_left_out(tmp_path):
     ("line", "message"),
     [
         (b"{}\n", "line 1"),
-        (act_line(act(2, "reviewed", from_frame=0)), "numbered by line"),
+        (edit_line(act(2, "reviewed", from_frame=0)), "numbered by line"),
         (b"\xff\n", "line 1"),
     ],
     ids=["not an act", "wrong number", "not text"],
@@ -203,4 +203,4 @@ def test_a_damaged_log_is_refused_with_its_line(tmp_path, line, message):
 )
 def test_an_act_that_makes_no_sense_is_refused(fields):
     with pytest.raises(InputError, match="not allowed"):
-        parse_act({"id": 1, "when": "2026-05-09T06:00:00Z", "who": "Anna", "version": 0, **fields})
+        parse_edit({"id": 1, "when": "2026-05-09T06:00:00Z", "who": "Anna", "version": 0, **fields})

@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import get_args
 
 from backend.tracking.tracks.corrections import replay
-from backend.tracking.tracks.edits import Act, act_line, read_log
+from backend.tracking.tracks.edits import Edit, edit_line, read_log
 from tests.board.boards import tracked
 
 LOG = Path(__file__).parents[2] / "project" / "formats" / "corrections-1.jsonl"
 
 
 def test_the_sample_has_every_kind_of_act() -> None:
-    kinds = {kind.model_fields["act"].default for kind in get_args(get_args(Act)[0])}
+    kinds = {kind.model_fields["act"].default for kind in get_args(get_args(Edit)[0])}
     assert {act.act for act in read_log(LOG)} == kinds
 
 
 def test_every_line_is_written_again_as_it_was() -> None:
     for line, act in zip(LOG.read_bytes().splitlines(keepends=True), read_log(LOG), strict=True):
-        assert json.loads(act_line(act)) == json.loads(line)
+        assert json.loads(edit_line(act)) == json.loads(line)
 
 
 def test_it_is_replayed_as_it_was() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from backend.project.errors import InputError
 from backend.project.manifest import read_manifest
-from backend.tracking.tracks.edits import Anchor, Name, act_line
+from backend.tracking.tracks.edits import Anchor, Name, edit_line
 from backend.tracking.tracks.schemas import State
 from backend.tracking.tracks.track_folder import corrections_log, open_tracks, track_manifest
 from backend.tracking.tracks.tracks import sorted_tracks
@@ -102,7 +102,7 @@ def test_a_run_of_one_frame_has_the_rate_of_its_video(tmp_path):
     manifest.write(tmp_path / "run")
     common = {"id": 1, "when": datetime(2026, 5, 1, tzinfo=UTC), "who": "Ada", "version": 0, "from_frame": 0}
     act = Name(anchor=Anchor(frame=0, detection=0), identity="Hugo", **common)
-    (tmp_path / "run" / "corrections.jsonl").write_bytes(act_line(act))
+    (tmp_path / "run" / "corrections.jsonl").write_bytes(edit_line(act))
     assert open_tracks(tmp_path / "run", corrections=False).fps == 50
     corrected = open_tracks(tmp_path / "run")
     assert "Hugo" in corrected.names and corrected.fps == 50
