@@ -56,7 +56,7 @@ def test_frames_and_training_sets_verify(old):
 def test_detections(old):
     run = open_detections(old.root / "inference_output" / "lek" / "run-1")
     assert verify(run.folder).complete
-    assert sum(len(chunk.found.frame) for chunk in run) == 40
+    assert sum(len(chunk.detections.frame) for chunk in run) == 40
 
 
 def test_tracks_and_the_corrections_of_a_person(old):
