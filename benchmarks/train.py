@@ -103,10 +103,10 @@ def prepare(given, settings: TrainSettings, device: torch.device):
         long_side_px=given.long_side,
     )
     detector = build_detector(detector_settings).move_to(device, number_format(device)).train()
-    found = read_pictures(settings.train_annot)
-    order = TrainingOrder(len(found), given.batch_size, 0)
+    image_set = read_pictures(settings.train_annot)
+    order = TrainingOrder(len(image_set), given.batch_size, 0)
     order.n_steps = given.warm_up + given.turns * given.steps + 8
-    pictures = Pictures(found, detector_settings, 0, augment_settings("light"))
+    pictures = Pictures(image_set, detector_settings, 0, augment_settings("light"))
     folder = ModelFolder(settings.out_dir)
     stepper = Stepper(detector, settings, Ranks(0, 1, device), order.n_steps, folder)
     return stepper, iter(loader(pictures, order, given.workers, device.type == "cuda"))

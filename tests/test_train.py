@@ -16,7 +16,7 @@ import torch
 from backend.jobs.script import StopRequested
 from backend.project.errors import InputError
 from backend.project.manifest import verify
-from backend.train import main, parse
+from backend.train import main
 from backend.training import loop as training_loop
 from backend.training import run as training_run
 from backend.training import train_step as training_stepper
@@ -269,7 +269,7 @@ def test_a_read_only_folder_is_refused(data, tmp_path, monkeypatch):
 
 def test_eval_only_needs_a_model_and_data(tmp_path):
     with pytest.raises(InputError, match="--eval-only needs --model-dir and --val-annot"):
-        parse(["--eval-only", "--out-dir", str(tmp_path)])
+        main(["--eval-only", "--out-dir", str(tmp_path)])
 
 
 def test_two_processes_train_together_and_evaluate_as_one(data, tmp_path):

@@ -1,1 +1,1 @@
-"""From masks to a training set: COCO JSON, split, report, augmentation."""
+"""From masks to a training set: COCO JSON, split, report."""

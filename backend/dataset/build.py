@@ -1,4 +1,4 @@
-"""The steps of `mask2coco` between looking at the folders and the finished files."""
+"""Build a COCO data set: convert the masks, find duplicates, write the files."""
 
 import json
 from array import array
@@ -83,16 +83,16 @@ def fill_spool(
 def find_duplicates(spool: Spool, index: Index, workers: int, progress: Progress) -> np.ndarray:
     """Return the group of every image, (N,) int64: images with the same number show the same."""
     progress.stage("comparing images")
-    places = suspects(index.layouts, index.file_bytes)
-    progress.stage("comparing images", len(places))
-    paths = (record.image for record in spool.read(places.tolist(), bodies=False))
+    indices = suspects(index.layouts, index.file_bytes)
+    progress.stage("comparing images", len(indices))
+    paths = (record.image for record in spool.read(indices.tolist(), bodies=False))
     prints = []
-    workers = worker_count(workers, len(places), IMAGES_WORTHWHILE)
+    workers = worker_count(workers, len(indices), IMAGES_WORTHWHILE)
     with closing(map_in_order(fingerprint, paths, workers)) as results:
         for result in results:
             prints.append(result)
             progress.update(len(prints))
-    return same_images(index.layouts, places, prints)
+    return same_images(index.layouts, indices, prints)
 
 
 def write_set(

@@ -1,4 +1,4 @@
-"""One mask file into one record. Runs in worker processes."""
+"""Convert one mask file to one record of annotations. Runs in worker processes."""
 
 import json
 import os
@@ -77,7 +77,7 @@ def convert_mask(frame: MaskFrame, settings: Conversion) -> Record | Refused:
 
 
 def select(areas: np.ndarray, boxes: np.ndarray, min_area: int) -> tuple[np.ndarray, dict[Dropped, int]]:
-    """Return the places of the masks that are kept, (K,) int64, and how many are not, by reason.
+    """Return the indices of the masks that are kept, (K,) int64, and how many are not, by reason.
 
     ``areas`` (N,) px; ``boxes`` (N, 4) ``x1 y1 x2 y2``.
     """

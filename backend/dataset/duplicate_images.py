@@ -1,4 +1,4 @@
-"""Images that show the same: copies of a file, and pictures in which nothing moved.
+"""Find duplicate images: copies of a file, and frames between which nothing moved.
 
 Decoding every image would take ten times as long as everything else, so only suspects are decoded: files of equal
 size, and images whose labels lie in the same places. A picture is then compared as 32 x 32 mean brightnesses. With a
@@ -53,7 +53,7 @@ def fingerprint(path: str) -> Fingerprint:
 
 
 def suspects(layouts: np.ndarray, file_bytes: np.ndarray) -> np.ndarray:
-    """Return the places of images that must be looked at, (K,) int64.
+    """Return the indices of images that must be decoded and compared, (K,) int64.
 
     ``layouts`` (N, 1024) uint8 from `layout`; ``file_bytes`` (N,) int64.
     """
@@ -61,33 +61,33 @@ def suspects(layouts: np.ndarray, file_bytes: np.ndarray) -> np.ndarray:
     return np.flatnonzero(twins)
 
 
-def same_images(layouts: np.ndarray, looked_at: np.ndarray, prints: Sequence[Fingerprint]) -> np.ndarray:
+def same_images(layouts: np.ndarray, compared: np.ndarray, prints: Sequence[Fingerprint]) -> np.ndarray:
     """Return the group of every image, (N,) int64: images with the same number show the same.
 
-    Two images do if the files are equal, or if their labels lie in the same places and the pictures look alike.
-    ``looked_at`` (K,) are the places whose fingerprints ``prints`` holds.
+    Two images do if the files are equal, or if their labels have the same positions and the images look alike.
+    ``compared`` (K,) are the indices of the images whose fingerprints are in ``prints``.
     """
     result = np.arange(len(layouts))
-    if not len(looked_at):
+    if not len(compared):
         return result
     nothing = np.zeros(FIELDS * FIELDS, np.uint8)
-    readable = np.array([seen.fields is not None for seen in prints])
-    fields = np.stack([nothing if seen.fields is None else seen.fields for seen in prints])
-    near = groups(fields, SAME_PICTURE) * len(layouts) + groups(layouts[looked_at], SAME_LAYOUT)
+    readable = np.array([image_print.fields is not None for image_print in prints])
+    fields = np.stack([nothing if image_print.fields is None else image_print.fields for image_print in prints])
+    near = groups(fields, SAME_PICTURE) * len(layouts) + groups(layouts[compared], SAME_LAYOUT)
     near[~readable] = -1 - np.flatnonzero(~readable)
-    _join(result, looked_at, near)
-    _join(result, looked_at, np.array([seen.checksum for seen in prints], np.int64))
+    _join(result, compared, near)
+    _join(result, compared, np.array([image_print.checksum for image_print in prints], np.int64))
     return result
 
 
-def _join(result: np.ndarray, places: np.ndarray, keys: np.ndarray) -> None:
-    """Give all places with the same key the same group."""
+def _join(result: np.ndarray, images: np.ndarray, keys: np.ndarray) -> None:
+    """Give all images with the same key the same group."""
     first: dict[int, int] = {}
-    for place, key in zip(places.tolist(), keys.tolist(), strict=True):
+    for image, key in zip(images.tolist(), keys.tolist(), strict=True):
         if key in first:
-            result[result == result[place]] = result[first[key]]
+            result[result == result[image]] = result[first[key]]
         else:
-            first[key] = place
+            first[key] = image
 
 
 def _shared(keys: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Looking through a finished set: which images it has, filtered, and one drawn with its boxes and masks.
+"""Browse a finished data set: list its images, filter them, draw one with its boxes and masks.
 
 A set can be larger than the memory of a web server should be. Our files have one image or annotation on a line, so only
-the places of the lines are kept, and an annotation is parsed when it is looked at.
+the offsets of the lines are kept, and an annotation is parsed when it is shown.
 """
 
 import json
@@ -98,11 +98,11 @@ class SetFile:
     def annotations(self, image: SetImage) -> list[dict[str, Any]]:
         """Return the annotations of an image."""
         with open(self.path, "rb") as file:
-            found = []
+            annotations = []
             for start, length in image.lines:
                 file.seek(start)
-                found.append(json.loads(file.read(length).rstrip(b",\n")))
-        return found
+                annotations.append(json.loads(file.read(length).rstrip(b",\n")))
+        return annotations
 
     def draw(self, image: SetImage, roots: Sequence[Path]) -> np.ndarray:
         """Return the image with masks, boxes and names, (H, W, 3) uint8 RGB.
@@ -133,7 +133,7 @@ class SetFile:
 
 def finished_sets(folder: Path) -> list[FinishedSet]:
     """Return the finished sets in ``COCO_jsons``, newest first. What is not finished or broken is left out."""
-    found = []
+    sets = []
     for path in folder.glob(f"*.{MANIFEST}"):
         name = path.name.removesuffix(f".{MANIFEST}")
         try:
@@ -147,5 +147,5 @@ def finished_sets(folder: Path) -> list[FinishedSet]:
         train = next((file for file in files if file.stem in (name, name + TRAIN_SUFFIX)), None)
         if train is not None:
             val = next((file for file in files if file != train), None)
-            found.append((manifest.started, FinishedSet(name, train, val, report)))
-    return [each for _, each in sorted(found, key=lambda pair: pair[0], reverse=True)]
+            sets.append((manifest.started, FinishedSet(name, train, val, report)))
+    return [finished for _, finished in sorted(sets, key=lambda pair: pair[0], reverse=True)]

@@ -1,4 +1,4 @@
-"""What a run is to do: sources, class names, and the images in order."""
+"""The images of a run in order, from folders and COCO files, with their class names."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ from backend.project.manifest import sha256
 class Plan:
     """Everything that is known before an image is looked at.
 
-    ``videos`` and ``classes`` are names (a category id is the place counted from 1); ``inputs`` identifies the
+    ``videos`` and ``classes`` are names (a category id is the 1-based index); ``inputs`` identifies the
     sources for the manifest; ``notes`` are lines for the report.
     """
 

@@ -107,10 +107,10 @@ class Spool:
         }
         self._file.write(json.dumps(head).encode() + b"\n" + b"".join(record.bodies))
 
-    def read(self, places: Iterable[int], bodies: bool = True) -> Iterator[Record]:
-        """Yield the records at ``places``, without their annotations' texts if those are not wanted."""
-        for place in places:
-            self._file.seek(self._offsets[place])
+    def read(self, indices: Iterable[int], bodies: bool = True) -> Iterator[Record]:
+        """Yield the records at ``indices``, without their annotations' texts if those are not wanted."""
+        for index in indices:
+            self._file.seek(self._offsets[index])
             head = json.loads(self._file.readline())
             texts = [self._file.read(length) for length in head["lengths"]] if bodies else []
             width, height, file_bytes = head["size"]

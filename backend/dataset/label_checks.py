@@ -1,4 +1,4 @@
-"""Labels worth a second look. Nothing is dropped for it: a person decides."""
+"""Plausibility checks of labels: each finding is a flag, nothing is dropped, a person decides."""
 
 from collections.abc import Sequence
 
@@ -50,14 +50,14 @@ class JumpFinder:
 
     def flag(self, record: Record) -> None:
         """Add `Flag.JUMP` to the record's masks where it applies."""
-        seen = {}
+        current = {}
         for k, number in enumerate(record.objects.tolist()):
             if not number or Flag.BORDER in record.flags[k]:
                 continue
             area = int(record.areas[k])
-            seen[number] = (record.video, record.number, area)
+            current[number] = (record.video, record.number, area)
             video, frame, before = self._last.get(number, (-1, 0, area))
             near = video == record.video and record.number - frame <= JUMP_FRAMES
             if near and max(area, before) > JUMP_RATIO * min(area, before):
                 record.flags[k].append(Flag.JUMP)
-        self._last.update(seen)
+        self._last.update(current)

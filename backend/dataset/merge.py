@@ -32,7 +32,7 @@ SAMPLE = 200
 
 @dataclass(frozen=True)
 class CocoFile:
-    """A COCO JSON file that was read and looks right. ``corners``: its boxes are corners, not x, y, width, height."""
+    """A COCO JSON file, read and checked. ``corners``: its boxes are x1, y1, x2, y2, not x, y, width, height."""
 
     path: Path
     images: list[dict[str, Any]]
@@ -96,11 +96,11 @@ def _checked_image(image: dict[str, Any]) -> dict[str, Any]:
 
 def boxes_are_corners(images: list[dict[str, Any]], annotations: dict[Any, list[dict[str, Any]]]) -> bool:
     """Tell whether boxes are ``x1 y1 x2 y2`` instead of COCO's ``x y w h``, by comparing them with their masks."""
-    votes, looked = 0, 0
+    votes, compared = 0, 0
     for image in images:
         for annotation in annotations.get(image["id"], ()):
             given = annotation.get("bbox")
-            if looked == SAMPLE or not isinstance(given, list) or len(given) != 4:
+            if compared == SAMPLE or not isinstance(given, list) or len(given) != 4:
                 continue
             try:
                 counts = to_counts(annotation.get("segmentation"), image["height"], image["width"])
@@ -108,8 +108,8 @@ def boxes_are_corners(images: list[dict[str, Any]], annotations: dict[Any, list[
                 votes += _near(given, (x1, y1, x2, y2)) and not _near(given, (x1, y1, x2 - x1, y2 - y1))
             except (ValueError, TypeError):
                 continue
-            looked += 1
-    return votes > looked / 2
+            compared += 1
+    return votes > compared / 2
 
 
 def classes_of(files: Sequence[CocoFile]) -> list[str]:
@@ -141,23 +141,23 @@ def merge_images(
     InputError
         If a category with annotations is not among ``names``.
     """
-    found: dict[str, MergedImage] = {}
+    merged_images: dict[str, MergedImage] = {}
     for file in files:
         categories = _categories(file, names)
         paths = _find_images(file, image_folders, problems)
         for lost in file.annotations.keys() - {image["id"] for image in file.images}:
             count = len(file.annotations[lost])
             problems.add(Problem.BAD_ANNOTATION, f"annotations of image {lost!r}, which {file.path} lacks", count)
-        for place, image in enumerate(file.images):
+        for index, image in enumerate(file.images):
             path = paths.get(image["file_name"])
             if path is None:
                 continue
-            merged = found.get(path)
+            merged = merged_images.get(path)
             if merged is None:
                 video = _video(image, path, videos)
-                number = _number(image, path, place)
+                number = _number(image, path, index)
                 merged = MergedImage(video, number, path, image["width"], image["height"])
-                found[path] = merged
+                merged_images[path] = merged
             for annotation in file.annotations.get(image["id"], ()):
                 category = categories.get(annotation["category_id"])
                 if category is None:
@@ -166,11 +166,11 @@ def merge_images(
                     )
                 else:
                     merged.annotations.append({**annotation, "category_id": category})
-    return sorted(found.values(), key=lambda image: (image.video, image.number, image.image))
+    return sorted(merged_images.values(), key=lambda image: (image.video, image.number, image.image))
 
 
 def find_image(json_path: Path, name: str, folders: Sequence[Path]) -> str | None:
-    """Return the real path of an image, looked for where exporting tools put it; None if it is nowhere.
+    """Return the real path of an image, searched where exporting tools put it; None if it is nowhere.
 
     The whole name counts before the file's name alone. ``folders`` and the JSON's own folder are as good as each other;
     what lies around that folder comes after them.
@@ -183,22 +183,22 @@ def find_image(json_path: Path, name: str, folders: Sequence[Path]) -> str | Non
     name = name.replace("\\", "/")
     here = json_path.parent
     for tail in (name, os.path.basename(name)):
-        found = _different_files((*folders, here), tail)
-        if len(found) > 1:
-            raise InputError(f"{name} of {json_path}: {' or '.join(found)}")
-        found = found or _different_files((here / "images", here.parent / "images", here.parent), tail)
-        if found:
-            return found[0]
+        candidates = _different_files((*folders, here), tail)
+        if len(candidates) > 1:
+            raise InputError(f"{name} of {json_path}: {' or '.join(candidates)}")
+        candidates = candidates or _different_files((here / "images", here.parent / "images", here.parent), tail)
+        if candidates:
+            return candidates[0]
     return None
 
 
 def _different_files(folders: Sequence[Path], name: str) -> list[str]:
     """Return the real paths of the files ``name`` in ``folders``, copies of the same content once."""
-    found: list[str] = []
+    distinct: list[str] = []
     for path in dict.fromkeys(os.path.realpath(folder / name) for folder in folders):
-        if os.path.isfile(path) and not any(filecmp.cmp(path, other, shallow=False) for other in found):
-            found.append(path)
-    return found
+        if os.path.isfile(path) and not any(filecmp.cmp(path, other, shallow=False) for other in distinct):
+            distinct.append(path)
+    return distinct
 
 
 def _find_images(file: CocoFile, folders: Sequence[Path], problems: Problems) -> dict[str, str]:
@@ -283,14 +283,14 @@ def _shape(
 def _categories(file: CocoFile, names: Sequence[str]) -> dict[Any, int | None]:
     """Return our category id for each of the file's; None for those that no annotation has."""
     used = classes_of([file])
-    found = {number: match_name(name, names) for number, name in file.classes.items()}
-    for number, category in found.items():
+    category_ids = {number: match_name(name, names) for number, name in file.classes.items()}
+    for number, category in category_ids.items():
         if category is None and file.classes[number] in used:
             raise InputError(
                 f"{file.path} has the class {file.classes[number]!r}, "
                 f"which is not among --annot-names ({', '.join(names)})"
             )
-    return found
+    return category_ids
 
 
 def _video(image: dict[str, Any], path: str, videos: list[str]) -> int:
@@ -301,12 +301,12 @@ def _video(image: dict[str, Any], path: str, videos: list[str]) -> int:
     return videos.index(name)
 
 
-def _number(image: dict[str, Any], path: str, place: int) -> int:
+def _number(image: dict[str, Any], path: str, index: int) -> int:
     given = image.get("frame")
     if isinstance(given, int) and given >= 0:
         return given
     match = NUMBERED.fullmatch(os.path.splitext(os.path.basename(path))[0])
-    return int(match[2]) if match else place
+    return int(match[2]) if match else index
 
 
 def _object(annotation: dict[str, Any]) -> int:

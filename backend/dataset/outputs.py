@@ -109,8 +109,8 @@ class Outputs:
         manifest.write(self.manifest)
 
     def _clear_leftovers(self) -> None:
-        found = read_manifest(self.manifest)
-        if found is not None and not found.complete:
+        manifest = read_manifest(self.manifest)
+        if manifest is not None and not manifest.complete:
             for path in (*reversed(self.files), self.manifest):
                 path.unlink(missing_ok=True)
         for path in (*self.files, self.manifest):

@@ -1,4 +1,4 @@
-"""A function over many tasks in several processes: results in order, memory bounded, a dead worker is an error.
+"""Map a function over many tasks in several processes: results in order, memory bounded, a dead worker is an error.
 
 Workers are started anew (``spawn``), so nothing of the caller's state or threads is inherited. They end when the
 caller ends, however it ends.
@@ -31,12 +31,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def worker_count(asked: int, tasks: int, worthwhile: int) -> int:
-    """Return how many processes to use: as many as asked for; if 0, one a core, but no more than pay.
+def worker_count(wanted: int, tasks: int, worthwhile: int) -> int:
+    """Return how many processes to use: ``wanted``; if that is 0, one per core, but no more than pay.
 
     A process takes seconds to start; ``worthwhile`` is the number of tasks that take as long.
     """
-    return max(1, min(asked or cores(), -(-tasks // (BATCH if asked else worthwhile))))
+    return max(1, min(wanted or cores(), -(-tasks // (BATCH if wanted else worthwhile))))
 
 
 def map_in_order(
@@ -84,12 +84,12 @@ def _undisturbed() -> Iterator[None]:
         return
     heard: list[int] = []
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    handlers = {each: signal.signal(each, lambda number, _: heard.append(number)) for each in STOP_SIGNALS}
+    handlers = {name: signal.signal(name, lambda number, _: heard.append(number)) for name in STOP_SIGNALS}
     try:
         yield
     finally:
-        for each, handler in handlers.items():
-            signal.signal(each, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     for number in heard:
         signal.raise_signal(number)

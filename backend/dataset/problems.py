@@ -1,4 +1,4 @@
-"""What is wrong with the input, collected: one line for each kind, with the count and examples."""
+"""Problems of the input, collected by kind: a line for each kind, with its count and examples."""
 
 from collections.abc import Mapping
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""What a user may want to do next: pairs of folders that seem to belong together, and what would come of them."""
+"""Suggestions for the page: image and mask folders that seem to belong together, and a preview of the data set."""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The report on a data set as plain values: `NAME_report.json`, from which the HTML report is drawn."""
+"""The report on a data set as plain values, `NAME_report.json`, from which `report_html` makes the page."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from backend.dataset.write_coco import relative
 from backend.project.manifest import Manifest
 
 FORMAT = 1
-GROUPS = 30  # of images that show the same: named in the report
-NAMES = 6  # named of each group
+MAX_GROUPS = 30  # of images that show the same: named in the report
+MAX_NAMES = 6  # named of each group
 
 
 @dataclass(frozen=True)
@@ -59,29 +59,29 @@ def make_report(name: str, folder: Path, manifest: Manifest, facts: Facts) -> di
 def _duplicates(folder: Path, facts: Facts) -> dict[str, Any]:
     """Return the groups of images that show the same, those on both sides of the split first."""
     members: dict[int, list[int]] = {}
-    for place, group in enumerate(facts.same.tolist()):
-        members.setdefault(group, []).append(place)
-    groups = [places for places in members.values() if len(places) > 1]
+    for index, group in enumerate(facts.same.tolist()):
+        members.setdefault(group, []).append(index)
+    groups = [group for group in members.values() if len(group) > 1]
 
-    def on_one_side(places: list[int]) -> bool:
-        return not {Side.TRAIN, Side.VAL} <= set(facts.sides[places].tolist())
+    def on_one_side(group: list[int]) -> bool:
+        return not {Side.TRAIN, Side.VAL} <= set(facts.sides[group].tolist())
 
     groups.sort(key=on_one_side)
     return {
         "groups": len(groups),
         "images": sum(map(len, groups)),
-        "groups_on_both_sides": sum(not on_one_side(places) for places in groups),
-        "examples": [_named(places, folder, facts) for places in groups[:GROUPS]],
+        "groups_on_both_sides": sum(not on_one_side(group) for group in groups),
+        "examples": [_named(group, folder, facts) for group in groups[:MAX_GROUPS]],
     }
 
 
-def _named(places: list[int], folder: Path, facts: Facts) -> dict[str, Any]:
-    records = facts.spool.read(places[:NAMES], bodies=False)
+def _named(images: list[int], folder: Path, facts: Facts) -> dict[str, Any]:
+    records = facts.spool.read(images[:MAX_NAMES], bodies=False)
     return {
-        "count": len(places),
+        "count": len(images),
         "images": [
-            {"file_name": relative(record.image, folder), "side": SIDES[Side(int(facts.sides[place]))]}
-            for place, record in zip(places, records, strict=False)
+            {"file_name": relative(record.image, folder), "side": SIDES[Side(int(facts.sides[index]))]}
+            for index, record in zip(images, records, strict=False)
         ],
     }
 

@@ -1,4 +1,4 @@
-"""What a data set holds, counted image by image; memory does not grow with the number of images."""
+"""Statistics of a data set, counted image by image; memory does not grow with the number of images."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -60,7 +60,7 @@ class Statistics:
                     )  # fmt: skip
 
     def lay_out(self, videos: np.ndarray, numbers: np.ndarray, sides: np.ndarray) -> None:
-        """Note along each video what became of its frames, as ``[first, last, side, images]`` pieces.
+        """Record which part of each video went to which side, as ``[first, last, side, images]`` pieces.
 
         ``videos``, ``numbers``, ``sides`` (N,) each: video, frame number and `Side` of every image.
         """

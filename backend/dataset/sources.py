@@ -27,7 +27,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class MaskFrame:
-    """One image and its mask. ``number`` is the frame's number in its video, or its place if the names hold none."""
+    """One image and its mask. ``number`` is the frame's number in its video, or its index if the names hold none."""
 
     video: int
     number: int
@@ -87,16 +87,16 @@ def list_frames(video: int, pair: Pair, problems: Problems, reviewed_only: bool 
     if reviewed_only:
         masks = _reviewed(pair.masks, masks)
         images = {key: path for key, path in images.items() if key in masks}
-    _report_lonely(pair, images, masks, problems)
+    _report_unpaired(pair, images, masks, problems)
     both = sorted(images.keys() & masks.keys(), key=lambda key: (isinstance(key, str), key))
     return [
-        MaskFrame(video, key if isinstance(key, int) else place, images[key], masks[key])
-        for place, key in enumerate(both)
+        MaskFrame(video, key if isinstance(key, int) else index, images[key], masks[key])
+        for index, key in enumerate(both)
     ]
 
 
 def object_classes(pairs: Sequence[Pair], annot_names: Sequence[str]) -> tuple[list[str], list[dict[int, int]]]:
-    """Return the class names, whose place counted from 1 is the category id, and object id to category id of each pair.
+    """Return the class names, whose 1-based index is the category id, and object id to category id of each pair.
 
     Where a mask folder (or the folder it lies in) has ``objects.json``, that decides. Where not, value ``i`` is of
     the class ``annot_names[i - 1]``; names may be repeated there, so that several objects are of one class. Names that
@@ -136,15 +136,15 @@ def match_name(name: str, names: Sequence[str]) -> int | None:
 
 def distinct_names(names: Iterable[str]) -> list[str]:
     """Return each name once, whatever the case of its letters, as it is written first."""
-    found: dict[str, str] = {}
+    spellings: dict[str, str] = {}
     for name in names:
-        found.setdefault(name.strip().casefold(), name)
-    return list(found.values())
+        spellings.setdefault(name.strip().casefold(), name)
+    return list(spellings.values())
 
 
 def _objects_of(pair: Pair) -> list[LabelledObject] | None:
-    found = read_objects(pair.masks)
-    return read_objects(Path(os.path.abspath(pair.masks)).parent) if found is None else found
+    objects = read_objects(pair.masks)
+    return read_objects(Path(os.path.abspath(pair.masks)).parent) if objects is None else objects
 
 
 def _by_number(folder: Path, suffixes: Sequence[str], problems: Problems) -> dict[int | str, str]:
@@ -157,13 +157,13 @@ def _by_number(folder: Path, suffixes: Sequence[str], problems: Problems) -> dic
     parts = [NUMBERED.fullmatch(stem) for stem in stems]
     numbered = all(parts) and len({match[1] for match in parts if match}) == 1
     keys = [int(match[2]) if numbered and match else stem for match, stem in zip(parts, stems, strict=True)]
-    found: dict[int | str, str] = {}
+    files: dict[int | str, str] = {}
     for key, name in zip(keys, names, strict=True):
-        if key in found:
-            problems.add(Problem.NUMBERING, f"{found[key]} and {name} are both number {key}")
+        if key in files:
+            problems.add(Problem.NUMBERING, f"{files[key]} and {name} are both number {key}")
         else:
-            found[key] = str(folder / name)
-    return found
+            files[key] = str(folder / name)
+    return files
 
 
 def _reviewed(folder: Path, masks: dict[int | str, str]) -> dict[int | str, str]:
@@ -177,7 +177,7 @@ def _reviewed(folder: Path, masks: dict[int | str, str]) -> dict[int | str, str]
     return chosen
 
 
-def _report_lonely(pair: Pair, images: dict[int | str, str], masks: dict[int | str, str], problems: Problems) -> None:
+def _report_unpaired(pair: Pair, images: dict[int | str, str], masks: dict[int | str, str], problems: Problems) -> None:
     no_mask, no_image = [k for k in images if k not in masks], [k for k in masks if k not in images]
     shift = _shift(images, masks) if no_mask and no_image else None
     if shift:

@@ -1,6 +1,6 @@
-"""Training and validation without leakage: neighbouring frames of a video never sit on both sides.
+"""Split into training and validation without leakage: neighbouring frames of a video never sit on both sides.
 
-Two pictures a second apart show the same birds in the same places. A network that learnt one knows the other, and a
+Two pictures a second apart show the same birds at the same positions. A network that learnt one knows the other, and a
 validation that contains it praises the network for its memory. So validation takes whole blocks of a video's time,
 frames nearer than a gap to such a block are left out, or it takes whole videos.
 
@@ -74,14 +74,14 @@ def _blocks(videos: np.ndarray, numbers: np.ndarray, birds: np.ndarray, settings
     owed = 0.0  # validation images that the videos so far did not give
     rng = np.random.default_rng([settings.seed, 1])
     for video in rng.permutation(np.unique(videos)).tolist():
-        places = np.flatnonzero(videos == video)
-        places = places[np.argsort(numbers[places], kind="stable")]
-        owed += len(places) * (1 - settings.train_ratio)
-        wanted = min(round(owed), len(places))
+        images = np.flatnonzero(videos == video)
+        images = images[np.argsort(numbers[images], kind="stable")]
+        owed += len(images) * (1 - settings.train_ratio)
+        wanted = min(round(owed), len(images))
         if wanted > 0:
             draws = np.random.default_rng([settings.seed, 2, video])
-            sides[places] = _best_draw(numbers[places], birds[places], wanted, settings.gap_frames, draws)
-            owed -= int((sides[places] == Side.VAL).sum())
+            sides[images] = _best_draw(numbers[images], birds[images], wanted, settings.gap_frames, draws)
+            owed -= int((sides[images] == Side.VAL).sum())
     return sides
 
 
@@ -126,7 +126,7 @@ def _leave_gap(chosen: np.ndarray, numbers: np.ndarray, gap_frames: int) -> np.n
 
 
 def _cost(sides: np.ndarray, birds: np.ndarray) -> float:
-    """Return how bad a split is: the share left out plus the difference of birds per image, 0 to 1 each."""
+    """Return the cost of a split: the share left out plus the difference of birds per image, 0 to 1 each."""
     if not (sides == Side.TRAIN).any():
         return np.inf
     return float((sides == Side.LEFT_OUT).mean()) + _difference(sides, birds)

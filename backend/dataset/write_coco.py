@@ -1,4 +1,4 @@
-"""The two COCO files: streamed from the waiting records, ids counted through from 1."""
+"""Write the training and the validation COCO JSON, streamed from the waiting records; ids start at 1."""
 
 import hashlib
 import json
@@ -53,8 +53,8 @@ class CocoWriter:
         self._image_id, self._annotation_id = 1, 1
         self._written = 0
 
-    def write(self, file: CountedFile, path: Path, places: np.ndarray, side: Side) -> None:
-        """Write the records at ``places`` (N,) as one COCO JSON and count them.
+    def write(self, file: CountedFile, path: Path, indices: np.ndarray, side: Side) -> None:
+        """Write the records at ``indices`` (N,) as one COCO JSON and count them.
 
         ``path`` is the name that ``file`` will have: image paths are relative to its folder.
         """
@@ -64,7 +64,7 @@ class CocoWriter:
         head = {"info": info, "licenses": licences, "categories": self._categories}
         file.write(_json(head)[:-1] + b',\n"images":[')
         first_image, first_annotation = self._image_id, self._annotation_id
-        for record in self._spool.read(places.tolist(), bodies=False):
+        for record in self._spool.read(indices.tolist(), bodies=False):
             name = relative(record.image, path.parent)
             entry = _image(record, self._image_id, name, self._statistics.videos)
             file.write((b",\n" if self._image_id > first_image else b"\n") + _json(entry))
@@ -72,12 +72,12 @@ class CocoWriter:
             self._image_id += 1
             self._annotation_id += len(record.areas)
         file.write(b'\n],\n"annotations":[')
-        self._annotate(file, places, first_image, first_annotation)
+        self._annotate(file, indices, first_image, first_annotation)
         file.write(b"\n]}\n")
 
-    def _annotate(self, file: CountedFile, places: np.ndarray, image_id: int, annotation_id: int) -> None:
+    def _annotate(self, file: CountedFile, indices: np.ndarray, image_id: int, annotation_id: int) -> None:
         comma = b"\n"
-        for record in self._spool.read(places.tolist()):
+        for record in self._spool.read(indices.tolist()):
             for body, flags in zip(record.bodies, record.flags, strict=True):
                 more = b',"flags":' + _json(flags) if flags else b""
                 file.write(b'%s{"id":%d,"image_id":%d,%s%s}' % (comma, annotation_id, image_id, body, more))

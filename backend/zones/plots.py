@@ -1,4 +1,4 @@
-"""The plots of the report, each a matplotlib figure: occupancy, time budgets, transitions, heat map, network."""
+"""The plots of the report, matplotlib figures: occupancy, time budgets, transitions, heat map, network."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -24,14 +24,14 @@ WIDTH_IN = 9.2
 
 def draw_plots(tables: Tables, heat: OccupancyMaps) -> Iterator[tuple[str, str, str, Figure]]:
     """Yield file stem, title, note and figure of every plot that these tables allow."""
-    zones, tables = zones_of(tables), _told_apart(tables)
+    zones, tables = zones_of(tables), _named_birds_only(tables)
     yield ("occupancy", "Birds in each zone over time", *_occupancy(tables["counts_by_time"], zones))
     if "birds" in tables:
         yield ("time_budgets", "Where each bird spent its time", *_budgets(tables["birds"], zones))
         yield ("evidence", "What was seen of each bird", *_evidence(tables["birds"]))
-    for camera, each in heat.maps.items():
+    for camera, heat_map in heat.maps.items():
         stem = "heat_map" if len(heat.maps) == 1 else f"heat_map_{list(heat.maps).index(camera) + 1}"
-        yield (stem, f"Where the birds were: {camera}", *_heat(each))
+        yield (stem, f"Where the birds were: {camera}", *_heat(heat_map))
     if "transition_matrix" in tables:
         matrix = tables["transition_matrix"].groupby(["from", "to"], sort=False)["n"].sum()
         if matrix.sum():
@@ -41,16 +41,16 @@ def draw_plots(tables: Tables, heat: OccupancyMaps) -> Iterator[tuple[str, str, 
             yield ("network", "Who is near whom", *_network(pairs))
 
 
-def _told_apart(tables: Tables) -> Tables:
+def _named_birds_only(tables: Tables) -> Tables:
     """Return the tables with named birds only; with several cameras, the camera stands behind each name."""
-    found = dict(tables)
+    named = dict(tables)
     for name in {"birds", "pairs"} & set(tables):
         table = tables[name][tables[name]["bird"] != UNIDENTIFIED]
         if tables["videos"]["camera"].nunique() > 1:
             columns = [column for column in ("bird", "other") if column in table]
             table = table.assign(**{column: table[column] + ", " + table["camera"] for column in columns})
-        found[name] = table
-    return found
+        named[name] = table
+    return named
 
 
 def zones_of(tables: Tables) -> list[str]:
@@ -188,16 +188,16 @@ def _heat(heat: OccupancyMap) -> tuple[str, Figure]:
 
 def _transitions(matrix: pd.Series, zones: Sequence[str]) -> tuple[str, Figure]:
     used = [zone for zone in zones if any(n and zone in key for key, n in matrix.items())]
-    colours, places = zone_colours(zones), _ring(len(used))
+    colours, positions = zone_colours(zones), _ring(len(used))
     figure, axis = _ring_figure()
     top = matrix.max()
     for (start, end), n in matrix.items():
         if n:
-            a, b = places[used.index(start)], places[used.index(end)]
+            a, b = positions[used.index(start)], positions[used.index(end)]
             _arrow(axis, a, b, 0.6 + 4.5 * n / top, colours[start])
             middle = (a + b) / 2 + 0.13 * np.array([b[1] - a[1], a[0] - b[0]])
             axis.text(*middle, f"{n:g}", fontsize=8, color=INK, ha="center", va="center")
-    _nodes(axis, places, used, [colours[zone] for zone in used])
+    _nodes(axis, positions, used, [colours[zone] for zone in used])
     return (
         "Passages of named birds. Time outside in between is skipped; passages in which a bird was lost do not count.",
         figure,
@@ -206,15 +206,15 @@ def _transitions(matrix: pd.Series, zones: Sequence[str]) -> tuple[str, Figure]:
 
 def _network(pairs: pd.DataFrame) -> tuple[str, Figure]:
     birds = list(dict.fromkeys(pairs.index.get_level_values(0)))
-    places = _ring(len(birds))
+    positions = _ring(len(birds))
     figure, axis = _ring_figure()
     weight = (pairs["near_s"] / pairs["together_s"]).fillna(0)
     top = weight.max()
     for (bird, other), value in weight.items():
         if value > 0 and birds.index(bird) < birds.index(other):
-            line = np.array([places[birds.index(bird)], places[birds.index(other)]])
+            line = np.array([positions[birds.index(bird)], positions[birds.index(other)]])
             axis.plot(*line.T, color=GREEN, lw=0.3 + 6 * value / top, alpha=0.25 + 0.6 * value / top, zorder=1)
-    _nodes(axis, places, birds, ["#e8e4da"] * len(birds))
+    _nodes(axis, positions, birds, ["#e8e4da"] * len(birds))
     return (
         f"Width: share of the time both were seen that two birds were near each other; the widest is {top:.0%}.",
         figure,
@@ -255,12 +255,12 @@ def _ring_figure() -> tuple[Figure, object]:
     return figure, axis
 
 
-def _nodes(axis, places: np.ndarray, names: Sequence[str], colours: Sequence[str]) -> None:
-    axis.scatter(*places.T, s=320, c=colours, edgecolors=INK, linewidths=0.8, zorder=3)
-    for place, name in zip(places, names, strict=True):
-        side = "left" if place[0] > 0.2 else "right" if place[0] < -0.2 else "center"
-        up = 0 if side != "center" else 0.14 * np.sign(place[1])
-        axis.text(*(place * 1.12 + [0, up]), name, ha=side, va="center", fontsize=9, color=INK, zorder=4)
+def _nodes(axis, positions: np.ndarray, names: Sequence[str], colours: Sequence[str]) -> None:
+    axis.scatter(*positions.T, s=320, c=colours, edgecolors=INK, linewidths=0.8, zorder=3)
+    for position, name in zip(positions, names, strict=True):
+        side = "left" if position[0] > 0.2 else "right" if position[0] < -0.2 else "center"
+        up = 0 if side != "center" else 0.14 * np.sign(position[1])
+        axis.text(*(position * 1.12 + [0, up]), name, ha=side, va="center", fontsize=9, color=INK, zorder=4)
 
 
 def _arrow(axis, a: np.ndarray, b: np.ndarray, width: float, colour: str) -> None:
