@@ -13,7 +13,7 @@ bash setup.sh COMMAND [OPTIONS]
   test          set up what is missing and run the tests, one worker for each core (further arguments go to
                 pytest; -n 0 runs them in one process)
   demo          run the pipeline on the sample without the browser and say where the results are
-  install       only set up what is missing
+  install       only set up what is missing; .venv/bin/lektrack then runs every script, from any folder
   weights fetch NAME | add FILE...
                 bring start weights into the project, from the network or from files
   lint          check the code's style and the house rules
@@ -99,6 +99,19 @@ install_list() {
 
 has_gpu() { [[ -n ${LEKTRACK_WITH_GPU:-} || -e /proc/driver/nvidia/version ]] || command -v nvidia-smi >/dev/null; }
 
+# The command lektrack: python -m backend, from any folder; -P: nothing there is taken for a module of ours.
+write_command() {
+  local file="$VENV/bin/lektrack"
+  {
+    printf '#!/usr/bin/env bash\n# written by setup.sh\n'
+    # shellcheck disable=SC2016 # expanded when the command runs
+    printf 'PYTHONPATH=%q${PYTHONPATH:+:$PYTHONPATH} exec %q -P -m backend "$@"\n' \
+      "$PWD" "$(realpath -s "$VENV/bin/python")"
+  } >"$file.new"
+  chmod 755 "$file.new"
+  mv "$file.new" "$file"
+}
+
 install() {
   exec 9>.setup.lock
   flock -n 9 || { say "another setup.sh is installing; waiting for it"; flock 9; }
@@ -111,6 +124,7 @@ install() {
     "$VENV/bin/python" -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation "$detectron2" ||
       die "pip could not install $detectron2"
   fi
+  write_command
   exec 9>&-
 }
 
@@ -177,17 +191,16 @@ demo() {
       --out "$project/statistics/demo" --bin-s 2
   fi
   say "results are in $project: sample_videos, segannot, exported_frames, COCO_jsons, track_output, statistics"
-  say "training takes longer (.venv/bin/python -m backend.train --help), so the statistics are of the true tracks of the sample"
+  say "training takes longer (.venv/bin/lektrack train --help), so the statistics are of the true tracks of the sample"
   say "open $project/COCO_jsons/demo_report.html and $project/statistics/demo/report.html in a browser"
 }
 
 # From where it was typed, so that files may be named as they lie there.
 weights() {
-  local python
-  python=$(realpath -s "$VENV/bin/python")
-  export PYTHONPATH=$PWD
+  local lektrack
+  lektrack=$(realpath -s "$VENV/bin/lektrack")
   cd "$from"
-  exec "$python" -m backend.admin weights "$@"
+  exec "$lektrack" admin weights "$@"
 }
 
 lint() {

@@ -12,6 +12,7 @@ wheel=$(find apptainer -maxdepth 1 -name 'detectron2-*.whl' | head -1)
 options=()
 [[ -n $wheel ]] && options+=(--detectron2 "$wheel")
 LEKTRACK_WITH_GPU=1 bash setup.sh install "${options[@]}"
+ln -sf "$PWD/.venv/bin/lektrack" /usr/local/bin/lektrack
 
 # Nothing is written into the image later: bytecode and compiled kernels are made now.
 .venv/bin/python -m compileall -q .venv backend gui segannot board || true # some packages bring files for other Pythons

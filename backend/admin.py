@@ -1,4 +1,4 @@
-"""What keeps an installation running for years: examine it, back it up, clean it, report on it.
+"""Administer an installation: examine it, back it up, clean it, report on it.
 
 python -m backend.admin init --project /srv/lektrack --videos /srv/videos
 python -m backend.admin doctor

@@ -1,4 +1,4 @@
-"""The jobs from the command line.
+"""List, submit, stop and retry jobs from the command line.
 
     python -m backend.jobs list
     python -m backend.jobs submit export_frames --output DIR -- -m backend.export_frames --src VIDEO --dest DIR
