@@ -1,5 +1,6 @@
 """The servers under test, each started once."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -37,7 +38,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield started
 
 
+@functools.cache
 def routes_of(kind: str) -> list[dict]:
-    """Return every route of a kind of server, asked in a process of its own."""
+    """Return every route of a kind of server, asked in a process of its own, once."""
     command = [sys.executable, "-m", "tests.web.run_server", kind, "routes"]
     return json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
