@@ -1,4 +1,4 @@
-"""What a job is: states, store, scheduling pass, wrapper process, GPU slots, progress."""
+"""Background jobs: states, store, scheduling pass, launcher, wrapper process, GPU slots, progress."""
 
 from backend.jobs.job import Job, JobSpec
 from backend.jobs.job_states import ACTIVE, TRANSITIONS, JobState, Slot

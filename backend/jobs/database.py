@@ -1,4 +1,4 @@
-"""The file ``jobs.sqlite``: connections, schema, migration, and what happens when it is damaged."""
+"""The job database ``jobs.sqlite``: connections, schema, migration, and repair of a damaged file."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Why a job ended as it did, in plain words for the person who finds it in the morning."""
+"""Reasons why a job failed, in plain words for the user."""
 
 import re
 import signal
@@ -28,7 +28,7 @@ MEANINGS = (
 
 @dataclass(frozen=True)
 class Ending:
-    """What is known of a script's end. ``exit_code`` is negative for the signal that ended it."""
+    """How a script ended. ``exit_code`` is negative for the signal that ended it."""
 
     exit_code: int
     log_tail: str

@@ -1,4 +1,4 @@
-"""How long a job's script has given no sign of life."""
+"""Heartbeat of a job: time since its script last reported progress, and the limit of it."""
 
 import time
 from pathlib import Path

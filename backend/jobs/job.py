@@ -1,4 +1,4 @@
-"""What is asked for (`JobSpec`) and what the table says of it (`Job`)."""
+"""A job's specification (`JobSpec`) and its row in the job table (`Job`)."""
 
 import math
 from dataclasses import dataclass, fields
@@ -109,7 +109,7 @@ class Job(JobSpec):
 
     @property
     def spec(self) -> JobSpec:
-        """What was asked for."""
+        """The specification as submitted."""
         return JobSpec(**{field.name: getattr(self, field.name) for field in fields(JobSpec)})
 
 

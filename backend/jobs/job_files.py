@@ -1,4 +1,4 @@
-"""The small files in a job's folder besides log and progress: what was asked for, who claimed it, how it ended.
+"""Small files in a job's folder besides log and progress: specification, claim, exit record.
 
 The table is the truth; these outlive a wrapper that dies before it can tell the table, and a damaged table.
 """
@@ -85,7 +85,7 @@ def read_record(folder: Path, name: str, model: type[Record], attempt: int | Non
 
 
 def write_spec(folder: Path, spec: JobSpec, created: datetime) -> None:
-    """Write what was asked for, readable for people and for rebuilding a damaged table."""
+    """Write the specification, to be read by people and to rebuild a damaged table."""
     folder.mkdir(parents=True, exist_ok=True)
     table = {field.name: getattr(spec, field.name) for field in fields(JobSpec)}
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in table.items()}
@@ -96,7 +96,7 @@ def write_spec(folder: Path, spec: JobSpec, created: datetime) -> None:
 
 
 def read_spec(folder: Path) -> tuple[JobSpec, datetime] | None:
-    """Return what was asked for and when; None where it cannot be read."""
+    """Return specification and submission time; None where they cannot be read."""
     try:
         table: dict[str, Any] = json.loads((folder / SPEC_FILE).read_bytes())
         created = datetime.fromisoformat(table["created"])

@@ -1,4 +1,4 @@
-"""A job's log: bounded while it is written, quick to read from its end, harmless to show."""
+"""A job's log: bounded in size, quick to read from its end, cleaned of control characters for display."""
 
 import contextlib
 import os

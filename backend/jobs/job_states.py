@@ -1,10 +1,10 @@
-"""The states of a job and the one table of what may follow what. How a job ended stands beside the state, not in it."""
+"""The states of a job and the table of allowed transitions. The result of a job is kept apart from its state."""
 
 from enum import StrEnum
 
 
 class JobState(StrEnum):
-    """Where a job is."""
+    """State of a job."""
 
     QUEUED = "queued"
     STARTING = "starting"
@@ -17,7 +17,7 @@ class JobState(StrEnum):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will happen by itself."""
+        """Whether the job has ended: no transition follows by itself."""
         return self not in ACTIVE
 
     @property

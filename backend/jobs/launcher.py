@@ -1,4 +1,7 @@
-"""How a job's wrapper comes to life. A cluster scheduler would be a second `Launcher`."""
+"""Launchers start the wrapper process of a job: here on this machine (`LocalLauncher`).
+
+Another launcher, such as one for a cluster scheduler, is a second class with the methods of `Launcher`.
+"""
 
 import os
 import threading

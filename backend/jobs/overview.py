@@ -1,4 +1,4 @@
-"""Which step of the work each video has reached: read from its files and from the job table, nothing kept."""
+"""Progress of every video through the steps of the work, derived from its files and the job table."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ def _state(newest: JobState | None, detail: str) -> StepState:
 
 
 def _finished(project: Project, video: str, key: str) -> str:
-    """Return what is there of a step in a few words, or an empty string."""
+    """Return the finished result of a step in a few words, or an empty string."""
     if key == "annotation":
         count = sum(1 for _ in project.segannot(video).glob("[0-9]*.png"))
         return f"{count} frames" if count else ""

@@ -1,4 +1,4 @@
-"""Foreign processes: who they are, starting and stopping them. Nothing else in Lektrack starts or signals a process.
+"""Processes: identify, start, signal and stop them. Nothing else in Lektrack starts or signals a process.
 
 Linux only: one read of ``/proc/PID/stat`` gives state, parent and start time together. The start time is in clock
 ticks after boot; a wall-clock one (as psutil computes it) moves when the machine's clock is set.
@@ -38,7 +38,7 @@ _starting = threading.Lock()
 
 
 class Sight(StrEnum):
-    """What is seen where a process should be."""
+    """Result of looking for a process."""
 
     ALIVE = "alive"
     ZOMBIE = "zombie"
@@ -49,7 +49,7 @@ class Sight(StrEnum):
 
 @dataclass(frozen=True)
 class ProcessIdentity:
-    """What tells a process from every other one that had or will have its pid."""
+    """Identity of a process: distinguishes it from all earlier and later ones with the same pid."""
 
     pid: int
     start_time: int  # clock ticks after boot
@@ -58,7 +58,7 @@ class ProcessIdentity:
 
 @dataclass(frozen=True)
 class JobMark:
-    """What a job's processes carry in their environment. It belongs to one installation, job and attempt."""
+    """Environment variables that mark a job's processes. The mark belongs to one installation, job and attempt."""
 
     state: Path
     job: int
@@ -79,7 +79,7 @@ NO_MARK = JobMark(Path("/"), 0, 0)  # of a process that carries none
 
 @dataclass(frozen=True)
 class Process:
-    """One look at a process."""
+    """State of a process at one moment."""
 
     pid: int
     parent: int
@@ -95,7 +95,7 @@ class Process:
 
 @cache
 def boot_id() -> str:
-    """Return what is different after every boot of the machine."""
+    """Return the kernel's boot id, which changes with every boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 

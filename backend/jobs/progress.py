@@ -1,4 +1,4 @@
-"""How a script says how far it is: a bar when run by hand, a small file that pages read when run as a job."""
+"""Progress of a script: a bar when run by hand, a small file for the pages when run as a job."""
 
 import os
 import sys
@@ -71,7 +71,7 @@ class Progress:
         self._write(force=True)
 
     def update(self, done: int, message: str | None = None) -> None:
-        """Say that ``done`` units of this stage are finished. It is a heart-beat, too."""
+        """Report that ``done`` units of this stage are finished; also counts as a heartbeat."""
         self._done = done
         if message is not None:
             self._message = message
@@ -87,7 +87,7 @@ class Progress:
         self._write()
 
     def beat(self) -> None:
-        """Say that the script is alive although nothing was finished."""
+        """Send a heartbeat: the script is alive although no unit was finished."""
         self._write()
 
     def _begin(self, name: str, total: int | None, limit_s: float, done: int = 0) -> None:

@@ -1,7 +1,7 @@
 """The scheduling pass. The app and every living wrapper run it each second; any number of them may do so at once.
 
-First it looks, without holding anything: which rows say that a process lives, and does it? Then it changes rows, each
-by an update that only takes if the row is still as it was read. What is started is decided in one transaction.
+First it checks, without a lock, whether the processes of active rows are alive. Then it changes rows, each by an
+update that only applies if the row is still as it was read. What is started is decided in one transaction.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Which GPUs there are for jobs."""
+"""Slots: the GPUs that jobs may use."""
 
 import os
 import time
@@ -11,7 +11,7 @@ VISIBLE_VARIABLE = "LEKTRACK_VISIBLE_GPUS"
 
 
 class GpuError(RuntimeError):
-    """NVML is there but does not answer: nobody knows which GPUs there are."""
+    """NVML is installed but does not answer, so the GPUs are not known."""
 
 
 def visible_gpus() -> str | None:

@@ -93,7 +93,7 @@ class JobStore:
             return [self.from_row(row) for row in connection.execute(query, (*values, limit))]
 
     def stop(self, id: int) -> Job:
-        """End a job: a queued one at once, one at work within 15 s. Return it as it is now.
+        """End a job: a queued one at once, a running one within 15 s. Return its present row.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class JobStore:
         return self.get(id)
 
     def remove(self, id: int) -> None:
-        """Forget a job that is over, with its folder (log, progress); its output stays.
+        """Delete a job that has ended, with its folder (log, progress); its output stays.
 
         Raises
         ------
@@ -156,7 +156,7 @@ class JobStore:
         shutil.rmtree(job.folder, ignore_errors=True)
 
     def progress(self, id: int) -> ProgressRecord | None:
-        """Return what the job's script last said of its progress."""
+        """Return the last progress that the job's script reported."""
         return read_progress(self.folder(id))
 
     def log_tail(self, id: int, lines: int = 200) -> str:

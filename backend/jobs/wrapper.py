@@ -1,4 +1,4 @@
-"""The process beside each job: runs its script, watches it, stops it, and says how it ended.
+"""The wrapper process of a job: runs its script, watches it, stops it, and records how it ended.
 
     python -m backend.jobs.wrapper ID ATTEMPT
 
@@ -57,7 +57,7 @@ log = logging.getLogger(__name__)
 
 
 class Cause(Enum):
-    """Why the wrapper's watch over a script ended."""
+    """Why the wrapper stopped watching a script."""
 
     ENDED = "the script ended by itself"
     STOP = "somebody asked for it"
@@ -67,7 +67,7 @@ class Cause(Enum):
 
 
 class OnlyNew(logging.Filter):
-    """Drops what was said just before: a trouble that lasts all night must not fill the disk."""
+    """Log filter that drops repeated messages, so that a lasting problem does not fill the disk."""
 
     _said = ""
 
@@ -325,7 +325,7 @@ def tell(store: JobStore) -> None:
 
 
 def _pump(pipe: IO[bytes], path: Path) -> None:
-    """Copy what the script says into its log until nobody holds the pipe any more."""
+    """Copy the script's output into its log until the pipe is closed."""
     written = BoundedLog(path)
     while data := os.read(pipe.fileno(), 65536):
         written.write(data)

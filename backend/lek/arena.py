@@ -1,4 +1,4 @@
-"""Where things are on the lek: homes of the birds, courts, the nest box, and the zones that statistics count in."""
+"""Ground plan of the lek: home spots of the birds, courts, nest box, and the zones for statistics."""
 
 import math
 from typing import NamedTuple

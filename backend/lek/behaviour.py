@@ -1,4 +1,4 @@
-"""What a bird does next: choices at the end of a behaviour, and what happens when two birds meet. Compiled."""
+"""Behaviour of the birds: choice of the next behaviour, fights and displacements. Compiled."""
 
 import math
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""One bird at one moment: what it does, where it stands, how it holds itself. Plain records for the kernels."""
+"""State of one bird: behaviour, position, pose. Plain records for the kernels."""
 
 from enum import IntEnum
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The log of what happened, read off the states: contacts, fights, displacements, zones, flights, box visits."""
+"""Event log, derived from the states: contacts, fights, displacements, zones, flights, box visits."""
 
 import json
 from collections.abc import Iterator

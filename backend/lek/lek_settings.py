@@ -1,7 +1,7 @@
 """What a rendered lek is made from: number of birds, length, seed, picture, and how hard it is to follow."""
 
 from dataclasses import dataclass, fields, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from backend.project.errors import InputError
 
@@ -126,10 +126,6 @@ class LekSettings:
     def n_frames(self) -> int:
         """Frames in the video."""
         return max(1, round(self.seconds * self.fps))
-
-    def time_of(self, frame: int) -> datetime:
-        """Return the clock time of a frame."""
-        return self.start_time + timedelta(seconds=frame / self.fps)
 
     def as_dict(self) -> dict:
         """Return plain values for the manifest."""

@@ -1,4 +1,4 @@
-"""Masks as a detector draws them: true silhouettes joined, cut in two, cut short, shifted and stretched. Compiled."""
+"""Imperfect masks of a simulated detector: true masks merged, split, cropped, shifted and stretched. Compiled."""
 
 import math
 

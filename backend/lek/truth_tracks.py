@@ -1,4 +1,4 @@
-"""Tracks as a faultless tracker would write them, made from the truth of a rendered lek."""
+"""Ground-truth tracks of a rendered lek, in the format of a track run."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the camera sees of each bird, measured on a map of who owns which pixel. Both ways to film use it."""
+"""Visible part of each bird (area, box, mask), measured on a map of pixel owners; for rendering and outlines."""
 
 from collections.abc import Callable
 

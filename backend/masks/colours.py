@@ -1,4 +1,4 @@
-"""Colours of objects: told apart with every common form of colour blindness, the same in files, pages and reports."""
+"""Colours of objects, safe for colour blindness; the same in files, pages and reports."""
 
 import numpy as np
 

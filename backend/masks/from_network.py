@@ -1,4 +1,4 @@
-"""From a network's 28x28 mask and its box straight to COCO run lengths; the frame-sized mask is never made.
+"""COCO run lengths from a network's 28x28 mask and its box, without a frame-sized mask.
 
 Pixels belong to a mask as in Detectron2's sub-pixel paste: the value at a pixel's centre, by bilinear interpolation of
 the probabilities laid over the box with zeros around them, is at least the threshold. The arithmetic follows

@@ -1,4 +1,4 @@
-"""What stands beside the masks of a video: ``objects.json`` (who is what), ``frames.json`` (how a mask came about).
+"""Files beside the masks of a video: ``objects.json`` (objects), ``frames.json`` (origin of each mask).
 
 ``objects.json``::
 

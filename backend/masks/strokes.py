@@ -1,4 +1,4 @@
-"""What people draw in a browser, as pixels: strokes and polygons."""
+"""Masks of strokes and polygons drawn in a browser."""
 
 import cv2
 import numpy as np

@@ -1,1 +1,1 @@
-"""Where things are: folders, settings, manifests, atomic files, path confinement."""
+"""Project folders, settings, manifests, atomic files, locks, path confinement, compiled kernels."""

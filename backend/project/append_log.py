@@ -1,4 +1,4 @@
-"""A file that only grows, line by line: a line is on the disk before anybody is told that it is saved.
+"""Append-only log: a line is on the disk before `append` returns.
 
 What a kill or a power cut left behind the last line's end was never acknowledged.
 """

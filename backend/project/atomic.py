@@ -1,4 +1,4 @@
-"""Files that are either whole or not there. Nothing in Lektrack writes a result any other way."""
+"""Atomic files: written completely or not at all. Everything in Lektrack is written through this module."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""Room on the disk, asked for before a job starts."""
+"""Free disk space, checked before a job starts."""
 
 import shutil
 from pathlib import Path

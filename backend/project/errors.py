@@ -1,8 +1,8 @@
-"""The one error that means: what the user gave cannot be used."""
+"""`InputError`, the error for input that the user can correct."""
 
 
 class InputError(ValueError):
-    """A refused input. Its text is one line with the value and what is allowed.
+    """Refused input. Its text is one line with the value and what is allowed.
 
     Scripts print it and exit with code 2; pages show it; servers answer 400 with it.
     """

@@ -1,4 +1,4 @@
-"""What an output folder says of itself: where it came from, with which settings, and whether it is whole."""
+"""Manifests of output folders: inputs, settings, versions, files with checksums, completeness."""
 
 import hashlib
 import os
@@ -141,7 +141,7 @@ def sha256(path: Path) -> str:
 
 
 def file_identity(path: Path) -> dict[str, Any]:
-    """Return what a large file is known by without reading it whole: size and SHA-256 of its first and last MiB."""
+    """Return the identity of a large file without reading all of it: size and SHA-256 of its first and last MiB."""
     size = path.stat().st_size
     digest = hashlib.sha256()
     with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""Small state files that must survive years: read with a version check, moved aside when broken, never emptied."""
+"""Small state files: read with a version check; a broken one is set aside, never overwritten."""
 
 import logging
 from collections.abc import Callable

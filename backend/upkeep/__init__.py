@@ -1,1 +1,1 @@
-"""What an admin needs for years: doctor, backup and restore, cleaning, the morning report, a report of a fault."""
+"""Maintenance: doctor, backup and restore, cleaning, morning report, fault report."""

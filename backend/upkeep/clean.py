@@ -1,4 +1,4 @@
-"""What can be deleted, what that costs, and how much it frees. Nothing is deleted that was not named."""
+"""Cleaning: what can be deleted, how much space it frees, and what it costs. Only named kinds are deleted."""
 
 import contextlib
 import os

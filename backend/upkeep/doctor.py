@@ -1,4 +1,4 @@
-"""Looks at an installation from the Python packages to the last night's jobs. Nothing is changed."""
+"""The doctor: checks an installation, from the Python packages to the last day's jobs. Nothing is changed."""
 
 import os
 import shutil
@@ -38,7 +38,7 @@ VIDEO_HOUR_BYTES = 0.5e9  # detections and tracks of an hour of 20 birds; docs/a
 
 
 def examine(state: Path | None = None) -> Iterator[Finding]:
-    """Yield what is found, in the order in which things depend on each other. A check that breaks is a finding."""
+    """Yield the findings of all checks, in order of dependence. A check that raises is a finding, too."""
     state = state or state_folder()
     yield from _guarded(packages)
     try:

@@ -1,4 +1,4 @@
-"""One text file for a report of a fault: versions, settings, findings, jobs and the ends of logs, without secrets."""
+"""Fault report: one text file with versions, settings, findings, jobs and the ends of logs, without secrets."""
 
 import re
 from collections.abc import Iterator

@@ -1,11 +1,11 @@
-"""What the doctor finds: one line each, with what to do where something is to be done."""
+"""Findings of the doctor: one line per check, with a remedy where one is needed."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How good or bad a finding is."""
+    """Severity of a finding."""
 
     OK = "ok"
     NOTE = "note"  # works, but something is missing or slow

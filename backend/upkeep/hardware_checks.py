@@ -1,4 +1,4 @@
-"""Trials that the doctor makes on the machine itself: how fast a disk writes, and whether clips come back exactly."""
+"""Hardware checks of the doctor: disk write speed, and encoding and decoding of a clip."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""The morning report: what ran, how long, what failed and why, what is ready to review, how much room is left.
+"""The morning report: finished and failed jobs, tracks ready for review, free disk space.
 
 It is written when the queue has run empty after work worth telling of, by the wrapper of the job that ended last: there
 is no daemon. `night.json` in the state folder says up to when has been reported.

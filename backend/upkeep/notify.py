@@ -1,4 +1,4 @@
-"""Tells people that the night is over: by e-mail (SMTP), by a webhook, or both. Off by default."""
+"""Notification when jobs finish: by e-mail (SMTP), by a webhook, or both. Off by default."""
 
 import json
 import smtplib

@@ -1,4 +1,4 @@
-"""Puts a backup back: every file is compared with its checksum on the way, into folders that are empty or not there."""
+"""Restores a backup into folders that are empty or do not exist; every file is checked against its checksum."""
 
 import hashlib
 import json

@@ -1,1 +1,1 @@
-"""What all servers share: sign-in, headers, limits, ports, readiness, links."""
+"""Shared by all web servers: sign-in, headers, limits, ports, readiness, links."""

@@ -1,4 +1,4 @@
-"""The one gate before every server: who may ask, from where, and with what proof.
+"""The gate in front of every server: admits requests by host, origin and sign-in.
 
 Order of the checks, each refusing before the next is asked: shape of the request, Host, Origin and Sec-Fetch-Site
 (`backend.web.origin`), sign-in (`backend.web.sign_in`). The gate is pure ASGI, so HTTP and WebSockets take the same

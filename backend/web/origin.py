@@ -1,4 +1,4 @@
-"""Requests that a page of somebody else makes with our cookie: refused by Origin, Sec-Fetch-Site and method."""
+"""Protection against cross-site requests (CSRF), by Origin, Sec-Fetch-Site and method."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ METHODS = (*SAFE_METHODS, "POST", "PUT", "PATCH", "DELETE")
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a request is not let through."""
+    """Why a request is refused."""
 
     status: int
     message: str
 
 
 def check_source(kind: str, method: str, headers: dict[str, list[str]], hosts: OwnHosts) -> Refusal | None:
-    """Return why a request may not come from where it comes, or None.
+    """Return why a request's source is refused, or None.
 
     Parameters
     ----------

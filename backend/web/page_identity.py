@@ -1,4 +1,4 @@
-"""Requests that name the work they are about: a port is used again, for another video, while an old page is still open.
+"""Page identity: refuses requests of a page that was opened for other work on the same port.
 
 A page names what its server works on (``of`` in the state) in every request. A server that works on something else
 refuses, and pictures of two videos have two addresses, so that no cache confuses them.

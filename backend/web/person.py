@@ -1,6 +1,6 @@
-"""Who sits at this browser: a name of their choice, asked once, kept in a cookie, written into jobs and corrections.
+"""The user's name: asked once, kept in a cookie, written into jobs and corrections.
 
-It says who did something, to colleagues who trust each other; it proves nothing and lets nobody in.
+It tells colleagues who did something; it is no authentication.
 """
 
 import html

@@ -1,4 +1,4 @@
-"""What uvicorn answers before any app is asked (malformed requests, bad handshakes), with our headers and limits."""
+"""HTTP and WebSocket protocols of uvicorn whose own errors (malformed requests, bad handshakes) carry our headers."""
 
 import asyncio
 from http import HTTPStatus
@@ -47,7 +47,7 @@ class HttpProtocol(H11Protocol):
         super().handle_websocket_upgrade(event)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP, in our shape."""
+        """Answer a request that is not HTTP with our error format."""
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.close()  # an answer is under way already
             return
@@ -76,7 +76,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.conn.accept = accept_with_headers  # type: ignore[method-assign]
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; a handshake that cannot even be parsed is answered rather than left hanging."""
+        """Receive data; a handshake that cannot even be parsed is answered rather than left hanging."""
         super().data_received(data)
         if not self.handshake_initiated and self.conn.handshake_exc is not None:
             self.transport.write(whole_answer(HTTPStatus.BAD_REQUEST, "the WebSocket handshake is malformed"))

@@ -1,4 +1,4 @@
-"""Is the server on a port up, and is it ours? Asked without giving the token away to a stranger who took the port."""
+"""Readiness probe: is the server on a port up, and is it ours? The token is not sent to a stranger on the port."""
 
 import http.client
 import json

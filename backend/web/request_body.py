@@ -1,4 +1,4 @@
-"""How large a request may be, and JSON that is really JSON."""
+"""Limit on the size of a request body, and strict JSON."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Signing in: the cookie, what proves that a request is signed in, and the two pages a person sees of it."""
+"""Sign-in: the cookie, the check of a request's cookie or token, and the pages to sign in and out."""
 
 import asyncio
 import hashlib
@@ -86,7 +86,7 @@ class SignIn:
 
 
 class Brake:
-    """Slows down wrong tokens without holding up anybody else."""
+    """Rate limit for wrong tokens that does not delay other clients."""
 
     def __init__(self) -> None:
         self.waiting = 0
