@@ -7,7 +7,7 @@
 A sequence is a folder with `images/` and `masks/` (one object, or label maps), as of DAVIS; a LEK is what
 `python -m backend.simulate --mask-every 1` writes. The annotator works as in DAVIS interactive: in each round it takes
 the frame with the lowest J&F, draws up to four scribbles along the middle of the largest wrong region of each object
-below 0.85, and carries the outlines on in both directions up to the neighbouring labelled frames. J is the IoU, F
+below 0.85, and propagates the outlines in both directions up to the neighbouring labelled frames. J is the IoU, F
 the F-measure of outlines within 0.8 % of the diagonal, AUC the mean of J&F over the rounds. Seconds are the computer's,
 none for the hand. Baselines get the same annotator.
 """
@@ -31,8 +31,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from backend.masks.indexed import read_labels
 from backend.video.reader import VideoReader
-from segannot.engines import propagate as carry
-from segannot.engines.base import Carried, Interaction, Kind, View
+from segannot.engines import propagate
+from segannot.engines.base import LabelledFrame, PropagatedFrame, Stroke, StrokeKind
 from segannot.engines.classic import ClassicEngine
 from segannot.mask_edits import put_object
 from segannot.propagation import fuse
@@ -45,24 +45,24 @@ CONTOUR = 0.008  # of the diagonal
 class CopyPrevious(ClassicEngine):
     """Baseline: outlines stay where they are."""
 
-    def propagate(self, start, pictures, numbers, order) -> Iterator[Carried]:
+    def propagate(self, start, pictures, numbers, order) -> Iterator[PropagatedFrame]:
         """See `Engine.propagate`."""
         labels = np.where(np.isin(start.labels, list(numbers)), start.labels, 0).astype(np.uint8)
         for frame, _ in pictures:
-            yield Carried(frame, labels)
+            yield PropagatedFrame(frame, labels)
 
 
 class FlowOnly(ClassicEngine):
     """Baseline: outlines are moved by optical flow and nothing else."""
 
-    def propagate(self, start, pictures, numbers, order) -> Iterator[Carried]:
+    def propagate(self, start, pictures, numbers, order) -> Iterator[PropagatedFrame]:
         """See `Engine.propagate`."""
-        kept = carry.COLOUR, carry.STRENGTH
-        carry.COLOUR, carry.STRENGTH = 0.0, 0.0
+        kept = propagate.COLOUR, propagate.STRENGTH
+        propagate.COLOUR, propagate.STRENGTH = 0.0, 0.0
         try:
             yield from super().propagate(start, pictures, numbers, order)
         finally:
-            carry.COLOUR, carry.STRENGTH = kept
+            propagate.COLOUR, propagate.STRENGTH = kept
 
 
 ENGINES = {"classic": ClassicEngine, "flow only": FlowOnly, "copy previous": CopyPrevious}
@@ -75,7 +75,7 @@ class Annotated:
         self.pictures, self.truth, self.engine = pictures, truth, engine
         self.numbers = sorted({int(each) for labels in truth for each in np.unique(labels)} - {0})
         self.labels = [np.zeros_like(each) for each in truth]
-        self.drawn: dict[tuple[int, int], list[Interaction]] = {}
+        self.drawn: dict[tuple[int, int], list[Stroke]] = {}
         self.person: set[int] = set()
         self.confidence: dict[int, dict[int, float]] = {}
         self.scores = np.zeros((len(truth), len(self.numbers)))
@@ -93,7 +93,7 @@ class Annotated:
         changed = [number for number, score in zip(self.numbers, self.scores[frame], strict=True) if score < POOR]
         strokes = sum(self.mend(frame, number) for number in changed)
         self.person.add(frame)
-        self.engine.learn(View(frame, self.pictures[frame], self.labels[frame]), self.numbers)
+        self.engine.learn(LabelledFrame(frame, self.pictures[frame], self.labels[frame]), self.numbers)
         for step in (1, -1):
             self.carry(frame, step, changed)
         self.score_frames(range(len(self.truth)))
@@ -108,7 +108,7 @@ class Annotated:
             if stroke is None or (now & true).sum() > ENOUGH * (now | true).sum():
                 return count
             drawn.append(stroke)
-            mask = self.engine.segment(View(frame, self.pictures[frame], self.labels[frame]), number, drawn)
+            mask = self.engine.segment(LabelledFrame(frame, self.pictures[frame], self.labels[frame]), number, drawn)
             self.labels[frame] = put_object(self.labels[frame], mask, number, set())
         return STROKES
 
@@ -119,8 +119,8 @@ class Annotated:
         frames = range(frame + step, goal if goal is not None else (len(self.truth) if step > 0 else -1), step)
         far = {}
         if goal is not None and len(frames):
-            far = {each.frame: each.labels for each in self._carried(goal, frames[::-1], numbers)}
-        for each in self._carried(frame, frames, numbers):
+            far = {each.frame: each.labels for each in self._propagated(goal, frames[::-1], numbers)}
+        for each in self._propagated(frame, frames, numbers):
             labels = each.labels
             if each.frame in far:
                 near = abs(each.frame - frame) / abs(goal - frame)
@@ -129,12 +129,12 @@ class Annotated:
             self.labels[each.frame] = np.where(labels > 0, labels, kept).astype(np.uint8)
             self.confidence[each.frame] = each.confidence
 
-    def _carried(self, start: int, frames: range, numbers: list[int]) -> Iterator[Carried]:
-        view = View(start, self.pictures[start], self.labels[start])
+    def _propagated(self, start: int, frames: range, numbers: list[int]) -> Iterator[PropagatedFrame]:
+        view = LabelledFrame(start, self.pictures[start], self.labels[start])
         return self.engine.propagate(view, ((each, self.pictures[each]) for each in frames), numbers, self.numbers)
 
 
-def scribble(now: np.ndarray, true: np.ndarray) -> Interaction | None:
+def scribble(now: np.ndarray, true: np.ndarray) -> Stroke | None:
     """Return a stroke along the middle of the largest wrong region, None where nothing is wrong."""
     best, positive = None, True
     for wrong, kind in ((true & ~now, True), (now & ~true, False)):
@@ -151,7 +151,7 @@ def scribble(now: np.ndarray, true: np.ndarray) -> Interaction | None:
     axis = np.linalg.svd(core - core.mean(axis=0), full_matrices=False)[2][0] if len(core) > 2 else np.array([1.0, 0.0])
     order = np.argsort((core - core.mean(axis=0)) @ axis)
     points = core[order[np.linspace(0, len(order) - 1, 8).astype(int)]]
-    return Interaction(Kind.SCRIBBLE, points, positive, max(1.5, min(4.0, 0.3 * float(depth.max()))))
+    return Stroke(StrokeKind.SCRIBBLE, points, positive, max(1.5, min(4.0, 0.3 * float(depth.max()))))
 
 
 def j_and_f(now: np.ndarray, true: np.ndarray) -> float:

@@ -99,8 +99,8 @@ def _one_track(act: str, what: str) -> Callable[[ActRequest, Context], Decision]
     def handler(request: ActRequest, context: Context) -> Decision:
         track, frame = _required(request, "track", "frame")
         end = None if request.kind == "split" else _end(request, context, [track])
-        made = {"act": act, "anchor": _anchor(context, track, frame, end), **_range(frame, end)}
-        return Decision((made,), (_describe(context, track, frame, end, what),))
+        entry = {"act": act, "anchor": _anchor(context, track, frame, end), **_range(frame, end)}
+        return Decision((entry,), (_describe(context, track, frame, end, what),))
 
     return handler
 
@@ -165,16 +165,16 @@ def _rename(request: ActRequest, context: Context) -> Decision:
 def _answer(request: ActRequest, context: Context) -> Decision:
     """Assign birds after a doubt: ``assignment[k]`` is the index in ``before`` of bird ``after[k]``, -1: another."""
     doubt = _doubt(request, context)
-    wanted = list(doubt.followed if request.assignment is None else request.assignment)
-    if len(wanted) != len(doubt.after) or any(i >= len(doubt.before) for i in wanted):
+    assignment = list(doubt.followed if request.assignment is None else request.assignment)
+    if len(assignment) != len(doubt.after) or any(i >= len(doubt.before) for i in assignment):
         raise InputError(f"doubt {doubt.number} has {len(doubt.before)} birds before and {len(doubt.after)} after")
-    known = [i for i in wanted if i != NONE]
+    known = [i for i in assignment if i != NONE]
     if len(set(known)) < len(known):
         raise InputError("two birds after the doubt cannot be the same bird before it")
     scope = "end" if request.to == "doubt" else request.to
-    acts, words = _reassigned(doubt, wanted, context, scope)
+    acts, words = _reassigned(doubt, assignment, context, scope)
     first, last = doubt.range
-    pairs = doubt.pairs(wanted)
+    pairs = doubt.pairs(assignment)
     keep = {
         "act": "keep",
         "pairs": [[_as_dict(a), _as_dict(b)] for a, b in pairs],
@@ -184,14 +184,14 @@ def _answer(request: ActRequest, context: Context) -> Decision:
     return Decision((*acts, keep), tuple(words) or ("the names stay the same; the doubt is marked as answered",))
 
 
-def _reassigned(doubt: Doubt, wanted: list[int], context: Context, scope: str | int) -> tuple[list, list]:
+def _reassigned(doubt: Doubt, assignment: list[int], context: Context, scope: str | int) -> tuple[list, list]:
     """Return acts, and their descriptions, that give each bird after a doubt the name of its bird before it."""
     tracks = context.tracks
     before = [_track_at(tracks, row) for row in rows_of(tracks, doubt.before)]
     now = [_track_at(tracks, row) for row in rows_of(tracks, doubt.after)]
     frame = doubt.to_frame
     acts, words = [], []
-    for k, i in enumerate(wanted):
+    for k, i in enumerate(assignment):
         frame_k = min(frame, doubt.after[k].frame)
         if i == NONE and now[k] is not None and now[k] in before:  # none of them: its name is unknown
             end = _scope(scope, context, [now[k]], doubt.to_frame)
@@ -218,9 +218,9 @@ def _reassigned(doubt: Doubt, wanted: list[int], context: Context, scope: str | 
                           _describe(context, before[i], frame_k, end, f"becomes {end_name}")]  # fmt: skip
                 now[other], now[k] = now[k], before[i]
                 continue
-        made = _named(context, now[k], name, frame_k, end, exchange=True)
-        acts += made.acts
-        words += made.words
+        renaming = _named(context, now[k], name, frame_k, end, exchange=True)
+        acts += renaming.acts
+        words += renaming.words
         now[k] = before[i]
     return acts, words
 

@@ -1,13 +1,13 @@
-"""Give corrected tracks back as outlines, so that the next training learns from what was put right.
+"""Turn corrected tracks into outlines, so that the next training learns from the corrections.
 
     python -m segannot.from_tracks --tracks data/track_output/lek/night-1 --most 40
     python -m segannot.from_tracks --tracks data/track_output/lek/night-1 --frames 120,500,900-910
 
-The masks of the birds go into the project's ``segannot/VIDEO/`` as one act, which SegAnnot can undo. What people drew
-on the board stands for what was detected; what they called no bird is left out. A frame in which a bird has a box and
-no mask is left out, because a network would learn that nobody is there; so is one whose outlines a person drew or
-accepted in SegAnnot. Frames in which a person drew, and watched ones, count as accepted. Afterwards: *Make a training
-set* on the page Annotation, or backend.export_frames and backend.mask2coco.
+The masks of the birds are written into the project's ``segannot/VIDEO/`` as one act, which SegAnnot can undo. Masks
+drawn on the board replace detected ones; detections marked as not a bird are left out. Two kinds of frames are left
+out: those in which a bird has a box but no mask, because a network would learn it as background, and those whose
+outlines a person drew or accepted in SegAnnot. Frames in which a person drew, and reviewed ones, count as accepted.
+Afterwards: *Make a training set* on the page Annotation, or backend.export_frames and backend.mask2coco.
 """
 
 from collections.abc import Sequence
@@ -41,8 +41,8 @@ from segannot.annotated_objects import AnnotatedObject, new_object
 from segannot.store import AnnotationStore
 
 KIND = "from tracks"
-UNNAMED = "not told apart"
-SHOWN = 10
+UNNAMED = "not told apart"  # stands in objects.json: objects of earlier runs are found by it
+MAX_LISTED = 10  # frames left out that are printed
 
 
 class FromTracksSettings(ScriptSettings):
@@ -70,35 +70,35 @@ def main(argv: list[str]) -> None:
     manifest = track_manifest(settings.tracks)
     folder = settings.tracks.resolve()
     if folder.parent.parent.name != "track_output":
-        raise InputError(f"{folder} lies in no project; outlines are kept in the project of their video")
+        raise InputError(f"{folder} is not in a project; outlines are stored in the project of their video")
     run = detections_of_tracks(folder, manifest)
     if run is None:
         raise InputError(f"{folder}: the detections behind these tracks are gone, and with them the masks")
     acts = read_log(corrections_log(folder, manifest))
     tracks = replay(open_tracks(folder, corrections=False), acts).tracks
-    frames = chosen(settings, tracks, acts)
+    frames = selected_frames(settings, tracks, acts)
     drawn = frames_people_drew(acts)
     accepted = drawn | set(frames_people_watched(acts, tracks.frames).tolist())
     target = Project(folder.parents[2]).segannot(folder.parent.name)
     with output_lock(target), Progress() as progress:
         store = AnnotationStore(target, (run.facts.width, run.facts.height))
         try:
-            left_out = put(store, run, tracks, frames, accepted, progress)
+            left_out = write_outlines(store, run, tracks, frames, accepted, progress)
         finally:
             store.close()
-    for reason in left_out[:SHOWN]:
+    for reason in left_out[:MAX_LISTED]:
         print(f"left out: {reason}")
-    if len(left_out) > SHOWN:
-        print(f"left out: {len(left_out) - SHOWN} frames more")
+    if len(left_out) > MAX_LISTED:
+        print(f"left out: {len(left_out) - MAX_LISTED} more frames")
     print(f"{target}: outlines of {len(frames) - len(left_out)} frames, {len(left_out)} left out")
 
 
-def chosen(settings: FromTracksSettings, tracks: Tracks, acts: Sequence) -> list[int]:
-    """Return the frames that are wanted, ascending; InputError where there are none."""
+def selected_frames(settings: FromTracksSettings, tracks: Tracks, acts: Sequence) -> list[int]:
+    """Return the requested frames, ascending; InputError if there are none."""
     if settings.most is not None:
         frames = choose_frames(tracks, acts, settings.most)
         if not frames:
-            raise InputError("nothing was drawn, corrected or watched yet; name frames with --frames")
+            raise InputError("nothing was drawn, corrected or reviewed yet; list frames with --frames")
         return frames
     frames = plan_frames(int(tracks.frames.max(initial=-1)) + 1, frames=settings.frames).tolist()
     missing = sorted(set(frames) - set(tracks.frames.tolist()))
@@ -107,16 +107,16 @@ def chosen(settings: FromTracksSettings, tracks: Tracks, acts: Sequence) -> list
     return frames
 
 
-def put(
+def write_outlines(
     store: AnnotationStore, run: DetectionsRun, tracks: Tracks, frames: list[int], accepted: set[int],
     progress: Progress,
 ) -> list[str]:  # fmt: skip
-    """Write the outlines of ``frames`` as one act and return why frames were left out, a line each."""
+    """Write the outlines of ``frames`` as one act; return a line with the reason for each frame left out."""
     left_out: list[str] = []
     act = store.begin(KIND)
     progress.stage("writing outlines", len(frames))
     for done, frame in enumerate(frames, 1):
-        reason = problem(store, run, tracks, frame, act, accepted)
+        reason = write_frame(store, run, tracks, frame, act, accepted)
         if reason:
             left_out.append(f"frame {frame}: {reason}")
         progress.update(done)
@@ -124,20 +124,21 @@ def put(
     return left_out
 
 
-def problem(store: AnnotationStore, run: DetectionsRun, tracks: Tracks, frame: int, act, accepted: set[int]) -> str:
-    """Write the outlines of one frame, or say why not."""
-    there = store.origins.get(frame)
-    if there is not None and there.seen_by_a_person:
+def write_frame(store: AnnotationStore, run: DetectionsRun, tracks: Tracks, frame: int, act, accepted: set[int]) -> str:
+    """Write the outlines of one frame and return "", or return why it is left out."""
+    origin = store.origins.get(frame)
+    if origin is not None and origin.seen_by_a_person:
         return "a person drew or accepted its outlines in SegAnnot"
-    found = run.at(frame)
-    if found is None:
-        return "its detections are not there"
-    view = view_of(frame, 0.0, found, tracks)
-    bare = without_mask(view)
-    if bare:
-        return f"{', '.join(bare)} {'has' if len(bare) == 1 else 'have'} a box and no mask; draw it on the board"
+    detections = run.at(frame)
+    if detections is None:
+        return "its detections are missing"
+    view = view_of(frame, 0.0, detections, tracks)
+    boxes_only = without_mask(view)
+    if boxes_only:
+        verb = "has" if len(boxes_only) == 1 else "have"
+        return f"{', '.join(boxes_only)} {verb} a box and no mask; draw the mask on the board"
     if not len(view):
-        return "nobody is seen in it"
+        return "it shows no birds"
     drawn = [track for at, track in tracks.drawn if at == frame]
     try:
         picture = labelled(view, store.size, drawn)
@@ -152,9 +153,9 @@ def problem(store: AnnotationStore, run: DetectionsRun, tracks: Tracks, frame: i
 def with_objects(
     objects: list[AnnotatedObject], picture: Labelled, class_names: tuple[str, ...]
 ) -> tuple[list[AnnotatedObject], np.ndarray]:
-    """Return the objects with those that are new, and the label map with their ids.
+    """Return the objects, with new ones added, and the frame's label map with their ids.
 
-    A bird is the object of its name. Birds that were not told apart share a row of objects, one for each in a frame.
+    A named bird is the object with its name. Unassigned birds share numbered objects, one per bird of a frame.
     """
     objects = list(objects)
     value_of = np.zeros(256, np.uint8)
@@ -163,12 +164,12 @@ def with_objects(
         if not name:
             unnamed += 1
             name = f"{UNNAMED} {unnamed}"
-        own = next((each for each in objects if each.name == name), None)
+        own = next((entry for entry in objects if entry.name == name), None)
         if own is None:
             own = new_object(objects, name, class_names[class_id - 1])
             objects.append(own)
         value_of[k + 1] = own.id
-    return sorted(objects, key=lambda each: each.id), value_of[picture.labels]
+    return sorted(objects, key=lambda entry: entry.id), value_of[picture.labels]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The log of acts: one JSON object a line, appended and flushed to the disk before anybody is told it is saved.
+"""The log of acts: one JSON object per line, on the disk before the page says that it is saved.
 
-A line that a kill cut short was never acknowledged; opening the log removes it. Nothing that was is ever changed.
+A line that a kill cut short was never acknowledged; opening the log removes it. Other lines never change.
 """
 
 import json
@@ -20,46 +20,46 @@ class Journal:
         self._log = AppendLog(path)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         self._log.close()
 
     def scan(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield ``(place, record)`` of every line, and remove a last line that was cut short.
+        """Yield ``(offset, record)`` of every line, and remove a last line that was cut short.
 
         Raises
         ------
         InputError
-            If a line that is not the last one is damaged: the log was changed by something else.
+            If another line than the last is damaged: something else has changed the log.
         """
-        place = 0
+        offset = 0
         with open(self.path, "rb") as file:
             for line in file:
                 record = _parsed(line)
                 if record is None:
-                    if place + len(line) < self._log.end:
-                        raise InputError(f"{self.path} is damaged at byte {place}; put a copy of the folder in place")
+                    if offset + len(line) < self._log.end:
+                        raise InputError(f"{self.path} is damaged at byte {offset}; restore the folder from a backup")
                     break
-                yield place, record
-                place += len(line)
-        self._log.cut(place)
+                yield offset, record
+                offset += len(line)
+        self._log.cut(offset)
 
-    def read(self, place: int) -> dict[str, Any]:
-        """Return the record that begins at byte ``place``."""
+    def read(self, offset: int) -> dict[str, Any]:
+        """Return the record that begins at byte ``offset``."""
         with open(self.path, "rb") as file:
-            file.seek(place)
+            file.seek(offset)
             return json.loads(file.readline())
 
-    def cut(self, place: int) -> None:
-        """Remove the records from byte ``place`` on: lines of an act that was not ended."""
-        self._log.cut(place)
+    def cut(self, offset: int) -> None:
+        """Remove the records from byte ``offset`` on: lines of an unfinished act."""
+        self._log.cut(offset)
 
     def append(self, record: dict[str, Any]) -> int:
-        """Add a record, flush it to the disk, and return its place.
+        """Add a record, flush it to the disk, and return its offset, bytes.
 
         Raises
         ------
         OSError
-            If the disk does not take it whole; the log is then as it was.
+            If it cannot be written completely; the log is then as it was before.
         """
         return self._log.append(json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n")
 

@@ -1,11 +1,11 @@
-"""What becomes of a drawn mask: specks, the place among others, its box and its distances."""
+"""Edits of masks: removal of specks, insertion into a label map, bounding box, signed distance."""
 
 import cv2
 import numpy as np
 
 
 def without_specks(mask: np.ndarray, share: float = 0.1) -> np.ndarray:
-    """Return a mask, (H, W) bool, without parts smaller than ``share`` of its largest and without small holes."""
+    """Return an (H, W) bool mask without parts and holes smaller than ``share`` of its largest part."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     if count < 2:
         return mask
@@ -23,19 +23,19 @@ def put_object(
 ) -> np.ndarray:
     """Return a copy of a label map where object ``number`` is exactly ``mask``.
 
-    Pixels of objects ``in_front`` stay theirs, except where ``allowed``, (H, W) bool, says that a person drew there.
+    Objects ``in_front`` keep their pixels, except where ``allowed``, (H, W) bool, is True: a person drew there.
     """
-    mine = mask.astype(bool)
+    own = mask.astype(bool)
     if in_front:
-        theirs = np.isin(labels, list(in_front))
-        mine &= ~theirs if allowed is None else (~theirs | allowed)
+        covered = np.isin(labels, list(in_front))
+        own &= ~covered if allowed is None else (~covered | allowed)
     result = np.where(labels == number, np.uint8(0), labels)
-    result[mine] = number
+    result[own] = number
     return result
 
 
 def box_of(mask: np.ndarray) -> tuple[int, int, int, int] | None:
-    """Return x1, y1, x2, y2 of what is True, px; None if nothing is."""
+    """Return the bounding box x1, y1, x2, y2 of a bool mask, px; None if it is empty."""
     rows = np.flatnonzero(mask.any(axis=1))
     if not len(rows):
         return None
@@ -44,6 +44,6 @@ def box_of(mask: np.ndarray) -> tuple[int, int, int, int] | None:
 
 
 def signed_distance(mask: np.ndarray) -> np.ndarray:
-    """Return (H, W) float32: px to the border of a bool mask, positive inside."""
+    """Return (H, W) float32: distance to the border of a bool mask, px, positive inside."""
     values = mask.astype(np.uint8)
     return cv2.distanceTransform(values, cv2.DIST_L2, 3) - cv2.distanceTransform(1 - values, cv2.DIST_L2, 3)

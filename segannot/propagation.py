@@ -1,8 +1,8 @@
-"""Carrying outlines on through the video: one thread, with progress, pause and stop; each frame is saved at once.
+"""Propagation of outlines through the video: one thread, with progress, pause and stop; each frame is saved at once.
 
-What is carried stops before the next frame that a person drew or accepted. Between two such frames the stretch is
-carried from both ends, and where the two differ the outline lies between them by how near either end is. A correction
-so changes the stretch up to the neighbouring corrected frames and fades towards them (after MiVOS, Cheng et al. 2021).
+Propagation stops before the next frame that a person drew or accepted. Between two such frames it runs from both ends,
+and where the two results differ, the outline is interpolated by the distance to either end. So a correction changes the
+frames up to the neighbouring labelled ones, and fades towards them (after MiVOS, Cheng et al. 2021).
 """
 
 import logging
@@ -19,61 +19,61 @@ import numpy as np
 from backend.masks.objects import MaskOrigin
 from backend.video.frame_cache import CachedFrames
 from backend.video.reader import VideoReader
-from segannot.engines.base import Carried, Engine, View
+from segannot.engines.base import Engine, LabelledFrame, PropagatedFrame
 from segannot.mask_edits import box_of, signed_distance
 from segannot.store import AnnotationStore, Confidence
 
-UNSURE = 0.45  # confidence below which a frame is marked
-BLOCK = 48  # frames decoded at once when carrying backward, fewer if they are large
+UNSURE = 0.45  # confidence below which a frame is marked as uncertain
+BLOCK = 48  # frames decoded at once in backward propagation, fewer if they are large
 BLOCK_BYTES = 200 * 1024**2
-FUSED = 1000  # frames before a labelled one that are carried from there, too: a few kilobytes of memory each
+MAX_FUSED = 1000  # frames before a labelled one that are also propagated back from it: a few kB of memory each
 
 log = logging.getLogger(__name__)
 
 
 class Propagation(threading.Thread):
-    """Carries ``numbers`` from frame ``start`` to each of ``ends``, which are included, as one act."""
+    """Propagates objects ``numbers`` from frame ``start`` to each of ``ends`` (included), as one act."""
 
     def __init__(self, store: AnnotationStore, source: CachedFrames, engine: Engine, start: int, ends: Sequence[int],
                  numbers: Sequence[int], key: str = ""):  # fmt: skip
         super().__init__(daemon=True, name="propagation")
         self._store, self._source, self._engine, self._numbers = store, source, engine, list(numbers)
-        self._legs = [_leg(start, end, store.seen_by_a_person()) for end in ends]
-        self.total = sum(leg.frames for leg in self._legs)
-        self.done, self.state, self.problem, self.at = 0, "running", "", start
+        self._passes = [_pass_to(start, end, store.seen_by_a_person()) for end in ends]
+        self.total = sum(each.n_steps for each in self._passes)
+        self.done, self.state, self.problem, self.frame = 0, "running", "", start
         self.seconds = 0.0
-        self._go, self._stopped = threading.Event(), threading.Event()
-        self._go.set()
+        self._running, self._stopped = threading.Event(), threading.Event()
+        self._running.set()
         self._act = store.begin("propagate", key=key)
 
     def facts(self) -> dict:
-        """Return how far it is, for the page."""
+        """Return the progress, for the page; ``rate`` in frames per s."""
         return {
-            "state": self.state, "done": self.done, "total": self.total, "frame": self.at, "problem": self.problem,
+            "state": self.state, "done": self.done, "total": self.total, "frame": self.frame, "problem": self.problem,
             "rate": self.done / self.seconds if self.seconds and self.done else None,
         }  # fmt: skip
 
     def pause(self) -> None:
-        """Wait before the next frame."""
+        """Pause before the next frame."""
         if self.state == "running":
             self.state = "paused"
-            self._go.clear()
+            self._running.clear()
 
     def resume(self) -> None:
-        """Go on."""
+        """Continue after a pause."""
         if self.state == "paused":
             self.state = "running"
-            self._go.set()
+            self._running.set()
 
     def stop(self) -> None:
-        """End after the frame at work; what is done stays."""
+        """Stop after the current frame; finished frames stay."""
         self._stopped.set()
-        self._go.set()
+        self._running.set()
 
     def run(self) -> None:
-        """Do it all; what goes wrong is kept in ``problem``."""
+        """Propagate; an error is kept in ``problem``."""
         try:
-            self._carry()
+            self._propagate_all()
             self.state = "stopped" if self._stopped.is_set() and self.done < self.total else "done"
         except Exception as error:
             log.exception("propagation failed")
@@ -81,101 +81,103 @@ class Propagation(threading.Thread):
         finally:
             self._act.end()
 
-    def _carry(self) -> None:
+    def _propagate_all(self) -> None:
         order = [entry.id for entry in sorted(self._store.objects, key=lambda entry: entry.order)]
         began = time.monotonic()
         with self._source.open_reader() as reader:
-            for leg in self._legs:
-                far = self._from_goal(reader, leg, order)
-                for carried in self._carried(reader, leg.start, leg.onward, self._numbers, order):
-                    self._save(carried, leg, far.pop(carried.frame, None), order)
-                    self.done, self.at = self.done + 1, carried.frame
+            for part in self._passes:
+                from_goal = self._from_goal(reader, part, order)
+                for result in self._propagated(reader, part.start, part.frames, self._numbers, order):
+                    self._save(result, part, from_goal.pop(result.frame, None), order)
+                    self.done, self.frame = self.done + 1, result.frame
                     self.seconds = time.monotonic() - began
 
-    def _carried(self, reader: VideoReader, start: int, frames: range, numbers: Sequence[int], order: Sequence[int]
-                 ) -> Iterator[Carried]:  # fmt: skip
-        view = View(start, reader.read([start])[0], self._store.labels(start))
-        return self._engine.propagate(view, self._pictures(reader, frames), numbers, order)
+    def _propagated(self, reader: VideoReader, start: int, frames: range, numbers: Sequence[int], order: Sequence[int]
+                 ) -> Iterator[PropagatedFrame]:  # fmt: skip
+        first = LabelledFrame(start, reader.read([start])[0], self._store.labels(start))
+        return self._engine.propagate(first, self._images(reader, frames), numbers, order)
 
-    def _pictures(self, reader: VideoReader, frames: range) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield frames in either direction, a block at a time when it goes backward; ends when it is stopped."""
+    def _images(self, reader: VideoReader, frames: range) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (frame, RGB) in either direction, decoded in blocks if backward; ends when propagation is stopped."""
         width, height = reader.size
         block = 1 if frames.step > 0 else int(np.clip(BLOCK_BYTES // (3 * width * height), 1, BLOCK))
         for first in range(0, len(frames), block):
-            part = frames[first : first + block]
-            for frame, picture in zip(part, reader.read(part), strict=True):
-                self._go.wait()
+            numbers = frames[first : first + block]
+            for frame, picture in zip(numbers, reader.read(numbers), strict=True):
+                self._running.wait()
                 if self._stopped.is_set():
                     return
                 yield frame, picture
 
-    def _from_goal(self, reader: VideoReader, leg: "Leg", order: Sequence[int]) -> dict[int, "Packed"]:
-        """Carry the other end's outlines back over the stretch; compressed label maps by frame."""
-        if leg.goal is None or not len(leg.backward):
+    def _from_goal(self, reader: VideoReader, part: "Pass", order: Sequence[int]) -> dict[int, "CompressedLabels"]:
+        """Propagate the goal's outlines back towards the start; return compressed label maps by frame."""
+        if part.goal is None or not len(part.backward):
             return {}
-        labels = self._store.labels(leg.goal)
-        there = [number for number in self._numbers if (labels == number).any()]
-        found = {}
-        for carried in self._carried(reader, leg.goal, leg.backward, there, order) if there else ():
-            found[carried.frame] = Packed.of(carried.labels)
-            self.done, self.at = self.done + 1, carried.frame
-        return found
+        labels = self._store.labels(part.goal)
+        present = [number for number in self._numbers if (labels == number).any()]
+        by_frame = {}
+        for result in self._propagated(reader, part.goal, part.backward, present, order) if present else ():
+            by_frame[result.frame] = CompressedLabels.of(result.labels)
+            self.done, self.frame = self.done + 1, result.frame
+        return by_frame
 
-    def _save(self, carried: Carried, leg: "Leg", far: "Packed | None", order: Sequence[int]) -> None:
-        """Fuse with what comes from the other end, and write the frame."""
+    def _save(
+        self, result: PropagatedFrame, part: "Pass", from_goal: "CompressedLabels | None", order: Sequence[int]
+    ) -> None:
+        """Fuse the result with that from the other end, and save the frame."""
         store = self._store
-        labels, old = carried.labels, store.labels(carried.frame)
-        doubts: Confidence = {n: round(c, 2) for n, c in carried.confidence.items() if c < UNSURE}
-        if far is not None:
-            labels, agreement = fuse(labels, far.labels(), leg.nearness(carried.frame), self._numbers, order)
+        labels, old = result.labels, store.labels(result.frame)
+        doubts: Confidence = {n: round(c, 2) for n, c in result.confidence.items() if c < UNSURE}
+        if from_goal is not None:
+            labels, agreement = fuse(labels, from_goal.labels(), part.nearness(result.frame), self._numbers, order)
             doubts |= {number: round(value, 2) for number, value in agreement.items() if value < UNSURE}
-        doubts |= {n: c for n, c in store.confidence.get(carried.frame, {}).items() if n not in self._numbers}
+        doubts |= {n: c for n, c in store.confidence.get(result.frame, {}).items() if n not in self._numbers}
         gone = np.arange(256, dtype=np.uint8)
         gone[self._numbers] = 0
         kept = cv2.LUT(old, gone)
         locked = {entry.id for entry in store.objects if entry.locked}
-        self._act.set_frame(carried.frame, _composed(kept, labels, order, locked), MaskOrigin.PROPAGATED, doubts)
+        self._act.set_frame(result.frame, _composed(kept, labels, order, locked), MaskOrigin.PROPAGATED, doubts)
 
 
 @dataclass(frozen=True)
-class Leg:
-    """One way from ``start``: ``onward`` the frames to make, ``goal`` the labelled frame that ends it, if one does."""
+class Pass:
+    """One direction from ``start``: ``frames`` to compute, in order, and ``goal``: the labelled frame that ends it."""
 
     start: int
-    onward: range
+    frames: range
     goal: int | None
 
     @property
     def backward(self) -> range:
-        """The frames that are also carried from the goal, nearest to it first."""
-        return self.onward[::-1][:FUSED]
+        """The frames that are also propagated back from the goal, nearest to it first."""
+        return self.frames[::-1][:MAX_FUSED]
 
     @property
-    def frames(self) -> int:
-        """How many frames are to be computed."""
-        return len(self.onward) + (len(self.backward) if self.goal is not None else 0)
+    def n_steps(self) -> int:
+        """Number of frames to compute, in both directions."""
+        return len(self.frames) + (len(self.backward) if self.goal is not None else 0)
 
     def nearness(self, frame: int) -> float:
-        """Return 0 at the start (or where the goal does not reach) to 1 at the goal."""
+        """Return the weight of the goal's outlines: 0 at the start (or out of its reach) to 1 at the goal."""
         return 1 - abs(self.goal - frame) / (len(self.backward) + 1)
 
 
-def _leg(start: int, end: int, people: Sequence[int]) -> Leg:
-    """Return the way to ``end``, or up to the first frame before it that a person drew or accepted."""
+def _pass_to(start: int, end: int, labelled: Sequence[int]) -> Pass:
+    """Return the pass to ``end``, or to the nearest of the ``labelled`` frames before it."""
     step = 1 if end > start else -1
-    between = [each for each in people if 0 < (each - start) * step <= (end - start) * step]
-    goal = min(between, key=lambda each: abs(each - start), default=None)
-    return Leg(start, range(start + step, end + step if goal is None else goal, step), goal)
+    between = [frame for frame in labelled if 0 < (frame - start) * step <= (end - start) * step]
+    goal = min(between, key=lambda frame: abs(frame - start), default=None)
+    return Pass(start, range(start + step, end + step if goal is None else goal, step), goal)
 
 
-class Packed(NamedTuple):
+class CompressedLabels(NamedTuple):
     """A label map, compressed."""
 
     shape: tuple[int, int]
     data: bytes
 
     @classmethod
-    def of(cls, labels: np.ndarray) -> "Packed":
+    def of(cls, labels: np.ndarray) -> "CompressedLabels":
         """Compress (H, W) uint8."""
         return cls(labels.shape, zlib.compress(labels.tobytes(), 1))
 
@@ -187,10 +189,10 @@ class Packed(NamedTuple):
 def fuse(
     first: np.ndarray, second: np.ndarray, weight: float, numbers: Sequence[int], order: Sequence[int]
 ) -> tuple[np.ndarray, dict[int, float]]:
-    """Return a label map between two, and by object how well the two agree (IoU).
+    """Return the interpolation of two label maps, and the IoU of the two by object.
 
-    Where they agree nothing changes. Where they differ, the distances to both outlines are averaged, ``weight``
-    (0 to 1) being the share of ``second``: so the outline moves from one to the other along the stretch.
+    Where they differ, the signed distances to both outlines are averaged; ``weight`` (0 to 1) is that of ``second``. So
+    the outline moves from one to the other along a pass.
     """
     result, agreement = np.zeros_like(first), {}
     for number in sorted(numbers, key=order.index):
@@ -212,7 +214,7 @@ def fuse(
 
 
 def _composed(kept: np.ndarray, new: np.ndarray, order: Sequence[int], locked: set[int]) -> np.ndarray:
-    """Put the objects of ``new`` into ``kept`` by who is in front, and return it; locked objects keep their pixels."""
+    """Insert the objects of ``new`` into ``kept``, in place, by depth order; locked objects keep their pixels."""
     rank = np.zeros(256, np.int32)
     rank[list(order)] = np.arange(1, len(order) + 1)
     rank[list(locked)] = 1000

@@ -1,4 +1,4 @@
-"""What the page may send, checked field by field; what is not allowed becomes one line for the annotator."""
+"""Requests of the page, validated field by field; an invalid one becomes one line for the annotator."""
 
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from backend.project.errors import InputError
 from backend.project.settings import first_problem
-from segannot.engines.base import Interaction, Kind
+from segannot.engines.base import Stroke, StrokeKind
 
 MAX_POINTS = 20_000  # a stroke of five minutes
 Coordinate = Annotated[float, Field(ge=-1e5, le=1e5, allow_inf_nan=False)]
@@ -23,14 +23,14 @@ class _Strict(BaseModel):
 
 
 class Request(_Strict):
-    """What every change carries: the version it was made on, and a key, so that sending it twice does it once."""
+    """Fields of every change: the version it was made on, and a key: a request that is sent twice is applied once."""
 
     version: int = Field(ge=0)
     key: str = Field(default="", max_length=80)
 
 
 class Draw(Request):
-    """Something drawn on a frame for an object."""
+    """A stroke on a frame for an object."""
 
     frame: FrameNumber
     object: Number
@@ -41,7 +41,7 @@ class Draw(Request):
 
 
 class FrameAct(Request):
-    """Something done to a frame as a whole, or to one object on it."""
+    """An action on a frame, or on one object in it."""
 
     frame: FrameNumber
     kind: Literal["copy", "clear", "review", "unreview", "specks", "propose"]
@@ -50,7 +50,7 @@ class FrameAct(Request):
 
 
 class ObjectAct(Request):
-    """Something done to the list of objects."""
+    """An action on the list of objects."""
 
     kind: Literal["add", "edit", "delete", "merge", "front", "back"]
     object: Number | None = None
@@ -69,9 +69,9 @@ class Turn(Request):
 
 
 class Propagate(Request):
-    """Carry objects from ``frame`` to ``to``; without ``to``, put right the carried frames around a correction.
+    """Propagate objects from ``frame`` to ``to``; without ``to``, re-propagate around the correction on ``frame``.
 
-    ``objects`` are all that are on the frame, or in a correction those that were changed on it, where none are given.
+    ``objects`` default to all on the frame, or, around a correction, to those that it changed.
     """
 
     frame: FrameNumber
@@ -80,13 +80,13 @@ class Propagate(Request):
 
 
 class TaskAct(_Strict):
-    """Pause, resume or stop what runs."""
+    """Pause, resume or stop the propagation."""
 
     act: Literal["pause", "resume", "stop"]
 
 
 class Choose(_Strict):
-    """Choose an engine."""
+    """Select an engine."""
 
     engine: str = Field(max_length=20)
 
@@ -99,8 +99,8 @@ def checked(model: type[Body], given: Any) -> Body:
         raise InputError(first_problem(error)) from error
 
 
-def interaction(stored: dict[str, Any]) -> Interaction:
-    """Return what was drawn from how the log keeps it."""
-    return Interaction(
-        Kind(stored["kind"]), np.array(stored["points"], float), bool(stored["positive"]), float(stored["radius"])
+def as_stroke(stored: dict[str, Any]) -> Stroke:
+    """Return a stroke from its JSON in the log."""
+    return Stroke(
+        StrokeKind(stored["kind"]), np.array(stored["points"], float), bool(stored["positive"]), float(stored["radius"])
     )

@@ -1,7 +1,8 @@
-"""The annotation server: its page, and a small JSON interface for it.
+"""SegAnnot's server: its page and a JSON interface for it.
 
-Every change is a POST with the version it was made on (409 if that is not the present one) and a key (sent twice, it is
-done once). Its answer comes when it is on the disk, and is the whole state, as from ``GET api/state``.
+Every change is a POST with the version it was made on (409 if that is not the current one) and a key (a request sent
+twice is applied once). The answer comes once the change is on the disk, and is the whole state, as from
+``GET api/state``.
 """
 
 import gzip
@@ -36,7 +37,7 @@ from segannot.suggest import Suggester
 
 STATIC = Path(__file__).with_name("static")
 MAX_BODY = 2 * 1024**2  # a stroke of 20,000 points takes 400 kB
-LEAST_WIDTH = 64
+MIN_WIDTH = 64
 
 
 class AnnotationApi:
@@ -62,7 +63,7 @@ class AnnotationApi:
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """Every route of the server."""
+        """All routes of the server."""
         changes: dict[str, tuple[type, Callable[[Any], Any]]] = {
             "draw": (requests.Draw, self._session.draw),
             "frame": (requests.FrameAct, self._session.frame_act),
@@ -97,12 +98,12 @@ class AnnotationApi:
 
     def _frame(self, request: Request) -> Response:
         source = self._session.source
-        width = _number(request, "width", source.size[0], LEAST_WIDTH, source.size[0])
+        width = _number(request, "width", source.size[0], MIN_WIDTH, source.size[0])
         data = source.jpeg(source.check(request.path_params["frame"]), width)
         return Response(data, media_type="image/jpeg", headers=kept_an_hour(request))
 
     def _mask(self, request: Request) -> Response:
-        """Answer x, y, width, height (uint32, little endian) of what is labelled, then the labels of that box."""
+        """Answer x, y, width, height (uint32, little endian) of the masks' bounding box, then its labels (uint8)."""
         store = self._session.store
         labels = store.labels(self._session.source.check(request.path_params["frame"]))
         x1, y1, x2, y2 = box_of(labels) or (0, 0, 0, 0)
@@ -121,7 +122,7 @@ class AnnotationApi:
     def _task(self, request: requests.TaskAct) -> None:
         task = self._session.task
         if task is None or not task.is_alive():
-            return  # it has just ended
+            return  # it has just finished
         {"pause": task.pause, "resume": task.resume, "stop": task.stop}[request.act]()
 
     def state(self, request: Request) -> dict[str, Any]:
@@ -145,32 +146,32 @@ class AnnotationApi:
                 "redo": store.redo_kind,
                 "task": task and task.facts(),
                 "engine": session.engines.chosen.name,
-                "engines": [vars(each) for each in session.engines.facts()],
+                "engines": [vars(facts) for facts in session.engines.facts()],
                 "app": self._app_address(request.headers.get("host")),
             }  # fmt: skip
 
 
 def annotation_app(api: AnnotationApi) -> Starlette:
-    """Return the server without its gate."""
+    """Return the app without sign-in and origin checks."""
     return Starlette(
         routes=api.routes, exception_handlers=exception_handlers(), middleware=[Middleware(SameWork, work=api.work)]
     )
 
 
 def protected_annotation(api: AnnotationApi, settings: Settings, port: int) -> ASGIApp:
-    """Return the server behind the gate."""
+    """Return the app behind the gate (`backend.web.gate`)."""
     return protect(annotation_app(api), settings=settings, port=port, max_body=MAX_BODY)
 
 
 def runs(values: dict[int, str]) -> list[tuple[int, int, str]]:
-    """Return ``(first, last, value)`` of frames in a row that have the same value: an hour is a few numbers."""
-    found: list[tuple[int, int, str]] = []
+    """Return runs of consecutive frames with the same value as ``(first, last, value)``."""
+    encoded: list[tuple[int, int, str]] = []
     for frame, value in sorted(values.items()):
-        if found and found[-1][1] == frame - 1 and found[-1][2] == value:
-            found[-1] = (found[-1][0], frame, value)
+        if encoded and encoded[-1][1] == frame - 1 and encoded[-1][2] == value:
+            encoded[-1] = (encoded[-1][0], frame, value)
         else:
-            found.append((frame, frame, value))
-    return found
+            encoded.append((frame, frame, value))
+    return encoded
 
 
 def _number(request: Request, name: str, default: int, least: int, most: int) -> int:

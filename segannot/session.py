@@ -1,4 +1,4 @@
-"""What annotators do, carried out on a project: each method is one act, logged and saved when it returns."""
+"""Actions of annotators on a project: each method is one act, logged and saved when it returns."""
 
 import threading
 from collections.abc import Iterable
@@ -12,20 +12,22 @@ from backend.project.errors import InputError
 from backend.video.frame_cache import CachedFrames
 from backend.web.http_errors import Conflict
 from segannot.annotated_objects import AnnotatedObject, new_object
-from segannot.engines.base import Engine, Interaction, Kind, View
+from segannot.engines.base import Engine, LabelledFrame, Stroke, StrokeKind
 from segannot.engines.registry import Engines
 from segannot.mask_edits import put_object, without_specks
 from segannot.propagation import Propagation
-from segannot.requests import Draw, FrameAct, ObjectAct, Propagate, interaction
+from segannot.requests import Draw, FrameAct, ObjectAct, Propagate, as_stroke
 from segannot.store import AnnotationStore
 
-SEGMENTED = ("scribble", "click", "box")  # an engine makes an outline of them; the others are meant to the pixel
-THIN = 1.5  # px: half the width of a scribble that is certain
-LEARNT, LEARNT_AT_ONCE = 12, 3  # newest labelled frames to learn from, before carrying on and before an outline
+SURE_RADIUS = 1.5  # px: half the width of a scribble's core, which belongs to the object for certain
+LEARN_FRAMES, LEARN_FOR_STROKE = (
+    12,
+    3,
+)  # newest labelled frames to learn from, before a propagation and before an outline
 
 
 class Session:
-    """One open project: its store, its video, its engines, and the propagation at work, if any."""
+    """One open project: its store, video, engines, and the newest propagation, if any."""
 
     def __init__(self, store: AnnotationStore, source: CachedFrames, engines: Engines):
         self.store, self.source, self.engines = store, source, engines
@@ -35,7 +37,7 @@ class Session:
         self._learnt: dict[str, set[int]] = {}
 
     def close(self) -> None:
-        """Stop what runs; everything that was acknowledged is on the disk already."""
+        """Stop the propagation and close the files; everything acknowledged is already on the disk."""
         if self.task is not None:
             self.task.stop()
             self.task.join(5)
@@ -45,11 +47,11 @@ class Session:
     # drawing
 
     def draw(self, request: Draw) -> None:
-        """Carry out a stroke, a box or a polygon."""
+        """Apply a stroke, a box or a polygon."""
         with self._act(request.version, request.key) as fresh:
             if not fresh:
                 return
-            frame, entry = self.source.check(request.frame), self._changeable(request.object)
+            frame, entry = self.source.check(request.frame), self._editable(request.object)
             labels = self.store.labels(frame)
             drawn = {
                 "kind": request.kind, "points": [[round(x, 2), round(y, 2)] for x, y in request.points],
@@ -58,16 +60,16 @@ class Session:
             kept = drawn | {"kind": "brush", "positive": request.kind == "brush"} if request.kind in (
                 "brush", "eraser") else drawn  # fmt: skip
             mask, allowed = self._outline(frame, labels, entry, request, kept)
-            changed = put_object(labels, mask, entry.id, self._untouchable(entry), allowed)
+            changed = put_object(labels, mask, entry.id, self._protected(entry), allowed)
             self._save(request.kind, frame, changed, request, None if request.kind == "polygon" else kept)
 
     def _outline(self, frame: int, labels: np.ndarray, entry: AnnotatedObject, request: Draw, kept: dict):
-        """Return the object's new (H, W) bool mask, and where a person drew it to the pixel."""
+        """Return the object's new (H, W) bool mask, and the pixels that a person drew exactly, or None."""
         size, points = self.source.size, np.array(request.points, float)
         before = labels == entry.id
         if request.kind == "polygon":
             if len(points) < 3:
-                raise InputError("a polygon has at least 3 corners")
+                raise InputError("a polygon needs at least 3 corners")
             inside = polygon_mask(points, size)
             return (before | inside) if request.positive else (before & ~inside), inside
         if request.kind == "brush":
@@ -77,35 +79,35 @@ class Session:
             return before & ~stroke_mask(points, request.radius, size), None
         if request.kind == "box" and len(points) != 2:
             raise InputError("a box has 2 corners")
-        drawn = [interaction(each) for each in [*self.store.inputs(frame, entry.id), kept]]
+        drawn = [as_stroke(stored) for stored in [*self.store.inputs(frame, entry.id), kept]]
         engine = self.engine_for_outlines()
-        view = View(frame, self.source.frame(frame), labels)
+        view = LabelledFrame(frame, self.source.frame(frame), labels)
         with self._engine_lock:
-            self._teach(engine, [frame], LEARNT_AT_ONCE)
-            mask = exactly(engine.segment(view, entry.id, drawn), drawn)
-        touched = stroke_mask(points, THIN, size) if request.kind != "box" and request.positive else None
+            self._learn(engine, [frame], LEARN_FOR_STROKE)
+            mask = enforce_strokes(engine.segment(view, entry.id, drawn), drawn)
+        touched = stroke_mask(points, SURE_RADIUS, size) if request.kind != "box" and request.positive else None
         return mask, touched
 
     def engine_for_outlines(self) -> Engine:
-        """Return the chosen engine, or the classic one where that makes no outlines of strokes."""
+        """Return the chosen engine, or the classic one if the chosen one cannot segment from strokes."""
         return self.engines.chosen if self.engines.chosen.name != "detector" else self.engines.classic
 
-    def _teach(self, engine: Engine, but_not: Iterable[int], most: int = LEARNT) -> None:
-        """Let the classic engine look at labelled frames that it has not seen as they are now."""
+    def _learn(self, engine: Engine, excluded: Iterable[int], most: int = LEARN_FRAMES) -> None:
+        """Let the classic engine learn from labelled frames that are new or have changed."""
         if engine is not self.engines.classic:
             return
         learnt = self._learnt.setdefault(engine.name, set())
         for frame in self.store.seen_by_a_person()[-most:]:
-            if frame not in learnt and frame not in but_not:
+            if frame not in learnt and frame not in excluded:
                 labels = self.store.labels(frame)
                 numbers = [int(each) for each in np.unique(labels) if each]
-                engine.learn(View(frame, self.source.frame(frame), labels), numbers)
+                engine.learn(LabelledFrame(frame, self.source.frame(frame), labels), numbers)
                 learnt.add(frame)
 
     # frames
 
     def frame_act(self, request: FrameAct) -> None:
-        """Copy from another frame, clear, accept, remove specks."""
+        """Copy from another frame, clear, accept, remove specks, or detect birds."""
         with self._act(request.version, request.key) as fresh:
             if not fresh:
                 return
@@ -124,10 +126,10 @@ class Session:
         source = frame - 1 if request.source is None else self.source.check(request.source)
         if source == frame or source not in self.store.origins:
             raise InputError(f"frame {source} has no outlines to copy")
-        labels, there = self.store.labels(frame), self.store.labels(source)
-        for entry in self._some(request.object):
-            if (there == entry.id).any():
-                labels = put_object(labels, there == entry.id, entry.id, self._untouchable(entry))
+        labels, copied = self.store.labels(frame), self.store.labels(source)
+        for entry in self._targets(request.object):
+            if (copied == entry.id).any():
+                labels = put_object(labels, copied == entry.id, entry.id, self._protected(entry))
         self._save("copy", frame, labels, request)
 
     def _clear(self, frame: int, request: FrameAct) -> None:
@@ -135,38 +137,38 @@ class Session:
         if request.object is None and not any(entry.locked for entry in self.store.objects):
             self._save("clear", frame, labels, request, origin=None)
             return
-        labels[np.isin(labels, [entry.id for entry in self._some(request.object)])] = 0
+        labels[np.isin(labels, [entry.id for entry in self._targets(request.object)])] = 0
         self._save(request.kind, frame, labels, request)
 
     def _specks(self, frame: int, request: FrameAct) -> None:
         labels = self.store.labels(frame)
-        for entry in self._some(request.object):
+        for entry in self._targets(request.object):
             mask = labels == entry.id
             if mask.any():
                 labels = put_object(labels, without_specks(mask), entry.id, self._others(entry))
         self._save("specks", frame, labels, request)
 
     def _propose(self, frame: int, request: FrameAct) -> None:
-        """Add the birds that the detector finds and nobody has outlined yet."""
-        found = self.engines.detector.propose(self.source.frame(frame))
+        """Add the birds that the trained model detects and that have no outline yet."""
+        proposals = self.engines.detector.propose(self.source.frame(frame))
         labels, objects = self.store.labels(frame).copy(), list(self.store.objects)
-        for mask, class_name in found:
+        for mask, class_name in proposals:
             free = mask & (labels == 0)
             if free.sum() < 0.5 * mask.sum() or not free.any():
-                continue  # somebody is outlined there already
+                continue  # another object is there already
             entry = new_object(objects, class_name=class_name)
             objects.append(entry)
             labels[free] = entry.id
         if len(objects) == len(self.store.objects):
-            raise InputError("the detector finds no bird here that is not outlined already")
-        there = self.store.origins.get(frame)
-        origin = there if there is not None and there.seen_by_a_person else MaskOrigin.PROPAGATED
+            raise InputError("the model detects no further birds in this frame")
+        before = self.store.origins.get(frame)
+        origin = before if before is not None and before.seen_by_a_person else MaskOrigin.PROPAGATED
         self._save("propose", frame, labels, request, origin=origin, objects=objects)
 
     # objects
 
     def object_act(self, request: ObjectAct) -> None:
-        """Add, change, delete or merge objects, or change who is in front."""
+        """Add, edit, delete or merge objects, or change their depth order."""
         with self._act(request.version, request.key) as fresh:
             if not fresh:
                 return
@@ -177,7 +179,7 @@ class Session:
                 self._save_objects(request, [*objects, added])
                 return
             if request.object is None:
-                raise InputError("say which object")
+                raise InputError("select an object first")
             entry = self.store.object(request.object)
             if request.kind in ("delete", "merge"):
                 self._remove(entry, request)
@@ -185,11 +187,11 @@ class Session:
                 self._save_objects(request, [_changed(each, entry, request, objects) for each in objects])
 
     def _remove(self, entry: AnnotatedObject, request: ObjectAct) -> None:
-        """Delete an object, or give its pixels to another, in every frame; one act."""
+        """Delete an object, or give its pixels to another one, in all frames, as one act."""
         into = 0
         if request.kind == "merge":
             if request.into is None or request.into == entry.id:
-                raise InputError("say which other object to merge into")
+                raise InputError("select another object to merge into")
             into = self.store.object(request.into).id
         left = [each for each in self.store.objects if each.id != entry.id]
         act = self.store.begin(request.kind, entry.id, request.key)
@@ -220,29 +222,29 @@ class Session:
             return frames
 
     def propagate(self, request: Propagate) -> None:
-        """Start carrying objects on; `task` says how far it is."""
+        """Start a propagation; `task` has its progress."""
         with self._act(request.version, request.key) as fresh:
             if not fresh:
                 return
             start = self.source.check(request.frame)
             ends = self._around(start) if request.to is None else [self.source.check(request.to)]
             if start in ends:
-                raise InputError("choose another frame to carry the outlines to")
-            there = {int(each) for each in np.unique(self.store.labels(start))} - {0}
+                raise InputError("choose another frame to propagate to")
+            present = {int(number) for number in np.unique(self.store.labels(start))} - {0}
             changed = self.store.changed_by_hand(start) if request.to is None else None
-            asked = request.objects or changed or there
-            fit = [entry.id for entry in self.store.objects if entry.id in asked and not entry.locked]
-            wanted = [number for number in fit if number in there or request.to is None]
-            if not wanted:
-                raise InputError(f"frame {start} has no outline to carry on (locked objects stay as they are)")
+            requested = request.objects or changed or present
+            unlocked = [entry.id for entry in self.store.objects if entry.id in requested and not entry.locked]
+            numbers = [number for number in unlocked if number in present or request.to is None]
+            if not numbers:
+                raise InputError(f"frame {start} has no outline to propagate (locked objects are not changed)")
             engine = self.engine_for_outlines()
             with self._engine_lock:
-                self._teach(engine, [])
-            self.task = Propagation(self.store, self.source, engine, start, ends, wanted, request.key)
+                self._learn(engine, [])
+            self.task = Propagation(self.store, self.source, engine, start, ends, numbers, request.key)
             self.task.start()
 
     def _around(self, frame: int) -> list[int]:
-        """Return the last carried frame on either side of a correction, or the labelled frame that ends the stretch."""
+        """Return on each side of a correction the last propagated frame, or the labelled frame that follows it."""
         origins = self.store.origins
         ends = []
         for step in (1, -1):
@@ -254,31 +256,33 @@ class Session:
             if end != frame:
                 ends.append(end)
         if not ends:
-            raise InputError(f"no carried frames lie beside frame {frame}; carry its outlines forward or backward")
+            raise InputError(
+                f"there are no propagated frames next to frame {frame}; propagate forward or backward instead"
+            )
         return ends
 
-    # the frame of an act
+    # helpers
 
-    def _act(self, version: int, key: str) -> "_OneAct":
-        return _OneAct(self, version, key)
+    def _act(self, version: int, key: str) -> "_ExclusiveAct":
+        return _ExclusiveAct(self, version, key)
 
-    def _changeable(self, number: int) -> AnnotatedObject:
+    def _editable(self, number: int) -> AnnotatedObject:
         entry = self.store.object(number)
         if entry.locked:
-            raise InputError(f"{entry.name} is locked; unlock it to change it")
+            raise InputError(f"{entry.name} is locked; unlock it to edit it")
         return entry
 
-    def _some(self, number: int | None) -> list[AnnotatedObject]:
-        """Return one object, or all that are not locked, from back to front."""
+    def _targets(self, number: int | None) -> list[AnnotatedObject]:
+        """Return one object, or all unlocked ones, from back to front."""
         if number is not None:
-            return [self._changeable(number)]
+            return [self._editable(number)]
         return sorted((entry for entry in self.store.objects if not entry.locked), key=lambda entry: entry.order)
 
     def _others(self, entry: AnnotatedObject) -> set[int]:
-        return {each.id for each in self.store.objects if each.id != entry.id}
+        return {other.id for other in self.store.objects if other.id != entry.id}
 
-    def _untouchable(self, entry: AnnotatedObject) -> set[int]:
-        """Return the ids whose pixels an act on ``entry`` leaves alone: those in front of it, and locked ones."""
+    def _protected(self, entry: AnnotatedObject) -> set[int]:
+        """Return the ids of objects in front of ``entry`` and of locked ones: they keep their pixels."""
         return {each.id for each in self.store.objects
                 if each.id != entry.id and (each.locked or each.order > entry.order)}  # fmt: skip
 
@@ -294,23 +298,23 @@ class Session:
         self._forget([frame])
 
     def _forget(self, frames: Iterable[int]) -> None:
-        """Let engines look again at frames that have changed."""
+        """Let engines learn anew from frames that have changed."""
         for learnt in self._learnt.values():
             learnt.difference_update(frames)
 
 
-def exactly(mask: np.ndarray, drawn: Iterable[Interaction]) -> np.ndarray:
-    """Return a mask, (H, W) bool, where what people drew is just so: brushes in full width, scribbles as thin lines."""
+def enforce_strokes(mask: np.ndarray, drawn: Iterable[Stroke]) -> np.ndarray:
+    """Return an (H, W) bool mask that agrees with all strokes: brushes in full width, scribbles in their core."""
     size = mask.shape[1], mask.shape[0]
-    for each in drawn:
-        if each.kind is not Kind.BOX:
-            radius = each.radius if each.kind is Kind.BRUSH else min(each.radius, THIN)
-            mask[stroke_mask(each.points, radius, size)] = each.positive
+    for stroke in drawn:
+        if stroke.kind is not StrokeKind.BOX:
+            radius = stroke.radius if stroke.kind is StrokeKind.BRUSH else min(stroke.radius, SURE_RADIUS)
+            mask[stroke_mask(stroke.points, radius, size)] = stroke.positive
     return mask
 
 
-class _OneAct:
-    """``with`` this: the act is alone, on the present version, and new (False: it was carried out before)."""
+class _ExclusiveAct:
+    """Context of one act: exclusive, on the current version; yields whether it is new (False: already applied)."""
 
     def __init__(self, session: Session, version: int, key: str):
         self._session, self._version, self._key = session, version, key
@@ -323,7 +327,7 @@ class _OneAct:
             if session.store.knows(self._key):
                 return False
             if session.task is not None and session.task.is_alive():
-                raise Conflict("outlines are being carried on; stop that first, or wait for its end")
+                raise Conflict("propagation is running; stop it first, or wait until it finishes")
             session.store.check_version(self._version)
             return True
         except BaseException:
@@ -336,7 +340,7 @@ class _OneAct:
             if kind is not None and not issubclass(kind, InputError):
                 session._learnt.clear()  # frames may have changed
                 with suppress(OSError):
-                    session.store.finish()  # as far as the disk lets it; the next act tries again
+                    session.store.finish()  # as far as the disk allows; the next act tries again
         finally:
             session._acting.release()
 
@@ -352,9 +356,9 @@ def _changed(
         if "class_name" in given:
             given["class_name"] = given["class_name"].strip()
             if not given["class_name"]:
-                raise InputError("a class has a name")
+                raise InputError("a class needs a name")
         return each.model_copy(update=given)
-    row = sorted(objects, key=lambda one: one.order)
-    row.remove(entry)
-    row.insert(len(row) if request.kind == "front" else 0, entry)
-    return each.model_copy(update={"order": row.index(each) + 1})
+    back_to_front = sorted(objects, key=lambda other: other.order)
+    back_to_front.remove(entry)
+    back_to_front.insert(len(back_to_front) if request.kind == "front" else 0, entry)
+    return each.model_copy(update={"order": back_to_front.index(each) + 1})

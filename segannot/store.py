@@ -1,18 +1,18 @@
-"""An annotation project on the disk: masks, objects, how each frame came about, and the log of every act.
+"""An annotation project on the disk: masks, objects, the origin of each frame's mask, and the log of every act.
 
-The order of every change: a line in ``acts.jsonl`` (flushed to the disk), then the mask files. So a kill leaves at most
-the files of the last line behind, and opening the project applies that line again: lines hold absolute labels, and
-applying one twice does no harm. Undo and redo are lines, too, so they have no limit and survive a restart.
+Order of a change: a line in ``acts.jsonl`` (flushed to the disk), then the mask files. So a kill leaves at most the
+files of the last line out of date, and opening the project applies that line again: lines hold absolute labels, so
+applying one twice changes nothing. Undo and redo are lines, too, so they are unlimited and survive a restart.
 
-Lines of an act that makes sense only as a whole carry ``"more": true``, but for its last one. Until that one is there
-the act counts for nothing; what a kill or a full disk left of it is taken back, and its lines are cut off the log.
+All lines but the last of an act that is atomic have ``"more": true``. The act is valid only with its last line; what a
+kill or a full disk left of it is reverted, and its lines are cut off the log.
 
 Lines::
 
     {"act": 7, "kind": "scribble", "key": "...", "who": "", "when": 1790000000.0, "frame": 40, "object": 2,
      "input": {...}, "box": [x, y, w, h], "before": "...", "after": "...", "origin": [null, "hand-made"],
      "confidence": [{}, {}], "objects": [[...], [...]]}
-    {"act": 8, "kind": "propagate", "frame": 41, ...}     one line a frame, all with the same number
+    {"act": 8, "kind": "propagate", "frame": 41, ...}     one line per frame, all with the same number
     {"act": 9, "kind": "delete", "more": true, ...}       the last line of the act has no "more"
     {"undo": 8, "key": "..."}  {"redo": 8, "key": "..."}
 """
@@ -37,14 +37,14 @@ from segannot.journal import Journal
 from segannot.patches import apply, difference
 
 ACTS = "acts.jsonl"
-CACHED_LABELS = 6  # label maps kept in memory: the frame at work and its neighbours
-FRAMES_EVERY_S = 2.0  # between two writings of frames.json while an act goes on
-Confidence = dict[int, float]  # objects that propagation is unsure of: id -> 0 (lost) to 1 (sure)
+CACHED_LABELS = 6  # label maps kept in memory: the current frame and its neighbours
+FRAMES_EVERY_S = 2.0  # between two writes of frames.json during an act
+Confidence = dict[int, float]  # objects that propagation is uncertain of: id -> 0 (lost) to 1
 
 
 @dataclass
 class Act:
-    """An act as the memory keeps it; its lines stay in the log."""
+    """An act in memory; ``offsets`` are those of its lines in the log, bytes."""
 
     number: int
     kind: str
@@ -52,8 +52,8 @@ class Act:
     frame: int | None
     input: dict[str, Any] | None
     key: str
-    places: list[int] = field(default_factory=list)
-    doubts: dict[int, Confidence] = field(default_factory=dict)  # every frame it touched
+    offsets: list[int] = field(default_factory=list)
+    doubts: dict[int, Confidence] = field(default_factory=dict)  # of every frame that it changed
 
 
 class AnnotationStore:
@@ -64,7 +64,7 @@ class AnnotationStore:
     Raises
     ------
     InputError
-        If a file of the folder cannot be used; it says which.
+        If a file of the folder is invalid; the text names it.
     """
 
     def __init__(self, folder: Path, size: tuple[int, int]):
@@ -74,20 +74,20 @@ class AnnotationStore:
         self.objects: list[AnnotatedObject] = read_annotated(folder)
         self.origins: dict[int, MaskOrigin] = self._read_origins()
         self.confidence: dict[int, Confidence] = {}
-        self.version = 0  # lines of acts that were begun, undone or redone
+        self.version = 0  # number of acts, undos and redos so far
         self._acts: dict[int, Act] = {}
         self._done: list[int] = []
         self._undone: list[int] = []
         self._keys: set[str] = set()
         self._labels: OrderedDict[int, np.ndarray] = OrderedDict()
         self._frames_written = 0.0
-        self._open: Act | None = None  # its last line is not in the log yet
-        self._unfinished: deque[tuple[int, bool]] = deque()  # lines whose files are to be written; True: backward
+        self._open: Act | None = None  # an act whose last line is not in the log yet
+        self._unfinished: deque[tuple[int, bool]] = deque()  # offsets of lines whose files must be written; True: undo
         self._journal = Journal(folder / ACTS)
         self._recover()
 
     def close(self) -> None:
-        """Write what is still to be written and give the log back."""
+        """Write what is still to be written and close the log."""
         with self.lock:
             write_frames(self.folder, self.origins)
             self._journal.close()
@@ -95,7 +95,7 @@ class AnnotationStore:
     # reading
 
     def labels(self, frame: int) -> np.ndarray:
-        """Return the label map of a frame, (H, W) uint8, background where it has none. Do not write into it."""
+        """Return the label map of a frame, (H, W) uint8, all 0 if it has none. Do not modify it."""
         with self.lock:
             if frame in self._labels:
                 self._labels.move_to_end(frame)
@@ -105,28 +105,28 @@ class AnnotationStore:
             return labels
 
     def mask_path(self, frame: int) -> Path:
-        """Return where the mask of a frame is, if it has one."""
+        """Return the path of a frame's mask; the file need not exist."""
         return self.folder / f"{frame:06d}.png"
 
     def object(self, number: int) -> AnnotatedObject:
-        """Return an object; InputError if there is none of that id."""
-        found = next((entry for entry in self.objects if entry.id == number), None)
-        if found is None:
+        """Return the object with this id; InputError if there is none."""
+        entry = next((entry for entry in self.objects if entry.id == number), None)
+        if entry is None:
             raise InputError(f"there is no object {number}")
-        return found
+        return entry
 
     def inputs(self, frame: int, number: int) -> list[dict[str, Any]]:
-        """Return what was drawn for an object on a frame and counts now, oldest first.
+        """Return the current strokes for an object on a frame, as logged, oldest first.
 
-        What replaced the mask as a whole (a polygon, a copy, a propagation) begins anew.
+        Acts that replace the mask as a whole (a polygon, a copy, a propagation) discard the strokes before them.
         """
-        found: list[dict[str, Any]] = []
+        strokes: list[dict[str, Any]] = []
         with self.lock:
             for act in map(self._acts.__getitem__, self._done):
                 if frame not in act.doubts or act.object not in (number, None):
                     continue
-                found = [*found, act.input] if act.input is not None else []
-        return found
+                strokes = [*strokes, act.input] if act.input is not None else []
+        return strokes
 
     def seen_by_a_person(self) -> list[int]:
         """Return the frames whose mask a person drew or accepted, ascending."""
@@ -134,8 +134,8 @@ class AnnotationStore:
             return sorted(frame for frame, origin in self.origins.items() if origin.seen_by_a_person)
 
     def changed_by_hand(self, frame: int) -> set[int] | None:
-        """Return the objects changed on a frame since it was carried there; None stands for all of them."""
-        found: set[int] = set()
+        """Return the objects edited on a frame since its last propagation; None stands for all of them."""
+        edited: set[int] = set()
         with self.lock:
             for act in map(self._acts.__getitem__, reversed(self._done)):
                 if act.kind == "propagate" and frame in act.doubts:
@@ -143,61 +143,63 @@ class AnnotationStore:
                 if frame in act.doubts:
                     if act.object is None:
                         return None
-                    found.add(act.object)
-        return found or None
+                    edited.add(act.object)
+        return edited or None
 
     @property
     def undo_kind(self) -> str:
-        """What undo would take back; empty if nothing."""
+        """Kind of the act that undo would revert; empty if there is none."""
         return self._acts[self._done[-1]].kind if self._done else ""
 
     @property
     def redo_kind(self) -> str:
-        """What redo would do again; empty if nothing."""
+        """Kind of the act that redo would apply again; empty if there is none."""
         return self._acts[self._undone[-1]].kind if self._undone else ""
 
     def check_version(self, version: int) -> None:
-        """Raise Conflict unless ``version`` is the present one."""
+        """Raise Conflict unless ``version`` is the current one."""
         if version != self.version:
-            raise Conflict(f"this was drawn on version {version}, the present one is {self.version}; look again")
+            raise Conflict(
+                f"this was drawn on version {version}, the current one is {self.version}; check the frame and try again"
+            )
 
     def knows(self, key: str) -> bool:
-        """Tell whether the act with this key is in the log already: it was sent twice."""
+        """Return whether an act with this key is in the log already: the request was sent twice."""
         return bool(key) and key in self._keys
 
     # changing
 
     def begin(self, kind: str, object: int | None = None, key: str = "", frame: int | None = None,
               input: dict[str, Any] | None = None) -> "OpenAct":  # fmt: skip
-        """Return a new act; it is in the log with its first line. What was undone can then not be redone."""
+        """Return a new act; its first line starts it in the log. Undone acts can then no longer be redone."""
         self.finish()
         return OpenAct(self, kind, object, key, frame, input)
 
     def finish(self) -> None:
-        """Write the files that the disk refused, and take back what was begun as a whole and not ended.
+        """Write the files that could not be written, and revert an unfinished atomic act.
 
-        Raises OSError as long as the disk refuses them.
+        Raises OSError as long as they cannot be written.
         """
         with self.lock:
             if self._open is not None:
-                self._unfinished = deque((place, True) for place in reversed(self._open.places))
+                self._unfinished = deque((offset, True) for offset in reversed(self._open.offsets))
             elif not self._unfinished:
                 return
             self._write_files()
             self._write_lists()
             if self._open is not None:
-                self._journal.cut(self._open.places[0])
+                self._journal.cut(self._open.offsets[0])
                 self._open = None
 
     def undo(self, key: str = "") -> list[int]:
-        """Take the last act back and return the frames it touched; InputError if there is none."""
+        """Revert the last act and return the frames that it changed; InputError if there is none."""
         with self.lock:
             if not self._done:
                 raise InputError("there is nothing to undo")
             return self._turn("undo", self._done[-1], key)
 
     def redo(self, key: str = "") -> list[int]:
-        """Do the act that was undone last again and return the frames it touched; InputError if there is none."""
+        """Apply the act that was undone last again and return its frames; InputError if there is none."""
         with self.lock:
             if not self._undone:
                 raise InputError("there is nothing to redo")
@@ -212,26 +214,26 @@ class AnnotationStore:
         return list(reversed(act.doubts) if way == "undo" else act.doubts)
 
     def _replay(self, act: Act, back: bool) -> None:
-        self._unfinished = deque((place, back) for place in (reversed(act.places) if back else act.places))
+        self._unfinished = deque((offset, back) for offset in (reversed(act.offsets) if back else act.offsets))
         self.finish()
 
     def _line(self, record: dict[str, Any]) -> None:
-        """Log a line and carry it out."""
+        """Log a line and apply it."""
         self._write_files()
-        place = self._journal.append(record)
-        self._note(record, place)
-        self._unfinished.append((place, False))
+        offset = self._journal.append(record)
+        self._note(record, offset)
+        self._unfinished.append((offset, False))
         self._apply(record, back=False)
         self._unfinished.pop()
 
     def _write_files(self) -> None:
         while self._unfinished:
-            place, back = self._unfinished[0]
-            self._apply(self._journal.read(place), back)
+            offset, back = self._unfinished[0]
+            self._apply(self._journal.read(offset), back)
             self._unfinished.popleft()
 
-    def _note(self, record: dict[str, Any], place: int) -> None:
-        """Keep in mind what a line says, without its pixels."""
+    def _note(self, record: dict[str, Any], offset: int) -> None:
+        """Update the acts in memory from a line, without its pixels."""
         if "act" not in record:
             (number,) = (record[way] for way in ("undo", "redo") if way in record)
             source, target = (self._done, self._undone) if "undo" in record else (self._undone, self._done)
@@ -245,7 +247,7 @@ class AnnotationStore:
             number, record["kind"], record.get("object"), record.get("frame"), record.get("input"),
             record.get("key", ""),
         )  # fmt: skip
-        act.places.append(place)
+        act.offsets.append(offset)
         if "origin" in record:
             act.doubts[record["frame"]] = _confidence(record, 1)
         self._open = act if record.get("more") else None
@@ -257,7 +259,7 @@ class AnnotationStore:
             self.version += 1
 
     def _apply(self, record: dict[str, Any], back: bool) -> None:
-        """Bring files and memory to the state after a line, or before it."""
+        """Bring files and memory to the state after a line, or, with ``back``, before it."""
         side = 0 if back else 1
         if "objects" in record:
             self.objects = parse_objects(record["objects"][side])
@@ -293,10 +295,10 @@ class AnnotationStore:
             self.confidence.pop(frame, None)
 
     def _recover(self) -> None:
-        """Read the log; carry out its last line again, because a kill may have come between log and files."""
+        """Read the log; apply its last line again, because a kill may have come between log and files."""
         last: dict[str, Any] = {}
-        for place, record in self._journal.scan():
-            self._note(record, place)
+        for offset, record in self._journal.scan():
+            self._note(record, offset)
             if self._open is None:
                 last = record
         self.finish()
@@ -304,8 +306,8 @@ class AnnotationStore:
             for frame, doubts in self._acts[number].doubts.items():
                 self._note_doubts(frame, doubts)
         if "act" in last:
-            for place in self._acts[last["act"]].places:  # frames.json may be behind
-                record = self._journal.read(place)
+            for offset in self._acts[last["act"]].offsets:  # frames.json may be out of date
+                record = self._journal.read(offset)
                 if "origin" in record:
                     self._note_frame(record, 1)
             self._apply(last, back=False)
@@ -319,10 +321,10 @@ class AnnotationStore:
         self._frames_written = time.monotonic()
 
     def _read_origins(self) -> dict[int, MaskOrigin]:
-        """Return what ``frames.json`` says; masks that came from elsewhere count as drawn by hand."""
+        """Return the origins in ``frames.json``; masks that it does not list count as drawn by hand."""
         known = read_frames(self.folder) or {}
-        there = {int(entry.name[:-4]) for entry in os.scandir(self.folder) if _is_mask(entry.name)}
-        return {frame: known.get(frame, MaskOrigin.HAND_MADE) for frame in sorted(there)}
+        numbers = {int(entry.name[:-4]) for entry in os.scandir(self.folder) if _is_mask(entry.name)}
+        return {frame: known.get(frame, MaskOrigin.HAND_MADE) for frame in sorted(numbers)}
 
     def _read(self, frame: int) -> np.ndarray:
         path = self.mask_path(frame)
@@ -343,7 +345,7 @@ class AnnotationStore:
 
 
 class OpenAct:
-    """An act that is being written, one line a frame; see `AnnotationStore.begin`."""
+    """An act that is being written, one line per frame; see `AnnotationStore.begin`."""
 
     def __init__(self, store: AnnotationStore, kind: str, object: int | None, key: str, frame: int | None,
                  input: dict[str, Any] | None):  # fmt: skip
@@ -356,20 +358,20 @@ class OpenAct:
         self, frame: int, labels: np.ndarray, origin: MaskOrigin | None, confidence: Confidence | None = None,
         objects: list[AnnotatedObject] | None = None, more: bool = False,
     ) -> None:  # fmt: skip
-        """Give a frame a new label map, (H, W) uint8; ``origin`` None removes its mask.
+        """Set a frame's label map, (H, W) uint8; ``origin`` None removes its mask.
 
-        With ``more`` the act counts only once something follows, and is taken back if nothing does.
+        With ``more`` the act is atomic: it is reverted unless another line follows.
         """
         store = self._store
         with store.lock:
             before = store.labels(frame)
             patch = difference(before, labels if origin is not None else np.zeros_like(before))
             was = store.origins.get(frame)
-            sure = [store.confidence.get(frame, {}), confidence or {}]
+            confidences = [store.confidence.get(frame, {}), confidence or {}]
             self._write(
                 {
                     "frame": frame, "box": patch.box, "before": patch.before, "after": patch.after,
-                    "origin": [was and was.value, origin and origin.value], "confidence": sure,
+                    "origin": [was and was.value, origin and origin.value], "confidence": confidences,
                 },
                 objects,
                 more,
@@ -381,7 +383,7 @@ class OpenAct:
             self._write({"frame": self.frame}, objects)
 
     def end(self) -> None:
-        """Write the lists that go with the masks."""
+        """Write ``frames.json``."""
         with self._store.lock:
             self._store._write_lists()
 

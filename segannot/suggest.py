@@ -1,4 +1,4 @@
-"""Which frame to label next: the one propagation is least sure of, else the one that looks least like labelled ones."""
+"""Suggest the next frame to label: least confident propagation, else least similar to the labelled frames."""
 
 import contextlib
 import threading
@@ -12,11 +12,11 @@ from backend.video.frame_sampling import FEATURE_SIZE, describe
 from backend.video.resize import resize
 from segannot.store import AnnotationStore
 
-CANDIDATES = 24  # frames over the whole video that are looked at; a long video takes a second or two for all of them
+CANDIDATES = 24  # evenly spaced frames that are compared; decoding them takes a second or two
 
 
 class Suggester:
-    """Proposes the next frame; what candidates look like is kept."""
+    """Suggests the next frame to label; caches the image features of the candidates."""
 
     def __init__(self, store: AnnotationStore, source: CachedFrames):
         self._store, self._source = store, source
@@ -24,19 +24,19 @@ class Suggester:
         self._lock = threading.Lock()
 
     def next_frame(self) -> tuple[int, str]:
-        """Return a frame and why, in a few words."""
-        unsure = self._least_sure()
-        if unsure is not None:
-            return unsure, "the outlines carried here are doubtful"
+        """Return a frame and the reason in a few words."""
+        uncertain = self._least_confident()
+        if uncertain is not None:
+            return uncertain, "its propagated outlines are uncertain"
         labelled = self._store.seen_by_a_person()
         if not labelled:
-            return len(self._source) // 2, "a frame from the middle to begin with"
-        return self._most_different(labelled), "it looks least like the frames labelled so far"
+            return len(self._source) // 2, "the middle of the video, as a start"
+        return self._most_different(labelled), "it is least similar to the labelled frames"
 
-    def _least_sure(self) -> int | None:
+    def _least_confident(self) -> int | None:
         with self._store.lock:
             doubts = {
-                frame: sum(1 - value for value in each.values()) for frame, each in self._store.confidence.items()
+                frame: sum(1 - value for value in objects.values()) for frame, objects in self._store.confidence.items()
                 if frame in self._store.origins and not self._store.origins[frame].seen_by_a_person
             }  # fmt: skip
         return max(doubts, key=lambda frame: (doubts[frame], -frame), default=None)
@@ -47,15 +47,15 @@ class Suggester:
         with self._lock, self._source.open_reader() as reader:
             known = labelled if len(labelled) <= CANDIDATES else labelled[:: -(-len(labelled) // CANDIDATES)]
             for frame in {*candidates, *known} - self._features.keys():
-                with contextlib.suppress(DamagedFrameError):  # nobody can label it
+                with contextlib.suppress(DamagedFrameError):  # it cannot be labelled
                     small = resize(reader.read([frame])[0], FEATURE_SIZE)
                     self._features[frame] = describe(small, small)
-            sound = [frame for frame in candidates if frame in self._features]
-            if not sound:
-                raise InputError("the frames that were looked at cannot be decoded; choose one by hand")
-            taken = np.stack([self._features[frame] for frame in known if frame in self._features])
-            far = [
-                0.0 if frame in labelled else float(((taken - self._features[frame]) ** 2).sum(axis=1).min())
-                for frame in sound
+            readable = [frame for frame in candidates if frame in self._features]
+            if not readable:
+                raise InputError("the candidate frames cannot be decoded; choose a frame yourself")
+            references = np.stack([self._features[frame] for frame in known if frame in self._features])
+            distances = [
+                0.0 if frame in labelled else float(((references - self._features[frame]) ** 2).sum(axis=1).min())
+                for frame in readable
             ]
-        return sound[int(np.argmax(far))]
+        return readable[int(np.argmax(distances))]

@@ -251,8 +251,8 @@ function tick(now) {
 function paintLoop(frame, bitmap) {
   const canvas = byId("loop");
   const [x, y, width, height] = card.loop.crop;
-  const shown = canvas.clientWidth * devicePixelRatio;
-  Object.assign(canvas, { width: shown, height: Math.round((shown * height) / width) });
+  const shownWidth = canvas.clientWidth * devicePixelRatio;
+  Object.assign(canvas, { width: shownWidth, height: Math.round((shownWidth * height) / width) });
   const paper = canvas.getContext("2d");
   const scale = canvas.width / width;
   paper.drawImage(bitmap, 0, 0, canvas.width, canvas.height);

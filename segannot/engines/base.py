@@ -1,4 +1,4 @@
-"""What every engine can do: outlines from what people draw, and outlines carried on through the video."""
+"""The interface of engines: outlines from strokes, and propagation of outlines through the video."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 
 
-class Kind(StrEnum):
-    """How something was drawn."""
+class StrokeKind(StrEnum):
+    """How a stroke was drawn."""
 
     SCRIBBLE = "scribble"
     CLICK = "click"
@@ -18,22 +18,22 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Interaction:
-    """One thing a person drew for one object.
+class Stroke:
+    """One stroke that a person drew for one object.
 
-    ``points`` (N, 2) float64 xy, px of the frame; a box has two, opposite corners. ``positive`` says "this is the
-    bird", else "this is not". ``radius`` is half the width of the line, px. A brush is meant to the pixel.
+    ``points``: (N, 2) float64 xy, px of the frame; a box has two, opposite corners. ``positive``: the points belong to
+    the object, else they do not. ``radius``: half the width of the line, px. Brush strokes are exact to the pixel.
     """
 
-    kind: Kind
+    kind: StrokeKind
     points: np.ndarray
     positive: bool = True
     radius: float = 3.0
 
 
 @dataclass(frozen=True)
-class View:
-    """A frame as an engine sees it: number, (H, W, 3) uint8 RGB, and its (H, W) uint8 label map so far."""
+class LabelledFrame:
+    """A frame: number, (H, W, 3) uint8 RGB, and its current (H, W) uint8 label map (object ids, 0: background)."""
 
     frame: int
     picture: np.ndarray
@@ -41,8 +41,8 @@ class View:
 
 
 @dataclass
-class Carried:
-    """The outcome for one frame: ``labels`` (H, W) uint8, ``confidence`` by object id, 0 (lost) to 1 (sure)."""
+class PropagatedFrame:
+    """Result of propagation for one frame: ``labels`` (H, W) uint8, ``confidence`` by object id, 0 (lost) to 1."""
 
     frame: int
     labels: np.ndarray
@@ -50,19 +50,19 @@ class Carried:
 
 
 class Engine(Protocol):
-    """One way to make outlines. Not for use from several threads at once."""
+    """A segmentation method. Not for use from several threads at once."""
 
     name: str
 
-    def segment(self, view: View, number: int, drawn: Sequence[Interaction]) -> np.ndarray:
-        """Return (H, W) bool: object ``number`` on a frame after all that was ``drawn``; the newest is last."""
+    def segment(self, view: LabelledFrame, number: int, drawn: Sequence[Stroke]) -> np.ndarray:
+        """Return (H, W) bool: the mask of object ``number`` on a frame, from its strokes ``drawn``, oldest first."""
 
-    def learn(self, view: View, numbers: Sequence[int]) -> None:
-        """Remember how objects look on a frame that a person drew or accepted."""
+    def learn(self, view: LabelledFrame, numbers: Sequence[int]) -> None:
+        """Learn the appearance of objects from a frame whose masks a person drew or accepted."""
 
-    def propagate(self, start: View, pictures: Iterator[tuple[int, np.ndarray]], numbers: Sequence[int],
-                  order: Sequence[int]) -> Iterator[Carried]:  # fmt: skip
-        """Carry objects on from ``start`` through ``pictures``, (frame, RGB), which follow it in either direction.
+    def propagate(self, start: LabelledFrame, pictures: Iterator[tuple[int, np.ndarray]], numbers: Sequence[int],
+                  order: Sequence[int]) -> Iterator[PropagatedFrame]:  # fmt: skip
+        """Propagate objects ``numbers`` from ``start`` through ``pictures``, (frame, RGB), in either direction of time.
 
-        ``order`` holds the ids from back to front. Only the objects in ``numbers`` are in the label maps that come out.
+        ``order`` holds all ids from back to front. The label maps that come out hold only ``numbers``.
         """

@@ -1,4 +1,4 @@
-"""Which engines can be used here, and why others cannot."""
+"""The engines of a project, and why some of them cannot be used."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ NAMES = ("classic", "sam2")
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """An engine as the page shows it; ``reason`` says why it cannot be used, empty where it can."""
+    """An engine as the page lists it; ``reason``: why it cannot be used, empty if it can."""
 
     name: str
     title: str
@@ -22,12 +22,12 @@ class EngineFacts:
 
 
 class Engines:
-    """The engines of one project; heavy ones are loaded when they are first used.
+    """The engines of one project; large models are loaded on first use.
 
     Parameters
     ----------
     project_folder
-        Where ``weights/`` and ``training/`` are.
+        Contains ``weights/`` and ``training/``.
     device
         "cpu" or "cuda:0".
     half_precision
@@ -37,33 +37,33 @@ class Engines:
     def __init__(self, project_folder: Path, device: str = "cpu", half_precision: bool = False):
         self._project, self._device, self._half = project_folder, device, half_precision
         self.classic = ClassicEngine()
-        self._made: dict[str, Engine] = {"classic": self.classic}
+        self._loaded: dict[str, Engine] = {"classic": self.classic}
         self._detector: DetectorProposals | None = None
         self.chosen: Engine = self.classic
 
     def facts(self) -> list[EngineFacts]:
-        """Return every engine, with the reason where one cannot be used."""
+        """Return all engines, with the reason for each that cannot be used."""
         return [
             EngineFacts("classic", "Classic (any machine)"),
             EngineFacts("sam2", "SAM 2 / EdgeTAM (GPU)", why_no_sam2(self._project)),
-            EngineFacts("detector", "My own model proposes", _why_no_detector(self._project)),
+            EngineFacts("detector", "Detection with my model", _why_no_detector(self._project)),
         ]
 
     def choose(self, name: str) -> None:
         """Make ``name`` the engine for outlines and propagation; InputError if it cannot be used."""
         if name not in NAMES:
             raise InputError(f"engine {name!r} is not one of {', '.join(NAMES)}")
-        if name not in self._made:
+        if name not in self._loaded:
             if reason := why_no_sam2(self._project):
                 raise InputError(f"engine {name} cannot be used: {reason}")
             from segannot.engines.sam2 import Sam2Engine
 
-            self._made[name] = Sam2Engine(sam2_folder(self._project), self._device, self._half)
-        self.chosen = self._made[name]
+            self._loaded[name] = Sam2Engine(sam2_folder(self._project), self._device, self._half)
+        self.chosen = self._loaded[name]
 
     @property
     def detector(self) -> DetectorProposals:
-        """The detector; InputError if there is no model."""
+        """The trained model; InputError if there is none."""
         if self._detector is None:
             self._detector = DetectorProposals(self._project, self._device.removeprefix("cuda:"), self._half)
         return self._detector
@@ -72,7 +72,7 @@ class Engines:
 def why_no_sam2(project_folder: Path) -> str:
     """Return why SAM 2 cannot be used with this project, empty if it can."""
     if importlib.util.find_spec("transformers") is None:
-        return "transformers is not installed (bash setup.sh install --sam2)"
+        return "not installed; an administrator can add it with: bash setup.sh install --sam2"
     try:
         sam2_folder(project_folder)
     except InputError as error:
@@ -97,4 +97,6 @@ def sam2_folder(project_folder: Path) -> Path:
             name in config.read_text(errors="replace") for name in ("sam2_video", "edgetam_video")
         ):
             return path
-    raise InputError(f"there are no weights: put a folder with a SAM 2 or EdgeTAM model into {weights}")
+    raise InputError(
+        "there are no weights: put a folder with a SAM 2 or EdgeTAM model into the project's weights/ folder"
+    )

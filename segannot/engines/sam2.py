@@ -1,7 +1,8 @@
 """SAM 2.1 or EdgeTAM through `transformers`: outlines from points and boxes, and propagation with a bounded memory.
 
 Frames go through the network as a stream of their own numbering, 0 for the labelled frame and then upward in either
-direction of the video. Only what the memory attention can still reach is kept, so hours take no more than seconds.
+direction of the video. Only what the memory attention can still reach is kept, so an hour of video needs as much
+memory as a few seconds.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,11 +17,11 @@ from transformers.utils import logging as transformers_logging
 
 from backend.detectors.precision import FORMATS, number_format, pick_device
 from backend.project.errors import InputError
-from segannot.engines.base import Carried, Interaction, Kind, View
+from segannot.engines.base import LabelledFrame, PropagatedFrame, Stroke, StrokeKind
 from segannot.mask_edits import put_object
 
 POINTS_A_STROKE = 6
-POINTS_INSIDE = 3  # taken from the outline so far, where a person corrects one
+POINTS_INSIDE = 3  # taken from the current outline when a person corrects it
 POSITIVE, NEGATIVE, CORNERS = 1, 0, (2, 3)  # the network's labels of points
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as SAM 2 was trained
 
@@ -46,26 +47,26 @@ class Sam2Engine:
     name = "sam2"
 
     def __init__(self, folder: Path, device: str = "cpu", half_precision: bool = False):
-        place = pick_device(device)
-        self._dtype = FORMATS[number_format(place, "auto" if half_precision else "fp32")]
+        target = pick_device(device)
+        self._dtype = FORMATS[number_format(target, "auto" if half_precision else "fp32")]
         transformers_logging.disable_progress_bar()
         try:
             model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=self._dtype)
         except (OSError, ValueError) as error:
             raise InputError(f"{folder} holds no SAM 2 or EdgeTAM video model: {str(error).splitlines()[0]}") from error
-        self._model = model.to(place).eval()
-        self._device = place
+        self._model = model.to(target).eval()
+        self._device = target
         size = model.config.image_size
         self._side = int(size if isinstance(size, int) else size[0])
         self._reach = max(model.config.num_maskmem, model.config.max_object_pointers_in_encoder) + 1
-        self._still: tuple[int, Sam2VideoInferenceSession] | None = None  # the frame that is being outlined
+        self._still: tuple[int, Sam2VideoInferenceSession] | None = None  # the frame that is being annotated
 
-    def learn(self, view: View, numbers: Sequence[int]) -> None:
-        """Do nothing: the network has learnt."""
+    def learn(self, view: LabelledFrame, numbers: Sequence[int]) -> None:
+        """Do nothing: the network is trained already."""
 
     @torch.inference_mode()
-    def segment(self, view: View, number: int, drawn: Sequence[Interaction]) -> np.ndarray:
-        """See `Engine.segment`. Strokes become points; of the outline so far, a few points deep inside."""
+    def segment(self, view: LabelledFrame, number: int, drawn: Sequence[Stroke]) -> np.ndarray:
+        """See `Engine.segment`. Strokes become point prompts, as do a few points deep inside the current outline."""
         before = view.labels == number
         if not drawn:
             return before
@@ -86,8 +87,8 @@ class Sam2Engine:
         return self._mask(output.pred_masks[0, 0], view.picture.shape[:2])
 
     @torch.inference_mode()
-    def propagate(self, start: View, pictures: Iterator[tuple[int, np.ndarray]], numbers: Sequence[int],
-                  order: Sequence[int]) -> Iterator[Carried]:  # fmt: skip
+    def propagate(self, start: LabelledFrame, pictures: Iterator[tuple[int, np.ndarray]], numbers: Sequence[int],
+                  order: Sequence[int]) -> Iterator[PropagatedFrame]:  # fmt: skip
         """See `Engine.propagate`."""
         session = self._new_session()
         session.add_new_frame(self._pixels(start.picture), 0)
@@ -99,15 +100,15 @@ class Sam2Engine:
         if numbers:
             self._model(session, frame_idx=0)
         for step, (frame, picture) in enumerate(pictures, 1):
-            yield self._carried(session, step, frame, picture, numbers)
+            yield self._propagated(session, step, frame, picture, numbers)
             self._forget(session, step)
 
-    def _carried(
+    def _propagated(
         self, session: Sam2VideoInferenceSession, step: int, frame: int, picture: np.ndarray, numbers: Sequence[int]
-    ) -> Carried:
+    ) -> PropagatedFrame:
         labels = np.zeros(picture.shape[:2], np.uint8)
         if not numbers:
-            return Carried(frame, labels)
+            return PropagatedFrame(frame, labels)
         output = self._model(session, frame=self._pixels(picture), frame_idx=step)
         scores = torch.sigmoid(output.object_score_logits.float()).flatten().tolist()
         confidence = {}
@@ -116,18 +117,18 @@ class Sam2Engine:
             labels = put_object(labels, mask, number, set())
             sure = torch.sigmoid(logits.float().abs()).mean().item() * 2 - 1  # 0: every pixel is undecided
             confidence[number] = float(score * sure) if mask.any() else 0.0
-        return Carried(frame, labels, confidence)
+        return PropagatedFrame(frame, labels, confidence)
 
     def _forget(self, session: Sam2VideoInferenceSession, step: int) -> None:
-        """Drop what no later frame can reach: pictures at once, outputs beyond the memory."""
+        """Drop what later frames cannot reach: images at once, outputs beyond the memory attention."""
         session.processed_frames.pop(step, None)
         session.processed_frames.pop(0, None)
         for index in range(session.get_obj_num()):
             outputs = session.output_dict_per_obj[index]["non_cond_frame_outputs"]
-            for old in [each for each in outputs if each <= step - self._reach]:
+            for old in [past for past in outputs if past <= step - self._reach]:
                 del outputs[old]
             tracked = session.frames_tracked_per_obj[index]
-            for old in [each for each in tracked if each <= step - self._reach]:
+            for old in [past for past in tracked if past <= step - self._reach]:
                 del tracked[old]
 
     def _new_session(self) -> Sam2VideoInferenceSession:
@@ -138,8 +139,8 @@ class Sam2Engine:
             dtype=self._dtype,
         )
 
-    def _session_of(self, view: View) -> Sam2VideoInferenceSession:
-        """Return a session that holds the frame; its picture goes through the network once, whatever is drawn on it."""
+    def _session_of(self, view: LabelledFrame) -> Sam2VideoInferenceSession:
+        """Return a session that holds the frame; its image is encoded once, however many strokes are drawn on it."""
         if self._still is None or self._still[0] != view.frame:
             session = self._new_session()
             session.add_new_frame(self._pixels(view.picture), 0)
@@ -149,7 +150,7 @@ class Sam2Engine:
         return session
 
     def _pixels(self, picture: np.ndarray) -> torch.Tensor:
-        """Return (3, side, side): a picture as the network takes it, squeezed to a square."""
+        """Return (3, side, side): the image as network input, resized to a square."""
         small = cv2.resize(picture, (self._side,) * 2, interpolation=cv2.INTER_AREA)
         values = torch.from_numpy(small).to(self._device).permute(2, 0, 1).float() / 255
         mean, std = (torch.tensor(each, device=self._device)[:, None, None] for each in (MEAN, STD))
@@ -159,17 +160,17 @@ class Sam2Engine:
         values = logits.float().cpu().numpy()
         return cv2.resize(values, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR) > 0
 
-    def _prompts(self, before: np.ndarray, drawn: Sequence[Interaction]) -> tuple[np.ndarray, np.ndarray]:
+    def _prompts(self, before: np.ndarray, drawn: Sequence[Stroke]) -> tuple[np.ndarray, np.ndarray]:
         """Return (N, 2) points, px of the frame, and their (N,) labels; corners of a box come first."""
         points: list[np.ndarray] = []
         labels: list[int] = []
-        boxes = [each for each in drawn if each.kind is Kind.BOX]
+        boxes = [each for each in drawn if each.kind is StrokeKind.BOX]
         if boxes:
             corners = np.sort(boxes[-1].points, axis=0)
             points += [corners]
             labels += CORNERS
         for each in drawn:
-            if each.kind is not Kind.BOX:
+            if each.kind is not StrokeKind.BOX:
                 along = np.linspace(0, len(each.points) - 1, min(len(each.points), POINTS_A_STROKE)).round().astype(int)
                 points.append(each.points[along])
                 labels += [POSITIVE if each.positive else NEGATIVE] * len(along)
@@ -187,11 +188,11 @@ def _deep_points(mask: np.ndarray, away: Sequence[np.ndarray]) -> np.ndarray:
     for points in away:
         for px, py in points[:: max(1, len(points) // 20)]:
             depth = np.minimum(depth, np.hypot(x - px, y - py))
-    found = []
+    inside = []
     for _ in range(POINTS_INSIDE):
         row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
         if not mask[row, column] or depth[row, column] < 1:
             break
-        found.append((column + 0.5, row + 0.5))
+        inside.append((column + 0.5, row + 0.5))
         depth = np.minimum(depth, np.hypot(x - column, y - row))
-    return np.array(found).reshape(-1, 2)
+    return np.array(inside).reshape(-1, 2)

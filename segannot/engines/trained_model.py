@@ -1,4 +1,4 @@
-"""The project's own trained Mask R-CNN as a helper: it proposes birds on a frame; people accept, fix or reject them."""
+"""Proposals from the project's own trained Mask R-CNN: birds in a frame, which people accept, edit or reject."""
 
 from pathlib import Path
 
@@ -15,12 +15,12 @@ from backend.video.resize import resize
 
 
 class DetectorProposals:
-    """Proposals of the newest trained model of the project, or of the general one that knows birds.
+    """Detections of the project's newest trained model, else of the general model that knows birds.
 
     Raises
     ------
     InputError
-        If there is no model that can be used.
+        If there is no usable model.
     """
 
     name = "detector"
@@ -31,7 +31,7 @@ class DetectorProposals:
         self._network: Network | None = None
 
     def propose(self, picture: np.ndarray) -> list[tuple[np.ndarray, str]]:
-        """Return (H, W) bool masks with class names, best first, for an (H, W, 3) uint8 RGB picture."""
+        """Return (H, W) bool masks with class names, best first, for an (H, W, 3) uint8 RGB image."""
         if self._network is None:
             self._network = load_network(
                 ModelChoice(self.model, amp=self._amp, score_threshold=SHOWN_SCORE), self._device
@@ -39,11 +39,11 @@ class DetectorProposals:
         settings = self._network.facts.settings
         height, width = picture.shape[:2]
         size = settings.input_size((width, height))
-        found = self._network.find(resize(picture, size)[None], 1)
+        detections = self._network.find(resize(picture, size)[None], 1)
         scale = np.array([width / size[0], height / size[1]] * 2, np.float32)
-        masks = encode_masks(found.masks, found.boxes * scale, (width, height))
+        masks = encode_masks(detections.masks, detections.boxes * scale, (width, height))
         proposals = []
-        for k, class_id in enumerate(found.class_id):
+        for k, class_id in enumerate(detections.class_id):
             mask = rle.decode(masks.counts(k), height, width).astype(bool)
             if mask.any():
                 proposals.append((mask, settings.class_names[class_id - 1]))
@@ -58,4 +58,4 @@ def newest_model(project_folder: Path) -> Path:
     try:
         return default_model(project_folder)
     except InputError as error:
-        raise InputError("no model is trained yet; train one, and it proposes outlines here") from error
+        raise InputError("no model is trained yet") from error

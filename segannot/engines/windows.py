@@ -1,17 +1,17 @@
-"""The part of a frame that is worked on: a rectangle around an object, brought to a size that is quick to compute."""
+"""Windows: rectangles around an object, resized so that computing on them is fast."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-RIM = 0.08  # of the window's shorter side: an outline that comes so near its side may go on beyond
+RIM = 0.08  # of the window's shorter side: an outline this near to the border may extend beyond it
 Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Window:
-    """``x1 y1 x2 y2``, px of the frame; work is done at ``width`` x ``height`` px."""
+    """``x1 y1 x2 y2``, px of the frame; the working size is ``width`` x ``height`` px."""
 
     x1: int
     y1: int
@@ -22,11 +22,11 @@ class Window:
 
     @property
     def scale(self) -> float:
-        """Work pixels a frame pixel."""
+        """Working pixels per frame pixel."""
         return self.width / (self.x2 - self.x1)
 
     def touches(self, box: Box, size: tuple[int, int]) -> bool:
-        """Tell whether a box, px of the frame, reaches a side of the window that is not a side of the frame."""
+        """Return whether a box, px of the frame, reaches a border of the window that is not a border of the frame."""
         near = RIM * min(self.x2 - self.x1, self.y2 - self.y1)
         return (
             (box[0] - self.x1 < near and self.x1 > 0)
@@ -36,25 +36,25 @@ class Window:
         )
 
     def picture(self, rgb: np.ndarray) -> np.ndarray:
-        """Return the window of an (H, W, 3) uint8 picture at work size."""
+        """Return the window of an (H, W, 3) uint8 image at working size."""
         return _resized(rgb[self.y1 : self.y2, self.x1 : self.x2], (self.width, self.height))
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
-        """Return the window of an (H, W) bool mask at work size, float32 share of each pixel."""
+        """Return the window of an (H, W) bool mask at working size, float32 coverage of each pixel."""
         part = mask[self.y1 : self.y2, self.x1 : self.x2].astype(np.float32)
         return _resized(part, (self.width, self.height))
 
     def points(self, xy: np.ndarray) -> np.ndarray:
-        """Return points, (N, 2) px of the frame, as work pixels."""
+        """Return points, (N, 2) px of the frame, in working pixels."""
         return (np.asarray(xy, float) - (self.x1, self.y1)) * self.scale
 
     def back(self, values: np.ndarray) -> np.ndarray:
-        """Return a float32 map at work size as one of the window at full size."""
+        """Resize a float32 map from working size to the window's size in the frame."""
         return cv2.resize(values, (self.x2 - self.x1, self.y2 - self.y1), interpolation=cv2.INTER_LINEAR)
 
 
 def window_around(box: Box, margin: float, size: tuple[int, int], longest: int) -> Window:
-    """Return the window of a box with ``margin`` px around it, in a frame of ``size``; work is at ``longest`` px."""
+    """Return the window of a box with ``margin`` px around it in a frame of ``size``; ``longest`` working px."""
     x1, y1 = (max(0, int(box[k] - margin)) for k in (0, 1))
     x2, y2 = (min(size[k], int(np.ceil(box[k + 2] + margin))) for k in (0, 1))
     x1, y1 = min(x1, size[0] - 2), min(y1, size[1] - 2)

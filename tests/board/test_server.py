@@ -17,10 +17,12 @@ import psutil
 import pytest
 
 from backend.project.paths import Project
+from backend.project.settings import load_settings
 from backend.tracking.tracks.edits import read_log
 from backend.video import VideoReader
 from backend.video.library import add_video, get_video, open_video, update_video
 from backend.video.proxies import PROXY, inputs_of, make_proxy, proxy_folder
+from backend.web.links import APP_RECORD
 from backend.web.serve import LAST_RESORT_S
 from board.server import lanes, packed_rows
 from tests.board.boards import N_FRAMES, SIZE, board_server, box_of, post, state_of, tracked
@@ -109,6 +111,13 @@ def test_a_part_of_a_picture_can_be_asked_for(server: Server, project: Project) 
 def test_what_is_not_there_is_refused_in_one_line(server: Server, path: str, words: str) -> None:
     answer = server.ask_signed_in(path=f"/api/{path}")
     assert (answer.status, answer.json["error"]["message"]) == (400, words)
+
+
+def test_the_page_links_the_app_on_the_port_that_it_runs_on(server: Server) -> None:
+    assert state_of(server)["app"] == f"http://127.0.0.1:{load_settings(server.state).app_port}/"
+    record = {"format": 1, "pid": os.getpid(), "address": "http://127.0.0.1:9001/"}
+    (server.state / APP_RECORD).write_text(json.dumps(record))
+    assert state_of(server)["app"] == "http://127.0.0.1:9001/"
 
 
 def test_shared_modules_are_served_and_nothing_beside_them(server: Server) -> None:

@@ -88,6 +88,7 @@ def test_a_review_by_keys_ends_with_right_identities_and_undo_of_all_gives_the_a
     page: Page, server: Server, project: Project, tmp_path: Path
 ) -> None:
     complaints = begin(page, server)
+    expect(page.get_by_role("link", name="Help")).to_have_attribute("href", re.compile("/guide#correct-mistakes$"))
     run = project.track_output("lek", "tracks-a")
     assert review(page, lambda number: MEETINGS[number - 1][2]) == 4
     assert identity_errors(open_tracks(run)) == 0
@@ -201,13 +202,16 @@ def test_enter_applies_a_typed_name_and_number_keys_choose_the_name_that_shows_t
     (act,) = read_log(project.root / "corrections/lek/detections-a.jsonl")
     assert (act.act, act.identity) == ("name", "Rufus")
     page.locator("#view").focus()
+    page.keyboard.press("Tab")
+    expect(page.locator("#chosen-facts")).to_contain_text("detected")  # the rows after the act are here
+    own = page.locator("#chosen-bird").text_content()
     buttons = page.locator("#palette button")
     for number in range(1, buttons.count() + 1):
         shown = buttons.filter(has=page.locator("kbd", has_text=str(number)))
         bird = shown.get_attribute("title") or ""
         page.keyboard.press(str(number))
-        said = page.locator("#message" if bird == "Rufus" else "#preview-words")
-        expect(said).to_contain_text(f"{bird} already" if bird == "Rufus" else f"becomes {bird}")
+        said = page.locator("#message" if bird == own else "#preview-words")
+        expect(said).to_contain_text(f"{bird} already" if bird == own else f"becomes {bird}")
 
 
 def test_two_pages_see_each_other_and_a_decision_on_what_has_changed_is_not_made(

@@ -1,5 +1,6 @@
 """SegAnnot in a real browser: two birds, scribbles, 50 frames, a correction, undo, reload; masks are what was seen."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,6 +108,7 @@ def test_a_real_annotation_from_scribbles_to_masks(server: Server, page: Page, b
     enter(page, server)
     expect(page.get_by_role("heading", name="Quick start")).to_be_visible()
     page.get_by_role("button", name="Close").click()
+    expect(page.get_by_role("link", name="Help")).to_have_attribute("href", re.compile("/guide#annotation$"))
 
     plain = colour_at(page, 60, 70)
     add_and_scribble(page, [(45, 66), (75, 74)])

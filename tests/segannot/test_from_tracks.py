@@ -67,7 +67,7 @@ def test_masks_have_the_corrected_names_and_what_people_drew(project: Project) -
 
 
 def test_frames_are_chosen_by_what_people_did(project: Project, capsys: pytest.CaptureFixture) -> None:
-    with pytest.raises(InputError, match="nothing was drawn, corrected or watched yet"):
+    with pytest.raises(InputError, match="nothing was drawn, corrected or reviewed yet"):
         hand_back(project, "--most", "5")
     watched = {"kind": "reviewed", "frame": 30, "to": 60}
     decide(project, watched, {"kind": "swap", "track": 1, "other": 2, "frame": 12}, draw(3, 13, DRAWN, "bird 03"))
@@ -82,7 +82,7 @@ def test_a_frame_with_a_bird_without_mask_is_left_out(project: Project, capsys: 
     decide(project, box_only)
     folder = hand_back(project, "--frames", "8-10")
     assert sorted(read_frames(folder)) == [8, 10]
-    assert "frame 9: bird 01 has a box and no mask; draw it on the board" in capsys.readouterr().out
+    assert "frame 9: bird 01 has a box and no mask; draw the mask on the board" in capsys.readouterr().out
 
 
 def test_outlines_drawn_in_segannot_stay_and_all_can_be_undone(project: Project) -> None:

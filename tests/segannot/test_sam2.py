@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backend.project.errors import InputError
-from segannot.engines.base import Interaction, Kind, View
+from segannot.engines.base import LabelledFrame, Stroke, StrokeKind
 from segannot.engines.registry import Engines
 from tests.segannot.conftest import SIZE, picture, truth
 
@@ -67,15 +67,15 @@ def engine(project_folder: Path):
     return engines.chosen
 
 
-def view(frame: int = 0) -> View:
-    return View(frame, picture(frame, SIZE), truth(frame))
+def view(frame: int = 0) -> LabelledFrame:
+    return LabelledFrame(frame, picture(frame, SIZE), truth(frame))
 
 
 def test_prompts_change_the_outline_and_the_same_prompts_give_the_same(engine):
-    blank = View(0, picture(0, SIZE), np.zeros(SIZE[::-1], np.uint8))
-    scribble = Interaction(Kind.SCRIBBLE, np.array([[45.0, 66.0], [60.0, 70.0], [75.0, 74.0]]))
-    away = Interaction(Kind.CLICK, np.array([[250.0, 120.0]]), positive=False)
-    box = Interaction(Kind.BOX, np.array([[30.0, 50.0], [92.0, 92.0]]))
+    blank = LabelledFrame(0, picture(0, SIZE), np.zeros(SIZE[::-1], np.uint8))
+    scribble = Stroke(StrokeKind.SCRIBBLE, np.array([[45.0, 66.0], [60.0, 70.0], [75.0, 74.0]]))
+    away = Stroke(StrokeKind.CLICK, np.array([[250.0, 120.0]]), positive=False)
+    box = Stroke(StrokeKind.BOX, np.array([[30.0, 50.0], [92.0, 92.0]]))
     masks = [engine.segment(blank, 1, drawn) for drawn in ([scribble], [scribble, away], [box], [scribble])]
     assert all(mask.shape == SIZE[::-1] and mask.dtype == bool for mask in masks)
     assert (masks[0] == masks[3]).all() and (masks[0] != masks[1]).any() and (masks[0] != masks[2]).any()
@@ -86,7 +86,7 @@ def test_nothing_drawn_leaves_the_outline_as_it_is(engine):
 
 
 def test_a_negative_stroke_alone_keeps_points_of_the_outline_so_far(engine):
-    stroke = Interaction(Kind.SCRIBBLE, np.array([[84.0, 70.0]]), positive=False)
+    stroke = Stroke(StrokeKind.SCRIBBLE, np.array([[84.0, 70.0]]), positive=False)
     points, labels = engine._prompts(truth(0) == 1, [stroke])
     assert labels.tolist() == [0, 1, 1, 1]
     columns, rows = points[1:].astype(int).T

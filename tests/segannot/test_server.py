@@ -22,7 +22,8 @@ import pytest
 from backend.masks.indexed import read_labels
 from backend.masks.objects import read_frames
 from backend.project.paths import Project
-from backend.project.settings import Settings, save_settings
+from backend.project.settings import Settings, load_settings, save_settings
+from backend.web.links import APP_RECORD
 from tests.ports import unused_port
 from tests.segannot.conftest import SIZE, iou, truth
 from tests.web.servers import Server, running
@@ -114,6 +115,14 @@ def test_pictures_are_the_frame_that_was_asked_for(server):
 def test_refusals_say_in_one_line_what_is_wrong(server, method, path, body, status, words):
     answer = server.ask_signed_in(method, path, body=json.dumps(body).encode() if body else b"")
     assert answer.status == status and words in answer.json["error"]["message"]
+
+
+def test_the_page_links_the_app_on_the_port_that_it_runs_on(server):
+    settings = load_settings(server.state)
+    assert state(server)["app"] == f"http://127.0.0.1:{settings.app_port}/"
+    record = {"format": 1, "pid": os.getpid(), "address": "http://127.0.0.1:9001/"}
+    (server.state / APP_RECORD).write_text(json.dumps(record))
+    assert state(server)["app"] == "http://127.0.0.1:9001/"
 
 
 def test_a_stroke_too_long_is_refused_and_a_polygon_of_a_thousand_points_is_not(server):

@@ -7,7 +7,7 @@ from backend.masks.indexed import read_labels
 from backend.masks.objects import MaskOrigin, read_objects
 from backend.project.errors import InputError
 from backend.web.http_errors import Conflict
-from segannot.engines.base import View
+from segannot.engines.base import LabelledFrame
 from segannot.propagation import Propagation, fuse
 from segannot.requests import Draw, FrameAct, ObjectAct, Propagate, checked
 from tests.jobs.tools import stays, wait_until
@@ -244,7 +244,7 @@ def test_what_is_not_allowed_is_refused_in_one_line(given):
 
 def test_a_lost_bird_is_marked_where_it_is_lost_and_not_for_ever_after(labelled):
     blank = np.full((192, 320, 3), 90, np.uint8)
-    view = View(0, labelled.source.frame(0), labelled.store.labels(0))
+    view = LabelledFrame(0, labelled.source.frame(0), labelled.store.labels(0))
     pictures = [(1, labelled.source.frame(1)), *((frame, blank) for frame in range(2, 8))]
     carried = list(labelled.engines.classic.propagate(view, iter(pictures), [1], [1]))
     values = [each.confidence.get(1) for each in carried]
@@ -254,7 +254,7 @@ def test_a_lost_bird_is_marked_where_it_is_lost_and_not_for_ever_after(labelled)
 def test_who_is_covered_is_unsure(labelled):
     labels = labelled.store.labels(0).copy()
     labels[60:80, 40:80] = 9  # lies on the first bird, in front of it, and does not move with it
-    view = View(0, labelled.source.frame(0), labels)
+    view = LabelledFrame(0, labelled.source.frame(0), labels)
     pictures = ((frame, labelled.source.frame(frame)) for frame in range(1, 4))
     sure = [each.confidence for each in labelled.engines.classic.propagate(view, pictures, [1, 2, 9], [1, 2, 9])]
     assert min(each[1] for each in sure) < min(each[2] for each in sure)
