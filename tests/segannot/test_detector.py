@@ -52,6 +52,6 @@ def test_what_is_outlined_already_is_not_proposed_again(weights, session, monkey
     try:
         session.frame_act(FrameAct(version=session.store.version, frame=4, kind="propose"))
     except InputError as refused:
-        assert "not outlined already" in str(refused)
+        assert "no further birds" in str(refused)
     after = session.store.labels(4)
     assert (after[before > 0] == before[before > 0]).all()
