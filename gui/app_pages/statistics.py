@@ -19,7 +19,7 @@ PLOTS, COMPARE, TABLES, FILES = "Plots", "Compare", "Tables", "Methods and files
 
 def new() -> None:
     """Draw the form, and the newest job beside it."""
-    left, right = st.columns([0.6, 0.4], gap="large")
+    left, right = st.columns([0.65, 0.35], gap="large")
     with left:
         runs, tracked = choose_runs()
         if runs:

@@ -61,13 +61,13 @@ def choose_settings(tracked: bool) -> tuple[str, list[str]]:
     """Let the user choose the settings; return the name of the result and arguments of the script."""
     st.session_state.setdefault(NAME, f"zones-{datetime.now().astimezone():%Y-%m-%d-%H%M}")
     name = st.text_input("Result name", key=NAME)
-    first, second, third = st.columns(3)
+    first, second = st.columns(2)
     bin_s = first.number_input(
         "Time bins, s", 1.0, 86_400.0, 60.0, help="Tables and plots over time have one value per bin."
     )
     kinds = list(BY)
     by = second.selectbox("Reference point", kinds, help="\n".join(f"- {k}: {BY[k][1]}" for k in kinds))
-    birds = third.number_input(
+    birds = first.number_input(
         "Number of birds", 0, 100_000, 0, help="Birds missing from this number count as lost. 0: unknown."
     )
     options = ["--bin-s", f"{bin_s:g}", "--by", BY[by][0], *(["--birds", str(birds)] if birds else [])]
@@ -85,7 +85,7 @@ def _bird_settings() -> list[str]:
             "Lost after this many samples without detection", 1, 100_000, 3,
             help="After shorter gaps it counts as still there. Lost (zone 0) is not outside: its position is unknown.",
         )  # fmt: skip
-        columns = st.columns(3)
+        columns = st.columns(2)
         values = {
             "--rest-below": columns[0].number_input(
                 "Resting below, per s", 0.0, 1e6, 0.0, format="%g",
@@ -95,15 +95,15 @@ def _bird_settings() -> list[str]:
                 "Contact below", 0.0, 1e6, 0.0, format="%g",
                 help="Distance between ground points in m; px without a scale. 0: 0.3 m, or one bird size.",
             ),
-            "--near": columns[2].number_input(
+            "--near": columns[0].number_input(
                 "Near (network) below", 0.0, 1e6, 0.0, format="%g",
                 help="Distance in m; px without a scale. 0: 1 m, or three bird sizes.",
             ),
         }  # fmt: skip
-        smooth = columns[0].number_input(
+        smooth = columns[1].number_input(
             "Smoothing, s", 0.0, 10.0, 0.4, help="Boxes jitter; positions are averaged over this time."
         )
-        displacement = columns[1].number_input(
+        displacement = columns[0].number_input(
             "Displacement within, s",
             0.1,
             60.0,

@@ -13,7 +13,7 @@ from gui.widgets.statistics_tables import table_of
 
 MOST_POINTS = 4000  # a browser draws no more smoothly
 HEIGHT, SHORT_S = 360, 300
-LEGEND = alt.Legend(title=None, orient="top", columns=7, symbolOpacity=1)
+LEGEND = alt.Legend(title=None, orient="top", columns=5, symbolOpacity=1)
 LEVELS = {"videos": "video", "days": "day", "hours of the day": "hour", "cameras": "camera"}
 
 

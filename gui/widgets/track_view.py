@@ -51,7 +51,7 @@ def show_tracks(record: VideoRecord) -> None:
             return
         if tracks.names:
             show_lanes(run, key, rows)
-        pictures, table = st.columns([0.5, 0.5], gap="large")
+        pictures, table = st.columns([0.42, 0.58])
         with table:
             chosen = show_doubts(rows)
         with pictures:
