@@ -22,7 +22,7 @@ from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, finished_file, now
 from backend.project.settings import load_settings
-from backend.zones.inputs import Source, find_source, open_source
+from backend.zones.inputs import Source, find_source, open_source, refuse_overlaps
 from backend.zones.measures import Tables, measure
 from backend.zones.occupancy_map import OccupancyMaps
 from backend.zones.pooled import pool_tables
@@ -154,6 +154,7 @@ def measure_all(
     sources: Sequence[Source], measures: StatisticsSettings, progress: Progress
 ) -> tuple[Tables, OccupancyMaps]:
     """Measure one video after the other; memory holds one recording and all tables."""
+    refuse_overlaps(sources)
     parts, heat = [], OccupancyMaps()
     progress.stage("measuring", len(sources), limit_s=1800)
     for done, source in enumerate(sources):

@@ -277,6 +277,24 @@ def test_boxes_of_a_faultless_tracker_give_nearly_the_true_numbers(lek, tmp_path
             assert counts[zone["name"]] == pytest.approx(true_s[zone["name"]].sum() / 120, abs=0.2)
 
 
+@pytest.mark.parametrize(
+    ("second", "is_refused"),
+    [("2026-05-09T05:40:00+00:00", True), ("2026-05-09T05:40:02+00:00", False), ("2026-05-09T07:40:20+02:00", False)],
+)
+def test_recordings_of_one_camera_that_overlap_are_refused_by_name(project, second, is_refused):
+    """The first lasts 60 s at 1 frame a second; the second begins with it, or after it."""
+    for video in ("early", "late"):
+        write_run(project.track_output(video, "run"), tracks_of(PATHS, fps=50 / 60 if is_refused else 10))
+    zones = ["--zones", str(project.root / "zones" / "north.json"), "--camera", "lek", "lek"]
+    first = "2026-05-09T05:39:50+00:00" if is_refused else "2026-05-09T05:39:57+00:00"
+    arguments = [*tracks(project, "early", "late"), *zones, "--start-time", first, second]
+    if is_refused:
+        with pytest.raises(InputError, match=r"recordings of camera lek overlap: early from .* and late from"):
+            run(project, *arguments)
+    else:
+        run(project, *arguments)
+
+
 def test_a_killed_run_is_completed_by_the_next(project):
     out = run(project, *tracks(project, "north"))
     whole = {path.name: path.read_bytes() for path in out.glob("*.csv")}

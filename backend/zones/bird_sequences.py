@@ -16,7 +16,8 @@ from backend.tracking.tracks.schemas import State
 from backend.tracking.tracks.tracks import NONE, Tracks
 
 UNIDENTIFIED = "(not told apart)"
-MAX_GAP_INTERVALS = 5  # median frame intervals; a longer gap between frames counts as not observed
+MAX_GAP_INTERVALS = 5  # usual intervals around it; a longer gap between frames counts as not observed
+NEIGHBOURS = 5  # intervals on each side that say what is usual: the rate of a camera may fall in the dark
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,16 +70,32 @@ class Recording:
 
     @cached_property
     def after_gap(self) -> np.ndarray:
-        """(F,) bool: the time between the previous frame and this one was not observed."""
-        steps = np.diff(self.times)
-        return np.append(False, steps > MAX_GAP_INTERVALS * float(np.median(steps)))
+        """(F,) bool: the time between the previous frame and this one was not observed.
+
+        Either frames are missing between the two (damaged, or not analysed), or the recording paused: the interval is
+        far longer than those before it and those after it. A camera that goes on at a lower rate is observed.
+        """
+        steps, numbers = np.diff(self.times), np.diff(self.frames)
+        before, after = _usual_steps(steps)
+        paused = steps > MAX_GAP_INTERVALS * np.fmax(before, after)
+        missing = numbers > MAX_GAP_INTERVALS * float(np.median(numbers))
+        return np.append(False, paused | missing)
 
     @cached_property
     def seconds(self) -> np.ndarray:
-        """(F,) float64, s that a frame stands for: up to the next frame, or the median interval before a gap."""
+        """(F,) float64, s that a frame stands for: up to the next frame, or the usual interval before a gap."""
         steps = np.diff(self.times)
-        median_s = float(np.median(steps))
-        return np.append(np.where(self.after_gap[1:], median_s, steps), median_s)
+        return np.append(np.where(self.after_gap[1:], self.interval_s[:-1], steps), self.interval_s[-1])
+
+    @cached_property
+    def interval_s(self) -> np.ndarray:
+        """(F,) float64, s: the usual interval of frames around each frame, gaps left out."""
+        steps = np.where(self.after_gap[1:], np.nan, np.diff(self.times))
+        if np.isnan(steps).all():
+            return np.full(len(self.times), float(np.median(np.diff(self.times))))
+        before, after = _usual_steps(np.append(steps, np.nan))
+        known = np.where(np.isnan(before), after, before)
+        return np.where(np.isnan(known), np.nanmedian(steps), known)
 
     @cached_property
     def bird(self) -> np.ndarray:
@@ -106,6 +123,16 @@ class Recording:
         """Body size, px: median square root of the box area."""
         boxes = self.boxes[self.seen]
         return float(np.sqrt(np.median(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)))) if len(boxes) else 1.0
+
+
+def _usual_steps(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the median of up to `NEIGHBOURS` steps before, and after, each step (M,); NaN where there are none."""
+    padded = np.concatenate([np.full(NEIGHBOURS, np.nan), steps, np.full(NEIGHBOURS, np.nan)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, NEIGHBOURS)  # window k ends before step k
+    medians = np.full(len(windows), np.nan)
+    some = ~np.isnan(windows).all(axis=1)
+    medians[some] = np.nanmedian(windows[some], axis=1)
+    return medians[: len(steps)], medians[NEIGHBOURS + 1 : NEIGHBOURS + 1 + len(steps)]
 
 
 def recording_from_tracks(tracks: Tracks) -> Recording:

@@ -10,21 +10,25 @@ from backend.zones.settings import StatisticsSettings, VideoFacts
 from backend.zones.time_budgets import Bins
 from backend.zones.uncertainty import block_bootstrap
 
+EVEN_SHARE = 0.5  # intervals this much off the median, a dropped frame or rounded times, count as even
+MAX_EVEN_SAMPLES = 1_000_000
+
 
 def count_tables(
     recording: Recording,
     membership: Membership,
-    whole: Bins,
-    fine: Bins,
+    bins: tuple[Bins, Bins, Bins],
     facts: VideoFacts,
     settings: StatisticsSettings,
 ) -> dict[str, pd.DataFrame]:
-    """Return the tables ``counts`` (bin ``whole``) and ``counts_by_time`` (bins ``fine``)."""
+    """Return the tables ``counts``, ``counts_by_time`` and ``counts_by_hour`` of the three ``bins``, in this order."""
+    whole, fine, hourly = bins
     numbers, evidence = birds_per_location(recording, membership, settings.birds)
-    by_time = _table(recording, membership, numbers, evidence, fine, settings)
-    add_clock(by_time, facts, settings.time_zone)
+    by_time, by_hour = (_table(recording, membership, numbers, evidence, used, settings) for used in (fine, hourly))
+    for table in (by_time, by_hour):
+        add_clock(table, facts, settings.time_zone)
     whole_table = _table(recording, membership, numbers, evidence, whole, settings).drop(columns=["start_s", "end_s"])
-    return {"counts": whole_table, "counts_by_time": by_time}
+    return {"counts": whole_table, "counts_by_time": by_time, "counts_by_hour": by_hour}
 
 
 def add_clock(table: pd.DataFrame, facts: VideoFacts, time_zone: str) -> None:
@@ -72,6 +76,22 @@ def birds_per_location(
     return numbers, evidence
 
 
+def evenly_sampled(values: np.ndarray, recording: Recording, used: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return a series at even intervals, and the interval in s, from ``values`` (F',) of the frames ``used`` (F,).
+
+    The bootstrap of a mean takes each sample for as much time. Where the frame rate varies, the value of each frame is
+    repeated for as long as it stands.
+    """
+    seconds = recording.seconds[used]
+    interval_s = float(np.median(seconds))
+    if np.abs(seconds - interval_s).max() <= EVEN_SHARE * interval_s:
+        return values, interval_s
+    interval_s = max(float(seconds.min()), float(seconds.sum()) / MAX_EVEN_SAMPLES)
+    ends = np.cumsum(seconds)
+    at = np.arange(0.5 * interval_s, ends[-1], interval_s)
+    return values[np.searchsorted(ends, at, side="right")], interval_s
+
+
 def _table(
     recording: Recording,
     membership: Membership,
@@ -81,7 +101,6 @@ def _table(
     settings: StatisticsSettings,
 ) -> pd.DataFrame:
     rows = []
-    usual = float(np.median(recording.seconds))
     for p, location in enumerate(membership.locations):
         if np.isnan(numbers[p]).all():
             continue  # how many are lost is not known
@@ -91,7 +110,8 @@ def _table(
             if not len(weight):
                 continue
             mean = float(np.average(numbers[p, used], weights=weight))
-            sampling = block_bootstrap(numbers[p, used])
+            even, interval_s = evenly_sampled(numbers[p, used], recording, used)
+            sampling = block_bootstrap(even)
             parts = np.average(evidence[p, used], axis=0, weights=weight)
             row = {
                 "zone": location.name,
@@ -106,7 +126,7 @@ def _table(
                 "sampling_se": sampling.se,
                 "sampling_low": sampling.low,
                 "sampling_high": sampling.high,
-                "block_s": sampling.block * usual,
+                "block_s": sampling.block * interval_s,
             }
             if location.kind != "lost":
                 row["detection_low"] = mean * (1 - settings.false) if settings.false is not None else np.nan

@@ -1,9 +1,13 @@
 """Inputs of zone statistics: a run of tracks or detections, the zones of its camera, and the facts of its video."""
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import pyarrow.parquet as pq
 
 from backend.pipeline.detections import DetectionsRun, open_detections
 from backend.project.errors import InputError
@@ -11,13 +15,14 @@ from backend.project.manifest import read_manifest, sha256
 from backend.project.paths import Project
 from backend.tracking.tracks.corrections import replay
 from backend.tracking.tracks.edits import active_edits, read_log
-from backend.tracking.tracks.schemas import TRACKS
+from backend.tracking.tracks.schemas import FRAMES, TRACKS
 from backend.tracking.tracks.track_folder import corrections_log, open_tracks, track_manifest
 from backend.video.library import VideoRecord, get_video
 from backend.zones.bird_sequences import Recording, recording_from_detections, recording_from_tracks
 from backend.zones.settings import StatisticsSettings, VideoFacts
 from backend.zones.zone_file import Zones, read_zones, zones_path
 
+MAX_OVERLAP_S = 10.0  # cameras that record in a loop begin a file a little before the last one ends
 TRACK_OUTPUT, INFERENCE_OUTPUT = "track_output", "inference_output"
 
 
@@ -84,6 +89,44 @@ def find_source(
             raise InputError(f"camera {name!r} has no zones ({zones}); draw them on the Zones page or use --zones FILE")
     start = start_time if start_time is not None else (record.start_time if record else None)
     return Source(folder, tracked, video, name, start, zones.resolve(), project, record)
+
+
+def refuse_overlaps(sources: Sequence[Source]) -> None:
+    """Refuse recordings of one camera that overlap: a start time is wrong, and sums by hour would be, too.
+
+    Raises
+    ------
+    InputError
+        With both videos, their times, and what to do.
+    """
+    spans: dict[tuple[str, bool], list[tuple[datetime, datetime, str]]] = {}
+    for source in sources:
+        if source.start_time is not None and source.camera:
+            first, last = (timedelta(seconds=second) for second in _observed_range(source))
+            span = source.start_time + first, source.start_time + last, source.video
+            spans.setdefault((source.camera, source.tracked), []).append(span)
+    for (camera, _), recordings in spans.items():
+        recordings.sort()
+        for (begin, end, video), (later, later_end, other) in itertools.pairwise(recordings):
+            if (end - later).total_seconds() > MAX_OVERLAP_S:
+                raise InputError(
+                    f"recordings of camera {camera} overlap: {video} from {_moment(begin)} to {_moment(end)} and "
+                    f"{other} from {_moment(later)} to {_moment(later_end)}; correct a start time or the camera of one "
+                    "of them on the Videos page"
+                )
+
+
+def _observed_range(source: Source) -> tuple[float, float]:
+    """Return the times in s of the first and the last analysed frame of a run."""
+    if source.tracked:
+        times = pq.read_table(source.folder / FRAMES, columns=["time_s"])["time_s"].to_numpy()
+    else:
+        times = open_detections(source.folder).frames().time_s
+    return (float(times[0]), float(times[-1])) if len(times) else (0.0, 0.0)
+
+
+def _moment(time: datetime) -> str:
+    return time.isoformat(sep=" ", timespec="seconds")
 
 
 @dataclass(frozen=True, eq=False)

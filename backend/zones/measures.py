@@ -14,7 +14,7 @@ from backend.project.errors import InputError
 from backend.tracking.tracks.schemas import State
 from backend.zones.bird_sequences import UNIDENTIFIED, Recording
 from backend.zones.bouts import find_bouts, find_displacements, find_transitions, transition_matrix
-from backend.zones.counts import add_clock, count_tables
+from backend.zones.counts import add_clock, count_tables, evenly_sampled
 from backend.zones.membership import Membership, find_membership
 from backend.zones.movement import Movement, border_distances, find_movement, zone_distances
 from backend.zones.settings import StatisticsSettings, VideoFacts
@@ -29,6 +29,7 @@ from backend.zones.time_budgets import (
     SEEN,
     Bins,
     TimeBudgets,
+    hourly_bins,
     make_bins,
     mean_distances,
     sum_time_budgets,
@@ -49,6 +50,7 @@ TABLES = {
     "displacements": "one bird leaves a zone as another comes in",
     "videos": "what was measured: one row per video",
 }
+HOURLY = ("birds_by_hour", "counts_by_hour")  # bins of clock hours, for the sums over videos; not written
 Tables = dict[str, pd.DataFrame]
 
 
@@ -75,11 +77,13 @@ def measure(
             f"{begin:.1f} to {end:.1f} s"
         )
     membership = find_membership(recording, zones, settings.by, settings.lost_after, settings.together, masks)
-    tables = count_tables(recording, membership, whole, fine, facts, settings)
+    hourly = hourly_bins(recording, whole, lambda second: facts.clock(second, settings.time_zone))
+    bins = whole, fine, hourly
+    tables = count_tables(recording, membership, bins, facts, settings)
     movement = find_movement(recording, zones, settings.smooth_s)
     lengths = settings.lengths(movement.unit, movement.body)
     if recording.names:
-        tables |= _bird_tables(recording, membership, movement, zones, (whole, fine), facts, settings)
+        tables |= _bird_tables(recording, membership, movement, zones, bins, facts, settings)
         tables |= _event_tables(recording, membership, movement, whole, settings.displacement_s, lengths)
     tables["videos"] = _video_row(recording, whole, facts, movement, lengths, facts.clock(0, settings.time_zone))
     for name, table in tables.items():
@@ -94,17 +98,15 @@ def _bird_tables(
     membership: Membership,
     movement: Movement,
     zones: Zones,
-    bins: tuple[Bins, Bins],
+    bins: tuple[Bins, Bins, Bins],
     facts: VideoFacts,
     settings: StatisticsSettings,
 ) -> Tables:
-    whole, fine = bins
+    whole, fine, hourly = bins
     rest_below = settings.lengths(movement.unit, movement.body)[0]
-    by_time = _budgets_table(
-        recording, membership, sum_time_budgets(recording, membership, movement, fine, rest_below), fine
-    )
-    birds = _budgets_table(
-        recording, membership, sum_time_budgets(recording, membership, movement, whole, rest_below), whole
+    birds, by_time, by_hour = (
+        _budgets_table(recording, membership, sum_time_budgets(recording, membership, movement, used, rest_below), used)
+        for used in bins
     )
     _identity_bounds(by_time, birds, recording, membership, fine, settings)
     birds = birds.drop(columns=["start_s", "end_s"])
@@ -122,8 +124,9 @@ def _bird_tables(
     birds = _add_bouts(birds, bouts, whole.edges[0])
     birds["identity_error"] = birds["bird"].map(_identity_error(recording, whole))
     birds["unit"] = by_time["unit"] = movement.unit
-    add_clock(by_time, facts, settings.time_zone)
-    return {"birds": birds, "birds_by_time": by_time, "bouts": bouts}
+    for table in (by_time, by_hour):
+        add_clock(table, facts, settings.time_zone)
+    return {"birds": birds, "birds_by_time": by_time, "birds_by_hour": by_hour, "bouts": bouts}
 
 
 def _budgets_table(recording: Recording, membership: Membership, budgets: TimeBudgets, bins: Bins) -> pd.DataFrame:
@@ -195,7 +198,11 @@ def _sampling_bounds(birds: pd.DataFrame, recording: Recording, membership: Memb
     """Add standard error and confidence interval of each identified bird's share of time."""
     frames, used = len(recording.times), whole.of_frame >= 0
     means = [
-        block_bootstrap(membership.inside[bird * frames : (bird + 1) * frames, location][used], 0.0, 1.0)
+        block_bootstrap(
+            evenly_sampled(membership.inside[bird * frames : (bird + 1) * frames, location][used], recording, used)[0],
+            0.0,
+            1.0,
+        )
         for bird in range(len(recording.names))
         for location in range(len(membership.locations))
     ]
@@ -286,7 +293,7 @@ def _video_row(
                 "to_s": whole.edges[-1],
                 "watched_s": seconds.sum(),
                 "frames": int(used.sum()),
-                "frame_rate": 1 / np.median(recording.seconds),
+                "frame_rate": used.sum() / seconds.sum(),
                 "named_birds": len(recording.names),
                 "not_seen_share": recording.seconds[recording.frame_index[lost]].sum() / bird_s if bird_s else np.nan,
                 "reviewed_share": seconds[reviewed[used]].sum() / seconds.sum() if recording.tracked else np.nan,

@@ -124,7 +124,7 @@ def _shares(recording: Recording, zones: Zones, by: ReferencePoint, masks: Detec
     corners, ends = join_polygons([zone.polygon for zone in zones.zones])
     if by != "mask":
         points = recording.ground_points if by == "ground point" else recording.centres
-        return points_inside(points, corners, ends)
+        return points_inside(_within_picture(points, zones.image_size), corners, ends)
     if masks is None:
         raise InputError("reference point 'mask' needs the inference run that the tracks were made from; it is missing")
     width, height = zones.image_size
@@ -150,6 +150,16 @@ def _shares(recording: Recording, zones: Zones, by: ReferencePoint, masks: Detec
         if counts is not None:  # else its box decides
             shares[row] = mask_shares(np.frombuffer(counts, np.uint8), np.array([0, len(counts)]), before)[0]
     return shares
+
+
+def _within_picture(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return (N, 2) float64 with points on or beyond the border of the picture moved just inside of it.
+
+    A bird that is cut off by the border has its lower side, and so its ground point, exactly on it. A polygon does not
+    hold its own lower and right sides, so that of two neighbouring zones one has a point; but beyond the picture there
+    is no neighbour.
+    """
+    return np.clip(points.astype(np.float64), 0.0, np.nextafter(np.array(size, np.float64), 0.0))
 
 
 @kernel

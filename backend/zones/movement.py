@@ -35,8 +35,8 @@ def find_movement(recording: Recording, zones: Zones, smooth_s: float) -> Moveme
     without smoothing that jitter would add up to a path length.
     """
     ground = to_ground(zones.scale, recording.ground_points)
-    usual = float(np.median(np.diff(recording.times)))
-    half = int(round(smooth_s / usual / 2))
+    # by each frame's own interval: with a rate that falls, as many seconds are averaged, not as many frames
+    half = np.rint(smooth_s / np.round(recording.interval_s, 6) / 2).astype(np.int64)[recording.frame_index]
     known = np.isfinite(ground[:, 0])
     parts = np.union1d(recording.starts, np.flatnonzero(recording.after_gap[recording.frame_index]))
     positions = _smooth(ground, known, parts, half)
@@ -93,7 +93,7 @@ def _body(recording: Recording, zones: Zones) -> float:
 
 @kernel
 def _smooth(points, known, starts, half):
-    """Return (N, 2): centred moving average over up to ``half`` neighbours on each side; unknown points end it."""
+    """Return (N, 2): centred moving average over up to ``half`` (N,) neighbours a side; unknown points end it."""
     smoothed = np.full(points.shape, np.nan)
     for sequence in range(len(starts) - 1):
         row, end = starts[sequence], starts[sequence + 1]
@@ -110,7 +110,7 @@ def _smooth(points, known, starts, half):
                 sums[k + 1, 0] = sums[k, 0] + points[row + k, 0] - points[row, 0]
                 sums[k + 1, 1] = sums[k, 1] + points[row + k, 1] - points[row, 1]
             for k in range(length):
-                reach = min(half, k, length - 1 - k)
+                reach = min(half[row + k], k, length - 1 - k)
                 n = 2 * reach + 1
                 for axis in range(2):
                     mean = (sums[k + reach + 1, axis] - sums[k - reach, axis]) / n

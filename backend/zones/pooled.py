@@ -6,23 +6,27 @@ import numpy as np
 import pandas as pd
 
 from backend.zones.bird_sequences import UNIDENTIFIED
-from backend.zones.measures import Tables
+from backend.zones.measures import HOURLY, Tables
 
 LEVELS = {"camera": ["camera"], "day": ["camera", "day"], "hour": ["camera", "hour"]}
 SUMS = ["watched_s", "time_s", "seen_s", "interpolated_s", "missing_s", "visits", "distance", "rest_s", "moving_s"]
 
 
 def pool_tables(parts: Sequence[Tables]) -> Tables:
-    """Return the tables of several videos joined, with ``birds_pooled`` and ``counts_pooled`` added."""
+    """Return the tables of several videos joined, with ``birds_pooled`` and ``counts_pooled`` added.
+
+    Sums by day and hour are made of bins that end with each hour of the clock, so they do not depend on the width of
+    the bins of the other tables.
+    """
     names = [name for part in parts for name in part]
     tables = {
         name: pd.concat([part[name] for part in parts if name in part], ignore_index=True)
         for name in dict.fromkeys(names)
     }
-    if "birds_by_time" in tables:
-        tables["birds_pooled"] = _birds(tables["birds_by_time"])
-    tables["counts_pooled"] = _counts(tables["counts_by_time"])
-    return tables
+    if "birds_by_hour" in tables:
+        tables["birds_pooled"] = _birds(tables["birds_by_hour"])
+    tables["counts_pooled"] = _counts(tables["counts_by_hour"])
+    return {name: table for name, table in tables.items() if name not in HOURLY}
 
 
 def _birds(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,8 @@
 """Time budgets: seconds, path lengths and visits by bird, location and time bin. Every row is counted once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
@@ -38,6 +40,27 @@ def make_bins(recording: Recording, width_s: float | None, from_s: float = 0.0, 
     end = recording.times[-1] + recording.seconds[-1]
     end = end if to_s is None else min(to_s, end)
     edges = np.array([from_s, end]) if width_s is None else np.append(np.arange(from_s, end - 1e-6, width_s), end)
+    return _bins(recording, edges)
+
+
+def hourly_bins(recording: Recording, whole: Bins, clock: Callable[[float], datetime | None]) -> Bins:
+    """Divide the range of ``whole`` where the hours of the clock begin; one bin where the start is not known.
+
+    ``clock`` gives the local time at a second of the video.
+    """
+    from_s, end = float(whole.edges[0]), float(whole.edges[-1])
+    edges = [from_s]
+    while (time := clock(edges[-1])) is not None:
+        into_hour_s = time.minute * 60 + time.second + time.microsecond / 1e6
+        following = edges[-1] + 3600 - into_hour_s
+        if following >= end - 1e-6:
+            break
+        edges.append(following)
+    return _bins(recording, np.array([*edges, end]))
+
+
+def _bins(recording: Recording, edges: np.ndarray) -> Bins:
+    from_s, end = edges[0], edges[-1]
     of_frame = np.searchsorted(edges, recording.times + 1e-9, side="right").astype(np.int32) - 1
     of_frame[(recording.times < from_s - 1e-9) | (recording.times >= end - 1e-9)] = -1
     used = of_frame >= 0

@@ -8,7 +8,8 @@ import pytest
 
 from backend.project.errors import InputError
 from backend.zones.bird_sequences import Recording, recording_from_detections, recording_from_tracks
-from backend.zones.measures import measure
+from backend.zones.measures import TABLES, measure
+from backend.zones.pooled import pool_tables
 from backend.zones.settings import StatisticsSettings, VideoFacts
 from tests.detection_runs import make_run
 from tests.zones.made import left_and_right, rectangle, tracks_of, zones_of
@@ -156,7 +157,7 @@ def test_counts_of_bare_detections_and_the_stated_error_of_the_detector(tmp_path
     recording = recording_from_detections(make_run(tmp_path / "run", boxes, 10, size=(200, 100), fps=10), 0.5)
     settings = StatisticsSettings(bin_s=0.5, birds=3, missed=0.2, false=0.1)
     found = measure(recording, left_and_right(), VideoFacts("made"), settings)
-    assert set(found) == {"counts", "counts_by_time", "videos"}
+    assert set(found) == {"counts", "counts_by_time", "counts_by_hour", "videos"}
     left = row(found["counts"], zone="left")
     assert left.birds == pytest.approx(1.5) and row(found["counts"], zone="lost").birds == pytest.approx(1.5)
     assert [left.detection_low, left.detection_high] == pytest.approx([1.35, 1.875])
@@ -192,6 +193,98 @@ def test_what_was_not_watched_counts_neither_as_contact_nor_as_way():
         left = row(found["birds"], bird="a", zone="left")
         assert [left.distance, left.speed, left.moving_s] == pytest.approx([0, 0, 0], abs=1e-6)
         assert left.rest_s == pytest.approx(9.8)  # all but the first frame on either side
+
+
+def recorded_at(times, path):
+    """Return a recording of one bird, a, that is at ``path`` at ``times`` (s)."""
+    return dataclasses.replace(recording_from_tracks(tracks_of({"a": path})), times=np.asarray(times, float))
+
+
+@pytest.mark.parametrize("slow", [4, 10, 1])
+def test_a_camera_that_lowers_its_rate_in_the_dark_is_watched_all_the_time(slow):
+    """60 s at 25 frames a second in the left zone, 60 s at a lower rate in the right one, half a px a second."""
+    times = [*(np.arange(1500) / 25), *(60 + np.arange(60 * slow) / slow)]
+    path = [*(10 + np.arange(1500) / 25 / 2), *(160 + np.arange(60 * slow) / slow / 2)]
+    for smooth_s in (0.0, 0.4):
+        found = measure(
+            recorded_at(times, path), left_and_right(), VideoFacts("made"), StatisticsSettings(smooth_s=smooth_s)
+        )
+        birds = found["birds"]
+        assert row(birds, zone="left").watched_s == pytest.approx(120, abs=0.3)
+        assert row(birds, zone="left").time_s == pytest.approx(60)
+        assert row(birds, zone="right").time_s == pytest.approx(60)
+        assert row(birds, zone="left").share == pytest.approx(0.5, abs=0.002)
+        walked = measure(
+            recorded_at(times, 10 + np.array(times) / 4), left_and_right(), VideoFacts("made"),
+            StatisticsSettings(smooth_s=smooth_s),
+        )  # fmt: skip
+        assert row(walked["birds"], zone="left").distance == pytest.approx(30, rel=0.02)
+        counts = row(found["counts"], zone="right")
+        assert counts.birds == pytest.approx(0.5, abs=0.002)
+        if np.isfinite(counts.sampling_low):
+            assert counts.sampling_low <= counts.birds <= counts.sampling_high
+    assert found["videos"].frame_rate[0] == pytest.approx((1500 + 60 * slow) / 120, rel=0.01)
+
+
+def test_frames_that_are_missing_and_a_recording_that_paused_were_not_watched():
+    """Frames 50 to 149 were not analysed; later the recording paused for 100 s. 25 frames a second."""
+    frames = np.r_[0:50, 150:300].astype(np.int32)
+    times = frames / 25 + 100.0 * (frames >= 200)
+    run = dataclasses.replace(recording_from_tracks(tracks_of({"a": [40] * 200})), frames=frames, times=times)
+    left = row(measure(run, left_and_right(), VideoFacts("made"), StatisticsSettings())["birds"], zone="left")
+    assert [left.watched_s, left.time_s] == pytest.approx([200 / 25] * 2)
+
+
+def test_single_frames_that_were_left_of_a_damaged_stretch_stand_for_one_frame_each():
+    frames = np.r_[0:100, 250:2750:250, 2750:2850].astype(np.int32)
+    run = recording_from_tracks(tracks_of({"a": [40] * len(frames)}))
+    run = dataclasses.replace(run, frames=frames, times=frames / 25)
+    left = row(measure(run, left_and_right(), VideoFacts("made"), StatisticsSettings())["birds"], zone="left")
+    assert left.watched_s == pytest.approx(len(frames) / 25)
+
+
+@pytest.mark.parametrize("by", ["ground point", "centre"])
+@pytest.mark.parametrize("corner", [(200, 100), (200, 50), (100, 100), (0, 100), (0, 0), (205, 103), (-4, -2)])
+def test_a_bird_on_the_border_of_the_picture_is_in_a_zone_that_reaches_to_it(by, corner):
+    x, y = corner
+    boxes = np.tile(np.array([x, y, x, y], np.float32), (10, 1))
+    run = dataclasses.replace(recording_from_tracks(tracks_of({"a": [50] * 10})), boxes=boxes)
+    whole = zones_of({"name": "whole", "shape": rectangle(0, 0, 200, 100)})
+    birds = measure(run, whole, VideoFacts("made"), StatisticsSettings(by=by, smooth_s=0))["birds"]
+    assert row(birds, zone="whole").share == 1 and row(birds, zone="outside").time_s == 0
+
+
+def test_of_two_neighbouring_zones_one_has_the_bird_on_the_line_between_them():
+    zones = zones_of(
+        {"name": "west", "shape": rectangle(0, 0, 100, 100)}, {"name": "east", "shape": rectangle(100, 0, 200, 100)}
+    )
+    run = recording_from_tracks(tracks_of({"a": [100] * 10}))
+    birds = measure(run, zones, VideoFacts("made"), StatisticsSettings(smooth_s=0))["birds"]
+    assert sorted([row(birds, zone="west").share, row(birds, zone="east").share]) == [0, 1]
+
+
+@pytest.mark.parametrize("bin_s", [60.0, 1000.0, 3600.0, 86400.0])
+@pytest.mark.parametrize(
+    ("zone", "begin", "days", "hours"),
+    [
+        ("UTC", "2024-05-01T22:30:00+00:00", [5400, 5400], {22: 1800, 23: 3600, 0: 3600, 1: 1800}),
+        ("Asia/Kolkata", "2024-05-01T17:00:00+00:00", [5400, 5400], {22: 1800, 23: 3600, 0: 3600, 1: 1800}),
+        ("Europe/Budapest", "2024-10-26T23:30:00+00:00", [10800], {1: 1800, 2: 7200, 3: 1800}),
+    ],
+    ids=["UTC", "a zone half an hour off", "the night when the hour from 2 to 3 comes twice"],
+)
+def test_sums_by_hour_and_day_do_not_follow_the_width_of_the_bins(bin_s, zone, begin, days, hours):
+    """Three hours, one frame a second. The hours and days were counted by hand."""
+    facts = VideoFacts("made", "north", datetime.fromisoformat(begin))
+    settings = StatisticsSettings(bin_s=bin_s, time_zone=zone, smooth_s=0)
+    found = measure(recording_from_tracks(tracks_of({"a": [40] * 10800}, fps=1)), left_and_right(), facts, settings)
+    pooled = pool_tables([found])
+    for table, name in ((pooled["birds_pooled"], "any zone"), (pooled["counts_pooled"], "left")):
+        part = table[table["zone"] == name]
+        assert part[part["by"] == "day"].watched_s.tolist() == pytest.approx(days)
+        by_hour = part[part["by"] == "hour"]
+        assert dict(zip(by_hour.hour, by_hour.watched_s, strict=True)) == pytest.approx(hours)
+    assert set(pooled) == {*TABLES, "birds_pooled", "counts_pooled"}
 
 
 def test_displacement_is_one_leaving_as_another_comes():
