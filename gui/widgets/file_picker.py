@@ -4,9 +4,9 @@ from pathlib import Path
 
 import streamlit as st
 
+from backend.project.browse import Listing, list_folder
 from backend.project.errors import InputError
 from backend.project.paths import resolve_under
-from gui.browse import Listing, list_folder
 from gui.widgets.context import settings
 
 HERE = Path(__file__).parent
@@ -26,7 +26,7 @@ def pick_files(key: str, kind: str, action: str, several: bool = True) -> list[P
     key
         Of the widget; one picker keeps its folder under it.
     kind
-        A key of `gui.browse.KINDS`; ``folder`` picks folders.
+        A key of `backend.project.browse.KINDS`; ``folder`` picks folders.
     action
         The text of the button, such as "Add videos".
     several

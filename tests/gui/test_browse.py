@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from backend.project.browse import MAX_ENTRIES, list_folder
 from backend.project.errors import InputError
-from gui.browse import MAX_ENTRIES, list_folder
 
 
 @pytest.fixture
