@@ -23,14 +23,14 @@ from backend.project.atomic import atomic_json, atomic_write
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import Manifest, begin_manifest, file_identity, finished_file, now, read_manifest
-from backend.tracking.evaluation.metrics import measures
+from backend.tracking.evaluation.metrics import tracking_metrics
 from backend.tracking.tracks.schemas import TRACKS
 from backend.tracking.tracks.track_folder import open_tracks, track_manifest
 from backend.training.model_folder import COMPARISON_FILE
 from backend.zones.bird_sequences import recording_from_tracks
 from backend.zones.inputs import Source, find_source
-from backend.zones.measures import measure
 from backend.zones.settings import StatisticsSettings, VideoFacts
+from backend.zones.tracking_metrics import measure
 from backend.zones.zone_file import read_zones
 
 SCRIPT, RESULT, CARD = "before_after", "before_after.json", "README.md"
@@ -114,7 +114,7 @@ def tracking(settings: BeforeAfterSettings) -> list[dict[str, Any]]:
         evaluation = EvaluateSettings(
             truth=settings.truth, tracks=run, out=settings.out, corrected=column == "corrected"
         )
-        found[column] = measures(side_by_side(evaluation, masks=False))
+        found[column] = tracking_metrics(side_by_side(evaluation, masks=False))
     return [
         {"figure": f"{name}, %", "of": settings.truth.name, **{c: 100 * found[c][name] for c in found}}
         for name in ("HOTA", "IDF1")

@@ -19,9 +19,8 @@ from backend.jobs.script import ScriptParser, ScriptSettings, run_script
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, file_identity, finished_file, now
-from backend.tracking.evaluation.correspondence import Compared, compare, matches, read_tracks, read_truth
-from backend.tracking.evaluation.doubt_recall import doubt_recall
-from backend.tracking.evaluation.metrics import calibration, measures
+from backend.tracking.evaluation.correspondence import Correspondence, compare, matches, read_tracks, read_truth
+from backend.tracking.evaluation.metrics import calibration, doubt_recall, tracking_metrics
 from backend.tracking.evaluation.report import table_text, write_report
 from backend.tracking.evaluation.simulated_reviewer import lasting_matches, review, review_doubts
 from backend.tracking.tracks.schemas import DOUBTS, TRACKS
@@ -75,16 +74,16 @@ def evaluate(settings: EvaluateSettings, progress: Progress) -> dict[str, Any]:
     figures: dict[str, Any] = {"truth": str(settings.truth), "tracks": str(settings.tracks)}
     progress.stage("measuring", len(kinds))
     for k, kind in enumerate(kinds):
-        both = side_by_side(settings, kind == "masks")
-        figures |= {"frames": len(both.frames), "fps": both.fps}
-        figures[kind] = measures(both)
+        correspondence = side_by_side(settings, kind == "masks")
+        figures |= {"frames": len(correspondence.frames), "fps": correspondence.fps}
+        figures[kind] = tracking_metrics(correspondence)
         if kind == "boxes":
-            figures |= what_is_wrong(settings, both)
+            figures |= what_is_wrong(settings, correspondence)
         progress.update(k + 1)
     return figures
 
 
-def side_by_side(settings: EvaluateSettings, masks: bool) -> Compared:
+def side_by_side(settings: EvaluateSettings, masks: bool) -> Correspondence:
     """Read truth and tracks of the frames that both have."""
     truth = read_truth(settings.truth, masks)
     tracks, frames, fps = read_tracks(settings.tracks, settings.detections if masks else None, settings.corrected)
@@ -95,16 +94,16 @@ def side_by_side(settings: EvaluateSettings, masks: bool) -> Compared:
     return compare(truth, tracks, frames, settings.fps or fps or DEFAULT_FPS, masks)
 
 
-def what_is_wrong(settings: EvaluateSettings, both: Compared) -> dict[str, Any]:
+def what_is_wrong(settings: EvaluateSettings, correspondence: Correspondence) -> dict[str, Any]:
     """Return what a reviewer would have to do, and how far probabilities can be believed."""
-    truth_rows, track_rows = matches(both)
-    at, bird, tracks, track = lasting_matches(both, truth_rows, track_rows)
-    found = {"review": review(at, bird, track, len(both.frames))}
+    truth_rows, track_rows = matches(correspondence)
+    at, bird, tracks, track = lasting_matches(correspondence, truth_rows, track_rows)
+    found = {"review": review(at, bird, track, len(correspondence.frames))}
     if settings.tracks.is_dir() and (settings.tracks / DOUBTS).is_file():
         doubts = read_doubts(settings.tracks)
-        found["review"] |= review_doubts(at, bird, track, tracks, doubts, both.frames, both.fps)
-        found["review"] |= doubt_recall(both, truth_rows, track_rows, doubts)
-    return {**found, "calibration": calibration(both, truth_rows, track_rows)}
+        found["review"] |= review_doubts(at, bird, track, tracks, doubts, correspondence.frames, correspondence.fps)
+        found["review"] |= doubt_recall(correspondence, truth_rows, track_rows, doubts)
+    return {**found, "calibration": calibration(correspondence, truth_rows, track_rows)}
 
 
 if __name__ == "__main__":

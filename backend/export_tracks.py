@@ -20,7 +20,7 @@ from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import Manifest, begin_manifest, finished_file, manifest_path, now, read_manifest, sha256
 from backend.project.paths import Project
-from backend.tracking.io.export import FORMATS, Exported
+from backend.tracking.io.export import FORMATS, TracksToExport
 from backend.tracking.tracks.schemas import TRACKS
 from backend.tracking.tracks.track_folder import corrections_log, open_tracks, track_manifest
 from backend.video.library import get_video
@@ -68,7 +68,7 @@ def main(argv: list[str]) -> None:
     print(settings.out)
 
 
-def found(settings: ExportSettings, source: Manifest) -> Exported:
+def found(settings: ExportSettings, source: Manifest) -> TracksToExport:
     """Return the tracks with what is known of their video; outside of a project that is little."""
     tracks = open_tracks(settings.tracks, corrections=not settings.automatic)
     folder = settings.tracks.resolve()
@@ -79,7 +79,7 @@ def found(settings: ExportSettings, source: Manifest) -> Exported:
     if record is not None and record.info is not None:
         size = record.info.size
     path = record.path if record is not None else video
-    return Exported(tracks, video, path, None if None in size else size, detections_of_tracks(folder, source))
+    return TracksToExport(tracks, video, path, None if None in size else size, detections_of_tracks(folder, source))
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, file_identity, finished_file, now
 from backend.tracking.io.load_detections import (
-    Imported,
     ImportSettings,
+    LoadedDetections,
     about_video,
     read_detections,
 )
@@ -78,7 +78,7 @@ def main(argv: list[str]) -> None:
     print(f"{settings.out}: {len(found)} detections in {frames} frames")
 
 
-def of_chunk(found: Imported, first: int, last: int) -> tuple[Imported, np.ndarray]:
+def of_chunk(found: LoadedDetections, first: int, last: int) -> tuple[LoadedDetections, np.ndarray]:
     """Return the detections of frames ``first`` to ``last`` (not included) and how many each frame has."""
     rows = slice(*np.searchsorted(found.frame, [first, last]).tolist())
     part = found.take(rows)

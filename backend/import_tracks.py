@@ -21,7 +21,7 @@ from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, file_identity
 from backend.tracking.io.load_detections import ImportSettings, about_video
-from backend.tracking.io.load_tracks import Brought, brought_tracks, read_mot_tracks, write_brought
+from backend.tracking.io.load_tracks import LoadedTracks, read_mot_tracks, tracks_of, write_loaded_tracks
 from backend.tracking.io.sleap import read_analysis, read_slp
 
 
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
     found = read(settings)
     frames = settings.frames or (len(about.times) if about.times is not None else int(found.frame.max(initial=0)) + 1)
     times = about.times[:frames] if about.times is not None else np.arange(frames) / about.fps
-    tracks = brought_tracks(found, times, settings.source)
+    tracks = tracks_of(found, times, settings.source)
     with output_lock(settings.out), Progress() as progress:
         # the name of detections that nobody has: corrections of these tracks are never mixed with those of others
         inputs = {"detections_run": f"{settings.out.resolve().name}-imported", "source": file_identity(settings.source)}
@@ -62,14 +62,14 @@ def main(argv: list[str]) -> None:
             return
         manifest.write(settings.out)
         progress.stage("writing", 1, limit_s=1800)
-        write_brought(settings.out, tracks, manifest)
+        write_loaded_tracks(settings.out, tracks, manifest)
         progress.update(1)
     if found.left_out:
         print(f"{settings.source}: {found.left_out} instances without a track or a visible point were left out")
     print(f"{settings.out}: {len(tracks.names)} tracks in {tracks.n_frames} frames")
 
 
-def read(settings: TracksSettings) -> Brought:
+def read(settings: TracksSettings) -> LoadedTracks:
     """Read the file in the format that its name says."""
     kind = settings.source.suffix.lower()
     if not settings.source.is_file():

@@ -36,8 +36,8 @@ from backend.lek.lek_settings import LekSettings, difficulty
 from backend.lek.recording import record
 from backend.lek.simulated_run import detect
 from backend.pipeline.detections import DetectionsRun, open_detections
-from backend.tracking.evaluation.correspondence import Shown, compare, matches, read_tracks, read_truth
-from backend.tracking.evaluation.metrics import calibration, measures
+from backend.tracking.evaluation.correspondence import Annotations, compare, matches, read_tracks, read_truth
+from backend.tracking.evaluation.metrics import calibration, tracking_metrics
 from backend.tracking.evaluation.simulated_reviewer import lasting_matches, review
 from backend.tracking.online.association import OnlineTracker, chunk_arrays, default_settings
 from backend.tracking.online.track_state import FRAGMENT
@@ -46,7 +46,7 @@ from backend.tracking.online.tracklets import MIN_DETECTIONS
 ROOT = Path(__file__).resolve().parents[1]
 BIRDS, NAMES = 20, ("SORT", "ByteTrack", "OC-SORT", "BoT-SORT")
 KOI_SEEDS, KOI_MISSED, KOI_JITTER = 5, 0.1, 0.03
-SHOWN = (
+REPORTED = (
     "HOTA",
     "DetA",
     "AssA",
@@ -66,7 +66,7 @@ class Sequence:
     name: str
     kind: str
     run: DetectionsRun
-    truth: Shown
+    truth: Annotations
     birds: int | None
 
 
@@ -86,7 +86,7 @@ def main() -> None:
                 print(
                     *(
                         f"{row[key]:.3f}" if isinstance(row[key], float) else row[key]
-                        for key in ("sequence", "tracker", *SHOWN)
+                        for key in ("sequence", "tracker", *REPORTED)
                     ),
                     flush=True,
                 )
@@ -142,30 +142,30 @@ def figures_of(sequence: Sequence, folder: Path) -> list[dict]:
     """Return the figures of every tracker on a sequence."""
     rows = []
     for name in (*NAMES, "stage 1 alone"):
-        shown, seconds = ours_stage_1(sequence.run) if name == "stage 1 alone" else peer(name, sequence.run)
-        rows.append(judged(sequence, name, shown, seconds))
+        annotations, seconds = ours_stage_1(sequence.run) if name == "stage 1 alone" else peer(name, sequence.run)
+        rows.append(figures_of_tracks(sequence, name, annotations, seconds))
     tracks, seconds, peak_mb = ours(sequence, folder)
-    rows.append({**judged(sequence, "Lektrack", tracks, seconds), "peak_mb": peak_mb})
+    rows.append({**figures_of_tracks(sequence, "Lektrack", tracks, seconds), "peak_mb": peak_mb})
     return rows
 
 
-def judged(sequence: Sequence, name: str, shown: Shown, seconds: float) -> dict:
+def figures_of_tracks(sequence: Sequence, name: str, annotations: Annotations, seconds: float) -> dict:
     seen = sequence.run.frames()
-    both = compare(sequence.truth, shown, seen.frame, sequence.run.facts.fps)
-    truth_rows, track_rows = matches(both)
-    at, bird, _, track = lasting_matches(both, truth_rows, track_rows)
-    known = calibration(both, truth_rows, track_rows)
+    correspondence = compare(sequence.truth, annotations, seen.frame, sequence.run.facts.fps)
+    truth_rows, track_rows = matches(correspondence)
+    at, bird, _, track = lasting_matches(correspondence, truth_rows, track_rows)
+    known = calibration(correspondence, truth_rows, track_rows)
     together = np.zeros((track.max(initial=-1) + 1, bird.max(initial=-1) + 1), np.int64)
     np.add.at(together, (track, bird), 1)
     return {
-        **{"sequence": sequence.name, "kind": sequence.kind, "tracker": name, **measures(both)},
+        **{"sequence": sequence.name, "kind": sequence.kind, "tracker": name, **tracking_metrics(correspondence)},
         **review(at, bird, track, len(seen)),
         "purity": float(together.max(axis=1, initial=0).sum() / max(1, together.sum())),
         **{"ms_per_frame": 1000 * seconds / len(seen), "ece": known and known["expected_calibration_error"]},
     }
 
 
-def peer(name: str, run: DetectionsRun) -> tuple[Shown, float]:
+def peer(name: str, run: DetectionsRun) -> tuple[Annotations, float]:
     """Follow with a tracker of `trackers`; return its tracks and the CPU seconds it took."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -190,10 +190,10 @@ def peer(name: str, run: DetectionsRun) -> tuple[Shown, float]:
             if kept.any():
                 boxes = found.boxes[given.data["row"][kept].astype(int)]
                 parts.append((np.full(kept.sum(), frame), given.tracker_id[kept], boxes))
-    return shown_of(*map(np.concatenate, zip(*parts, strict=True))), seconds
+    return annotations_of(*map(np.concatenate, zip(*parts, strict=True))), seconds
 
 
-def ours_stage_1(run: DetectionsRun) -> tuple[Shown, float]:
+def ours_stage_1(run: DetectionsRun) -> tuple[Annotations, float]:
     """Follow with stage 1 alone, each tracklet a track; return the tracks and the CPU seconds it took."""
     boxes = next(iter(run.without_masks())).detections.boxes
     settings = default_settings(run.facts.height, 1 / run.facts.fps, boxes[:, 2] - boxes[:, 0])
@@ -207,10 +207,10 @@ def ours_stage_1(run: DetectionsRun) -> tuple[Shown, float]:
         parts.append((part.detections.frame[kept], tracked.tracklet[kept], part.detections.boxes[kept]))
     frame, tracklet, boxes = map(np.concatenate, zip(*parts, strict=True))
     long = np.bincount(tracklet)[tracklet] >= MIN_DETECTIONS
-    return shown_of(frame[long], tracklet[long], boxes[long]), seconds
+    return annotations_of(frame[long], tracklet[long], boxes[long]), seconds
 
 
-def ours(sequence: Sequence, folder: Path) -> tuple[Shown, float, float]:
+def ours(sequence: Sequence, folder: Path) -> tuple[Annotations, float, float]:
     """Run backend.track; return its tracks, the CPU seconds it took, start included, and peak memory so far, MB."""
     out = folder / f"tracks-{sequence.name.replace(' ', '-')}"
     known = ["--n-birds", str(sequence.birds)] if sequence.birds else []
@@ -231,9 +231,9 @@ def ours(sequence: Sequence, folder: Path) -> tuple[Shown, float, float]:
     return read_tracks(out, None, corrected=False)[0], seconds, after.ru_maxrss / 1024
 
 
-def shown_of(frame: np.ndarray, track: np.ndarray, boxes: np.ndarray) -> Shown:
+def annotations_of(frame: np.ndarray, track: np.ndarray, boxes: np.ndarray) -> Annotations:
     n = len(frame)
-    return Shown(
+    return Annotations(
         frame.astype(np.int32), track.astype(np.int64), boxes.astype(np.float64), np.full(n, -1), np.full(n, np.nan)
     )
 
@@ -244,9 +244,9 @@ def print_tables(rows: list[dict]) -> None:
     for row in rows:
         by_kind[row["kind"]][row["tracker"]].append(row)
     for kind, trackers in by_kind.items():
-        print(f"\n| {kind} | " + " | ".join(SHOWN) + " |\n|" + "---|" * (len(SHOWN) + 1))
+        print(f"\n| {kind} | " + " | ".join(REPORTED) + " |\n|" + "---|" * (len(REPORTED) + 1))
         for name, found in trackers.items():
-            print(f"| {name} | " + " | ".join(f"{np.mean([row[key] for row in found]):.3g}" for key in SHOWN) + " |")
+            print(f"| {name} | " + " | ".join(f"{np.mean([row[key] for row in found]):.3g}" for key in REPORTED) + " |")
         order = sorted(NAMES, key=lambda name: np.mean([row["HOTA"] for row in trackers[name]]))
         print(f"order of the peers by HOTA: {' < '.join(order)}")
         for key in ("HOTA", "IDF1"):
@@ -255,7 +255,9 @@ def print_tables(rows: list[dict]) -> None:
             low, high = interval(gain)
             spread = f"[{low:+.3f}, {high:+.3f}], worst sequence {gain.min():+.3f}"
             print(f"{key}: Lektrack - {best} {gain.mean():+.3f} {spread}")
-        mean = {name: {key: np.mean([row[key] for row in found]) for key in SHOWN} for name, found in trackers.items()}
+        mean = {
+            name: {key: np.mean([row[key] for row in found]) for key in REPORTED} for name, found in trackers.items()
+        }
         fewest = min(mean[name]["corrections_per_1000_frames"] for name in NAMES)
         own = trackers["Lektrack"]
         share = mean["Lektrack"]["corrections_per_1000_frames"] / max(1e-9, fewest)

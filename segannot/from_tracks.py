@@ -26,12 +26,12 @@ from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.paths import Project
 from backend.tracking.io.training_frames import (
-    Labelled,
+    LabelMap,
+    birds_without_mask,
     choose_frames,
-    frames_people_drew,
-    frames_people_watched,
-    labelled,
-    without_mask,
+    drawn_frames,
+    label_map,
+    reviewed_frames,
 )
 from backend.tracking.tracks.corrections import replay
 from backend.tracking.tracks.edits import read_log
@@ -77,8 +77,8 @@ def main(argv: list[str]) -> None:
     acts = read_log(corrections_log(folder, manifest))
     tracks = replay(open_tracks(folder, corrections=False), acts).tracks
     frames = selected_frames(settings, tracks, acts)
-    drawn = frames_people_drew(acts)
-    accepted = drawn | set(frames_people_watched(acts, tracks.frames).tolist())
+    drawn = drawn_frames(acts)
+    accepted = drawn | set(reviewed_frames(acts, tracks.frames).tolist())
     target = Project(folder.parents[2]).segannot(folder.parent.name)
     with output_lock(target), Progress() as progress:
         store = AnnotationStore(target, (run.facts.width, run.facts.height))
@@ -133,7 +133,7 @@ def write_frame(store: AnnotationStore, run: DetectionsRun, tracks: Tracks, fram
     if detections is None:
         return "its detections are missing"
     view = view_of(frame, 0.0, detections, tracks)
-    boxes_only = without_mask(view)
+    boxes_only = birds_without_mask(view)
     if boxes_only:
         verb = "has" if len(boxes_only) == 1 else "have"
         return f"{', '.join(boxes_only)} {verb} a box and no mask; draw the mask on the board"
@@ -141,7 +141,7 @@ def write_frame(store: AnnotationStore, run: DetectionsRun, tracks: Tracks, fram
         return "it shows no birds"
     drawn = [track for at, track in tracks.drawn if at == frame]
     try:
-        picture = labelled(view, store.size, drawn)
+        picture = label_map(view, store.size, drawn)
     except ValueError as error:
         return str(error)
     objects, labels = with_objects(store.objects, picture, run.facts.class_names)
@@ -151,7 +151,7 @@ def write_frame(store: AnnotationStore, run: DetectionsRun, tracks: Tracks, fram
 
 
 def with_objects(
-    objects: list[AnnotatedObject], picture: Labelled, class_names: tuple[str, ...]
+    objects: list[AnnotatedObject], picture: LabelMap, class_names: tuple[str, ...]
 ) -> tuple[list[AnnotatedObject], np.ndarray]:
     """Return the objects, with new ones added, and the frame's label map with their ids.
 

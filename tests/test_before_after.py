@@ -10,7 +10,7 @@ from backend.project.atomic import atomic_json
 from backend.project.errors import InputError
 from backend.project.manifest import begin_manifest, verify
 from backend.tracking.evaluation.correspondence import compare, read_tracks, read_truth
-from backend.tracking.evaluation.metrics import measures
+from backend.tracking.evaluation.metrics import tracking_metrics
 from backend.tracking.tracks.edits import edit_line, parse_edit
 from backend.zones.zone_file import save_zones
 from tests.tracking.track_samples import two_birds, write_run
@@ -65,8 +65,8 @@ def test_figures_are_those_of_the_automatic_tracks(lek: Path, tmp_path: Path) ->
     assert found["models"] == {"before": "old", "after": "new"}
     assert (rows["Mask AP, %"]["before"], rows["Mask AP, %"]["after"]) == (50, 75)
     for side, run, corrected in (("before", "old", False), ("after", "new", False), ("corrected", "old", True)):
-        shown, frames, fps = read_tracks(lek / "track_output" / "lek" / run, None, corrected)
-        figures = measures(compare(read_truth(lek / "truth.txt"), shown, frames, fps, False))
+        annotations, frames, fps = read_tracks(lek / "track_output" / "lek" / run, None, corrected)
+        figures = tracking_metrics(compare(read_truth(lek / "truth.txt"), annotations, frames, fps, False))
         assert rows["HOTA, %"][side] == pytest.approx(100 * figures["HOTA"])
     assert rows["HOTA, %"]["after"] == pytest.approx(100)
     assert rows["HOTA, %"]["corrected"] < rows["HOTA, %"]["before"] < 100

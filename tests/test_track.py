@@ -21,7 +21,7 @@ from backend.project.manifest import read_manifest, verify
 from backend.track import main
 from backend.tracking.appearance.store import write_embeddings
 from backend.tracking.evaluation.correspondence import compare, read_tracks, read_truth
-from backend.tracking.evaluation.metrics import measures
+from backend.tracking.evaluation.metrics import tracking_metrics
 from backend.tracking.tracks.edits import Anchor, Name, Swap, Unlink, edit_line
 from backend.tracking.tracks.schemas import State
 from backend.tracking.tracks.track_folder import open_tracks, read_doubts, read_tracklets
@@ -52,7 +52,7 @@ def tracked(lek):
 
 def figures(lek, folder):
     tracks, frames, fps = read_tracks(folder, None, False)
-    return measures(compare(read_truth(lek / "lek"), tracks, frames, fps))
+    return tracking_metrics(compare(read_truth(lek / "lek"), tracks, frames, fps))
 
 
 def test_birds_of_a_rendered_lek_keep_their_identity(lek, tracked):

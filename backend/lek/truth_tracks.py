@@ -9,7 +9,7 @@ from backend.lek.recording import SCRIPT, TRUTH
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, verify
-from backend.tracking.io.load_tracks import write_brought
+from backend.tracking.io.load_tracks import write_loaded_tracks
 from backend.tracking.tracks.schemas import State
 from backend.tracking.tracks.tracks import NONE, Tracks
 
@@ -33,7 +33,7 @@ def write_truth_tracks(lek: Path, out: Path) -> None:
         )
         if run.complete:
             return
-        write_brought(out, truth_tracks(lek, manifest.settings["fps"]), run, expected_error=0.0)
+        write_loaded_tracks(out, truth_tracks(lek, manifest.settings["fps"]), run, expected_error=0.0)
 
 
 def truth_tracks(lek: Path, fps: float) -> Tracks:

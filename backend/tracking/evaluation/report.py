@@ -1,4 +1,4 @@
-"""The figures of an evaluation as files: JSON, a table, plots."""
+"""Report of an evaluation as files: JSON, a table, plots."""
 
 import csv
 import io

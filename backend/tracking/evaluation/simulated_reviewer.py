@@ -1,18 +1,17 @@
-"""What people would have to do to tracks until no bird has a wrong identity: the simulated reviewer.
+"""Simulated reviewer: the edits that people would make to tracks until no bird has a wrong identity.
 
-The reviewer watches the video from the first frame on. A track that shows a bird first seen gets that bird's name;
-that is no correction, as every tracker needs it. Where later a track shows another bird than its name says, or a new
-track shows a bird that has a name, one act corrects it from there to the end: the track gets the right name. A track
-that had this name and from now on shows the other's bird gets the other's name by the same act (a swap repairs both);
-else it keeps it, as a bird may be shown by several tracks in turn. So a broken track costs one act, as does a swap;
-what nobody follows costs nothing here, but shows as a lower share of matched birds. All trackers are counted in this
-one way.
+The reviewer watches the video from the first frame on. A track of a bird first seen gets that bird's name; that is no
+correction, as every tracker needs it. Where later a track is on another bird than its name says, or a new track is on a
+bird that has a name, one edit corrects the name from there to the end. A track that had this name and from now on is
+on the other's bird gets the other's name by the same edit (a swap repairs both); else it keeps it, as a bird may have
+several tracks in turn. So a fragmented track costs one edit, as does a swap. What no track follows costs nothing here,
+but lowers the share of matched birds. All trackers are counted in this way.
 
-Where birds touch, their boxes fit either, and even faultless tracks match the wrong bird for a few frames. So a stretch
-in which a track shows one bird counts only if it lasts `LASTS_S`.
+Where birds touch, the boxes of both fit either, and even faultless tracks match the wrong bird for a few frames. So a
+stretch of one track on one bird counts only if it lasts `MIN_DURATION_S`.
 
-Where there are doubts, the reviewer looks at them first, those with the most bird-time at stake first, and does the
-acts that belong there; what no doubt points to has to be found by watching.
+Where there are doubts, the reviewer works through them first, those with the most bird-time at stake first, and makes
+the edits that belong there; what no doubt points to has to be found by watching.
 """
 
 from dataclasses import dataclass
@@ -22,31 +21,34 @@ import numpy as np
 import pyarrow as pa
 
 from backend.project.kernels import kernel
-from backend.tracking.evaluation.correspondence import Compared
+from backend.tracking.evaluation.correspondence import Correspondence
 
-NOBODY = -1
-LASTS_S = 1.0
-NEAR_S = 1.0  # an error this far from a doubt is still seen when the doubt is looked at
-POINTS = 40  # of the curve of what is left wrong
+UNASSIGNED = -1
+MIN_DURATION_S = 1.0
+NEAR_DOUBT_S = 1.0  # an error this far from a doubt is still seen when it is reviewed
+CURVE_POINTS = 40  # of the curve of remaining errors
 
 
 @dataclass(frozen=True)
-class Acts:
-    """Changes of a track's name. ``act`` counts from 0; the free first names have -1. Sorted by track, then place."""
+class RequiredEdits:
+    """Changes of a track's name, sorted by track, then frame.
 
-    at: np.ndarray  # (n,) place of the frame
+    ``edit`` counts from 0; first names, which cost nothing, have -1.
+    """
+
+    at: np.ndarray  # (n,) index of the frame
     track: np.ndarray  # (n,)
     bird: np.ndarray  # (n,) name from there on, -1: none
-    act: np.ndarray  # (n,)
+    edit: np.ndarray  # (n,)
 
     @property
     def number(self) -> int:
-        """How many acts there are."""
-        return int(self.act.max(initial=-1)) + 1
+        """Number of edits."""
+        return int(self.edit.max(initial=-1)) + 1
 
 
-def lasting(at: np.ndarray, bird: np.ndarray, track: np.ndarray, least: float) -> np.ndarray:
-    """Return (N,) bool: matches in stretches, of one track with one bird, of at least ``least`` frames."""
+def long_enough(at: np.ndarray, bird: np.ndarray, track: np.ndarray, least: float) -> np.ndarray:
+    """Return (N,) bool: matches in stretches, of one track on one bird, of at least ``least`` frames."""
     order = np.lexsort((at, track))
     changes = (np.diff(track[order]) != 0) | (np.diff(bird[order]) != 0)
     stretch = np.concatenate([[0], np.cumsum(changes)])[: len(at)]
@@ -58,38 +60,38 @@ def lasting(at: np.ndarray, bird: np.ndarray, track: np.ndarray, least: float) -
 
 
 def lasting_matches(
-    both: Compared, truth_rows: np.ndarray, track_rows: np.ndarray
+    correspondence: Correspondence, truth_rows: np.ndarray, track_rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return place of the frame, bird, the track_ids that occur, and track of the matches that count."""
-    at = np.searchsorted(both.frames, both.truth.frame[truth_rows])
-    bird, track = both.truth.who[truth_rows], both.tracks.who[track_rows]
-    keep = lasting(at, bird, track, LASTS_S * both.fps)
+    """Return index of the frame, bird, the track_ids that occur, and track of the matches that count."""
+    at = np.searchsorted(correspondence.frames, correspondence.truth.frame[truth_rows])
+    bird, track = correspondence.truth.ids[truth_rows], correspondence.tracks.ids[track_rows]
+    keep = long_enough(at, bird, track, MIN_DURATION_S * correspondence.fps)
     tracks, track = np.unique(track[keep], return_inverse=True)
     return at[keep], np.unique(bird[keep], return_inverse=True)[1], tracks, track
 
 
-def needed_acts(at: np.ndarray, bird: np.ndarray, track: np.ndarray) -> Acts:
-    """Return the acts that make all names right.
+def required_edits(at: np.ndarray, bird: np.ndarray, track: np.ndarray) -> RequiredEdits:
+    """Return the edits that make all names right.
 
     Parameters
     ----------
     at, bird, track
-        (N,) int64 of every match of a bird with a track: place of the frame (ascending), bird, track; birds and
-        tracks count from 0 without holes.
+        (N,) int64 of every match of a bird with a track: index of the frame (ascending), bird, track; birds and tracks
+        count from 0 without holes.
     """
     n_birds, n_tracks = int(bird.max(initial=-1)) + 1, int(track.max(initial=-1)) + 1
     changes = _walk(at, bird, track, n_birds, n_tracks)
     order = np.lexsort((np.arange(len(changes)), changes[:, 0], changes[:, 1]))
-    return Acts(*changes[order].T.copy())
+    return RequiredEdits(*changes[order].T.copy())
 
 
 def review(at: np.ndarray, bird: np.ndarray, track: np.ndarray, n_frames: int) -> dict[str, Any]:
-    """Return the number of corrections, and the share of matches that are wrong before."""
-    acts = needed_acts(at, bird, track)
+    """Return the number of corrections, and the share of matches that are wrong before any."""
+    edits = required_edits(at, bird, track)
     return {
-        "corrections": acts.number,
-        "corrections_per_1000_frames": 1000 * acts.number / max(1, n_frames),
-        "wrong_before": _wrong(acts, np.zeros(acts.number, bool), at, bird, track),
+        "corrections": edits.number,
+        "corrections_per_1000_frames": 1000 * edits.number / max(1, n_frames),
+        "wrong_before": _wrong(edits, np.zeros(edits.number, bool), at, bird, track),
     }
 
 
@@ -102,28 +104,28 @@ def review_doubts(
     frames: np.ndarray,
     fps: float,
 ) -> dict[str, Any]:
-    """Return what working through the doubts, most bird-time at stake first, repairs.
+    """Return what working through the doubts, most bird-time at stake first, corrects.
 
     Parameters
     ----------
     at, bird, track
-        As for `needed_acts`.
+        As for `required_edits`.
     tracks
         (n_tracks,) the track_id of each track.
     doubts
         `DOUBT_COLUMNS`.
     frames
-        (F,) the frames that were looked at.
+        (F,) the frames that were tracked.
     fps
-        Of these frames.
+        Frames per second of these.
     """
-    acts = needed_acts(at, bird, track)
-    found_at = _doubt_of_act(acts, tracks, _in_order(doubts), frames, fps)
-    points = np.unique(np.linspace(0, len(doubts), POINTS).astype(int))
+    edits = required_edits(at, bird, track)
+    doubt_of_edit = _doubt_of_edit(edits, tracks, _in_order(doubts), frames, fps)
+    points = np.unique(np.linspace(0, len(doubts), CURVE_POINTS).astype(int))
     return {
         "doubts": len(doubts),
-        "corrections_at_doubts": int((found_at < len(doubts)).sum()),
-        "curve": [[int(k), _wrong(acts, found_at < k, at, bird, track)] for k in points],
+        "corrections_at_doubts": int((doubt_of_edit < len(doubts)).sum()),
+        "curve": [[int(k), _wrong(edits, doubt_of_edit < k, at, bird, track)] for k in points],
     }
 
 
@@ -132,53 +134,55 @@ def _in_order(doubts: pa.Table) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: -row["p_error"] * max(1, row["until_frame"] - row["to_frame"]))
 
 
-def _doubt_of_act(acts: Acts, tracks: np.ndarray, doubts: list, frames: np.ndarray, fps: float) -> np.ndarray:
-    """Return for each act the place of the first doubt that shows it, the number of doubts where none does."""
-    found = np.full(acts.number, len(doubts), np.int64)
-    own = np.flatnonzero(acts.act >= 0)
-    near = round(NEAR_S * fps)
+def _doubt_of_edit(
+    edits: RequiredEdits, tracks: np.ndarray, doubts: list, frames: np.ndarray, fps: float
+) -> np.ndarray:
+    """Return the index of the first doubt that shows each edit; the number of doubts where none does."""
+    found = np.full(edits.number, len(doubts), np.int64)
+    own = np.flatnonzero(edits.edit >= 0)
+    near = round(NEAR_DOUBT_S * fps)
     for k, doubt in enumerate(doubts):
         first, last = np.searchsorted(frames, [doubt["from_frame"], doubt["to_frame"]])
-        here = (acts.at[own] >= first - near) & (acts.at[own] <= last + near)
-        here &= np.isin(tracks[acts.track[own]], doubt["tracks"])
-        np.minimum.at(found, acts.act[own[here]], k)
+        here = (edits.at[own] >= first - near) & (edits.at[own] <= last + near)
+        here &= np.isin(tracks[edits.track[own]], doubt["tracks"])
+        np.minimum.at(found, edits.edit[own[here]], k)
     return found
 
 
-def _wrong(acts: Acts, done: np.ndarray, at: np.ndarray, bird: np.ndarray, track: np.ndarray) -> float:
-    """Return the share of matches whose name is wrong when only the acts ``done`` (n,) were done."""
+def _wrong(edits: RequiredEdits, done: np.ndarray, at: np.ndarray, bird: np.ndarray, track: np.ndarray) -> float:
+    """Return the share of matches whose name is wrong when only the edits ``done`` (n,) bool were made."""
     if not len(at):
         return 0.0
-    counts = np.append(done, True)[acts.act]  # the free first names, -1, always count
+    counts = np.append(done, True)[edits.edit]  # first names, -1, always count
     last = np.maximum.accumulate(np.where(counts, np.arange(len(counts)), -1))
-    key = acts.track * (int(at.max()) + 1) + acts.at
-    place = last[np.searchsorted(key, track * (int(at.max()) + 1) + at, side="right") - 1]
-    name = np.where((place >= 0) & (acts.track[place] == track), acts.bird[place], NOBODY)
+    key = edits.track * (int(at.max()) + 1) + edits.at
+    last_edit = last[np.searchsorted(key, track * (int(at.max()) + 1) + at, side="right") - 1]
+    name = np.where((last_edit >= 0) & (edits.track[last_edit] == track), edits.bird[last_edit], UNASSIGNED)
     return float(np.mean(name != bird))
 
 
 @kernel
 def _walk(at, bird, track, n_birds, n_tracks):
-    """Return (n, 4) int64 changes of names, in the order they are made: place, track, bird, act."""
+    """Return (n, 4) int64 changes of names, in order: index of the frame, track, bird, edit."""
     following = np.full(len(at), -1, np.int64)  # the next match of the same track
-    upcoming = np.full(n_tracks, -1, np.int64)  # the first match of each track that was not looked at
+    upcoming = np.full(n_tracks, -1, np.int64)  # the next match of each track
     for row in range(len(at) - 1, -1, -1):
         following[row] = upcoming[track[row]]
         upcoming[track[row]] = row
-    name = np.full(n_tracks, NOBODY, np.int64)
+    name = np.full(n_tracks, UNASSIGNED, np.int64)
     known = np.zeros(n_birds, np.bool_)
-    changes, n, acts = np.zeros((64, 4), np.int64), 0, 0
+    changes, n, edits = np.zeros((64, 4), np.int64), 0, 0
     for row in range(len(at)):
         t, b = track[row], bird[row]
         if name[t] != b:
-            free = name[t] == NOBODY and not known[b]
-            number = -1 if free else acts
-            acts += not free
+            free = name[t] == UNASSIGNED and not known[b]
+            number = -1 if free else edits
+            edits += not free
             if n + n_tracks > len(changes):
                 changes = np.concatenate((changes, np.zeros((len(changes) + n_tracks, 4), np.int64)))
-            for other in range(n_tracks):  # those that held the name and show the other's bird from here on
-                place = upcoming[other]
-                if name[other] == b and name[t] != NOBODY and place >= 0 and bird[place] == name[t]:
+            for other in range(n_tracks):  # tracks with this name that are on the other's bird from here on
+                next_match = upcoming[other]
+                if name[other] == b and name[t] != UNASSIGNED and next_match >= 0 and bird[next_match] == name[t]:
                     name[other] = name[t]
                     changes[n] = at[row], other, name[t], number
                     n += 1

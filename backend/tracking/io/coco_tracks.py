@@ -1,4 +1,4 @@
-"""Corrected tracks as one COCO file that names who is who: ``track_id`` of an annotation, as in TAO and similar sets.
+"""Export corrected tracks as one COCO file with identities: ``track_id`` of an annotation, as in TAO and similar sets.
 
 Read it with pycocotools. ``image_id`` is the frame's number + 1. ``tracks`` lists the birds; each annotation has its
 ``state`` (detected, interpolated) and ``p_identity``. A bird without a mask has ``segmentation: []`` and the area of

@@ -1,17 +1,17 @@
-"""Corrected tracks in the formats of other programs.
+"""Export formats: corrected tracks in the formats of other programs. To add one, add it to `FORMATS`.
 
-- ``csv``: one row a bird and frame, with a heading; what is not known is empty.
+- ``csv``: one row for each bird and frame, with a header; unknown values are empty.
 - ``parquet``: the columns of ``tracks.parquet``.
 - ``mot``: MOTChallenge text, ``frame, id, left, top, width, height, score, -1, -1, -1``; frames from 1;
-  what is lost is left out.
+  without lost birds.
 - ``npy``: a dictionary as idtracker.ai saves it: ``trajectories`` (frames, birds, 2) px of the centre, NaN where lost,
   ``id_probabilities`` (frames, birds, 1), ``frames_per_second``, ``identities_labels``.
-- ``netcdf``: a data set as ``movement`` keeps boxes: ``position`` and ``shape`` (time, space, individuals), px,
+- ``netcdf``: a bounding-box data set of ``movement``: ``position`` and ``shape`` (time, space, individuals), px,
   ``confidence`` (time, individuals), time in s. NetCDF 3, which every reader of NetCDF knows.
 - ``coco``: one COCO JSON with masks and ``track_id`` (`coco_tracks`).
-- ``slp``, ``sleap_h5``: SLEAP labels and analysis HDF5, a box as three points (`sleap_files`).
+- ``slp``, ``sleap_h5``: SLEAP labels and analysis HDF5, a box as three points (`sleap`).
 
-Named birds only in ``npy``, ``netcdf`` and ``sleap_h5``; tracks that were not told apart are in the others.
+``npy``, ``netcdf`` and ``sleap_h5`` hold named birds only; the others hold unassigned tracks, too.
 """
 
 from collections.abc import Callable
@@ -35,10 +35,10 @@ from backend.tracking.tracks.tracks import NONE, Tracks
 
 
 @dataclass(frozen=True, eq=False)
-class Exported:
-    """Tracks and what formats say of their video: slug, path, (width, height) px, and the detections behind them.
+class TracksToExport:
+    """Tracks and facts about their video: slug, path, (width, height) px, and the detections behind them.
 
-    ``video_path`` is the slug where the path is not known; ``size`` and ``run`` are None then.
+    ``video_path`` is the slug where the path is unknown; ``size`` and ``run`` are None then.
     """
 
     tracks: Tracks
@@ -56,14 +56,14 @@ class Exported:
 
 @dataclass(frozen=True)
 class Format:
-    """One format: name of the file, what people read, and what writes it."""
+    """One format: file name, label on pages, and the function that writes it."""
 
     file: str
     words: str
-    write: Callable[[Path, Exported], None]
+    write: Callable[[Path, TracksToExport], None]
 
 
-def write_csv(path: Path, exported: Exported) -> None:
+def write_csv(path: Path, exported: TracksToExport) -> None:
     """Write tidy rows with times."""
     tracks = exported.tracks
     table = tracks_table(tracks)
@@ -74,13 +74,13 @@ def write_csv(path: Path, exported: Exported) -> None:
         pa_csv.write_csv(whole, file)
 
 
-def write_parquet(path: Path, exported: Exported) -> None:
+def write_parquet(path: Path, exported: TracksToExport) -> None:
     """Write the columns of ``tracks.parquet``."""
     with atomic_file(path) as file:
         pq.write_table(tracks_table(exported.tracks), file, compression="zstd")
 
 
-def write_mot(path: Path, exported: Exported) -> None:
+def write_mot(path: Path, exported: TracksToExport) -> None:
     """Write MOTChallenge text."""
     tracks = exported.tracks
     seen = np.flatnonzero(tracks.state != State.LOST)
@@ -92,10 +92,10 @@ def write_mot(path: Path, exported: Exported) -> None:
             file.write(f"{line},{score:g},-1,-1,-1\n".encode())
 
 
-def write_npy(path: Path, exported: Exported) -> None:
+def write_npy(path: Path, exported: TracksToExport) -> None:
     """Write trajectories as idtracker.ai does; numpy pickles the dictionary, so read it with ``allow_pickle=True``."""
     tracks = exported.tracks
-    boxes, p = by_bird(tracks)
+    boxes, p = dense_boxes(tracks)
     content: dict[str, Any] = {
         "trajectories": (boxes[..., :2] + boxes[..., 2:]) / 2,  # F x B x 2
         "id_probabilities": p[..., None],
@@ -108,10 +108,10 @@ def write_npy(path: Path, exported: Exported) -> None:
         np.save(file, np.array(content, object), allow_pickle=True)
 
 
-def write_netcdf(path: Path, exported: Exported) -> None:
+def write_netcdf(path: Path, exported: TracksToExport) -> None:
     """Write a data set of boxes as ``movement`` has it."""
     tracks = exported.tracks
-    boxes, p = by_bird(tracks)
+    boxes, p = dense_boxes(tracks)
     names = [name.encode() for name in tracks.names]
     width = max([1, *map(len, names)])
     with atomic_file(path) as file, netcdf_file(_KeptOpen(file), "w", mmap=False) as data:
@@ -147,7 +147,7 @@ class _KeptOpen:
         self.closed = True
 
 
-def write_coco(path: Path, exported: Exported) -> None:
+def write_coco(path: Path, exported: TracksToExport) -> None:
     """Write COCO with masks and tracks."""
     write_coco_tracks(path, exported.tracks, exported.video, exported.size, exported.run)
 
@@ -166,11 +166,11 @@ FORMATS = {
 }
 
 
-def by_bird(tracks: Tracks) -> tuple[np.ndarray, np.ndarray]:
+def dense_boxes(tracks: Tracks) -> tuple[np.ndarray, np.ndarray]:
     """Return boxes (F, B, 4) and p_identity (F, B) float32 of the named birds, NaN where they are not seen."""
     boxes = np.full((tracks.n_frames, len(tracks.names), 4), np.nan, np.float32)
     p = np.full(boxes.shape[:2], np.nan, np.float32)
     rows = np.flatnonzero((tracks.identity != NONE) & (tracks.state != State.LOST))
-    place = np.searchsorted(tracks.frames, tracks.frame[rows]), tracks.identity[rows]
-    boxes[place], p[place] = tracks.boxes[rows], tracks.p_identity[rows]
+    frame_and_bird = np.searchsorted(tracks.frames, tracks.frame[rows]), tracks.identity[rows]
+    boxes[frame_and_bird], p[frame_and_bird] = tracks.boxes[rows], tracks.p_identity[rows]
     return boxes, p

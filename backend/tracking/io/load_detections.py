@@ -1,4 +1,4 @@
-"""What the imports share, and detections of other programs: MOT text and COCO results."""
+"""Load detections of other programs (MOT text, COCO results); settings that imports of detections and tracks share."""
 
 import json
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from backend.video import VideoReader
 
 
 class ImportSettings(ScriptSettings):
-    """The arguments that the import of detections and that of tracks have in common."""
+    """The settings that imports of detections and of tracks share."""
 
     source: Annotated[Path, Option(name="--from")] = Field(description="file to import")
     out: Path = Field(description="folder to write, VIDEO/RUN of a project")
@@ -35,7 +35,7 @@ class ImportSettings(ScriptSettings):
 
 
 @dataclass(frozen=True)
-class Imported:
+class LoadedDetections:
     """Detections sorted by frame, then falling score. Arrays of one length."""
 
     frame: np.ndarray  # (N,) int32, 0-based
@@ -46,9 +46,9 @@ class Imported:
     def __len__(self) -> int:
         return len(self.frame)
 
-    def take(self, rows: slice) -> "Imported":
+    def take(self, rows: slice) -> "LoadedDetections":
         """Return some of the rows."""
-        return Imported(self.frame[rows], self.score[rows], self.boxes[rows], self.masks[rows])
+        return LoadedDetections(self.frame[rows], self.score[rows], self.boxes[rows], self.masks[rows])
 
     def instances(self) -> Instances:
         """Return the rows as they stand in a detections run. The area of one without a mask is that of its box."""
@@ -74,7 +74,7 @@ class AboutVideo:
 
 
 def about_video(settings: ImportSettings) -> AboutVideo:
-    """Look at the video, or take ``size`` (such as 2688x1520) and ``fps`` where there is none; InputError without."""
+    """Read the video's size, fps and times, or take ``size`` (such as 2688x1520) and ``fps``; InputError without."""
     if settings.video_path is not None:
         with VideoReader(settings.video_path, threads=1) as reader:
             file = {"video_path": str(settings.video_path.resolve()), "video_identity": reader.index.identity}
@@ -85,8 +85,8 @@ def about_video(settings: ImportSettings) -> AboutVideo:
     return AboutVideo(slug(settings.source.stem), {}, parse_size(settings.size), settings.fps, None)
 
 
-def read_detections(path: Path, size: tuple[int, int], category: int | None = None) -> Imported:
-    """Read MOT text (.txt) or COCO results (.json) of pictures of ``size`` (width, height), boxes cut at their border.
+def read_detections(path: Path, size: tuple[int, int], category: int | None = None) -> LoadedDetections:
+    """Read MOT text (.txt) or COCO results (.json); boxes are clipped to the image ``size`` (width, height).
 
     ``category``: only COCO's detections of this ``category_id``.
 
@@ -94,22 +94,22 @@ def read_detections(path: Path, size: tuple[int, int], category: int | None = No
     ------
     InputError
         If the file cannot be read, holds none, holds several categories and ``category`` is None, or a detection is
-        not what it should be; the message names the first.
+        invalid; the message names the first.
     """
     if path.suffix == ".json":
-        frame, score, boxes, masks, numbers = _coco(path, size, category)
-        places = [f"{path}, detection {number}" for number in numbers]
+        frame, score, boxes, masks, row_numbers = _coco(path, size, category)
+        locations = [f"{path}, detection {number}" for number in row_numbers]
     else:
         rows = read_mot(path)
         frame, score, boxes, masks = rows.frame, rows.score, rows.boxes, [None] * len(rows.frame)
-        places = [f"{path}, line {number}" for number in rows.line.tolist()]
+        locations = [f"{path}, line {number}" for number in rows.line.tolist()]
     if not len(frame):
         raise InputError(f"{path} holds no detections" + ("" if category is None else f" of category {category}"))
     boxes = boxes.astype(np.float32)
-    _check(places, frame, score, boxes, masks, size)
+    _check(locations, frame, score, boxes, masks, size)
     boxes = np.clip(boxes, 0, np.tile(np.array(size, np.float32), 2))
     order = np.lexsort((-score, frame))
-    return Imported(
+    return LoadedDetections(
         frame[order].astype(np.int32),
         score[order].astype(np.float32),
         boxes[order],
@@ -118,20 +118,20 @@ def read_detections(path: Path, size: tuple[int, int], category: int | None = No
 
 
 def _check(
-    places: list[str], frame: np.ndarray, score: np.ndarray, boxes: np.ndarray, masks: list, size: tuple[int, int]
+    locations: list[str], frame: np.ndarray, score: np.ndarray, boxes: np.ndarray, masks: list, size: tuple[int, int]
 ) -> None:
     outside = np.flatnonzero((boxes[:, :2] >= size).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1))
     if len(outside):
         box = boxes[outside[0]].round(2).tolist()
-        raise InputError(f"{places[outside[0]]}: the box {box} lies outside of the picture, {size[0]}x{size[1]} px")
+        raise InputError(f"{locations[outside[0]]}: the box {box} lies outside of the picture, {size[0]}x{size[1]} px")
     odd = np.flatnonzero((score < 0) | (score > 1))
     if len(odd):
         words = "scores from 0 to 1 are needed (-1 in every line of MOT text: no scores, taken as 1); scale them"
-        raise InputError(f"{places[odd[0]]} has the score {score[odd[0]]:g}; {words}")
+        raise InputError(f"{locations[odd[0]]} has the score {score[odd[0]]:g}; {words}")
     first: dict[tuple, int] = {}
     for k, row in enumerate(zip(frame.tolist(), score.tolist(), *boxes.T.tolist(), masks, strict=True)):
         if first.setdefault(row, k) != k:
-            raise InputError(f"{places[k]} is the same detection as that of {places[first[row]].split(', ')[-1]}")
+            raise InputError(f"{locations[k]} is the same detection as that of {locations[first[row]].split(', ')[-1]}")
 
 
 def _coco(
@@ -139,16 +139,16 @@ def _coco(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[bytes | None], list[int]]:
     """Return frame (N,), score (N,), boxes (N, 4) float64 px, masks, and the number of each detection in the file."""
     try:
-        found = json.loads(path.read_bytes())
+        rows = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(found, list):
-        raise InputError(f"{path} holds no COCO results: a list of detections is needed, not a {type(found).__name__}")
-    table, masks, kinds, kept = np.zeros((len(found), 6)), [], set(), []
-    for k, row in enumerate(found):
+    if not isinstance(rows, list):
+        raise InputError(f"{path} holds no COCO results: a list of detections is needed, not a {type(rows).__name__}")
+    table, masks, categories, kept = np.zeros((len(rows), 6)), [], set(), []
+    for k, row in enumerate(rows):
         try:
-            kind = row.get("category_id")
-            if category is not None and kind != category:
+            row_category = row.get("category_id")
+            if category is not None and row_category != category:
                 continue
             image, box, score = float(row["image_id"]), np.array(row["bbox"], float), float(row["score"])
             if not 1 <= image < LIMIT or image != int(image):
@@ -158,11 +158,11 @@ def _coco(
             masks.append(_mask(row.get("segmentation"), size))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{path}, detection {k}: {type(error).__name__}: {error}") from error
-        kinds.add(kind)
+        categories.add(row_category)
         kept.append(k)
         table[k] = image - 1, score, box[0], box[1], box[0] + box[2], box[1] + box[3]
-    if len(kinds) > 1:
-        some = ", ".join(sorted(map(str, kinds)))
+    if len(categories) > 1:
+        some = ", ".join(sorted(map(str, categories)))
         raise InputError(f"{path} holds detections of several categories ({some}); choose one with --category")
     table = table[kept]
     return table[:, 0].astype(np.int32), table[:, 1], table[:, 2:], masks, kept

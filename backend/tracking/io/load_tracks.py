@@ -1,4 +1,4 @@
-"""Tracks that another program made, and track runs that tracking itself did not write."""
+"""Load tracks of other programs, and write them as track runs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,31 +15,48 @@ from backend.tracking.tracks.track_folder import write_table, write_tracks
 from backend.tracking.tracks.tracks import NONE, Tracks, lost_rows, sorted_tracks
 
 SUMMARY = "summary.json"
-LONGEST_NAME = 80  # of an identity in the corrections log
-MOST_TRACKS = 2**15 - 1
+MAX_NAME_LENGTH = 80  # of an identity in the corrections log
+MAX_TRACKS = 2**15 - 1
 
 
 @dataclass(frozen=True, eq=False)
-class Brought:
-    """Boxes of tracks as a file has them, in any order. Arrays of one length.
+class LoadedTracks:
+    """Boxes of tracks as in a file, in any order. Arrays of one length.
 
-    ``frame`` 0-based; ``track`` index into ``names``; ``boxes`` (N, 4) x1 y1 x2 y2, px; ``guessed`` bool, interpolated;
-    ``score`` of the detection; ``p`` that the identity is right; ``numbers``: track ids, by default from 1;
-    ``left_out``: instances of the file that cannot be used.
+    Attributes
+    ----------
+    frame
+        (N,) from 0.
+    track
+        (N,) index into ``names``.
+    names
+        Of the tracks.
+    boxes
+        (N, 4) x1 y1 x2 y2, px.
+    interpolated
+        (N,) bool.
+    score
+        (N,) of the detection.
+    p
+        (N,) probability that the identity is right.
+    numbers
+        Track ids; by default from 1.
+    left_out
+        Number of instances in the file that cannot be used.
     """
 
     frame: np.ndarray
     track: np.ndarray
     names: tuple[str, ...]
     boxes: np.ndarray
-    guessed: np.ndarray
+    interpolated: np.ndarray
     score: np.ndarray
     p: np.ndarray
     numbers: np.ndarray | None = None
     left_out: int = 0
 
 
-def read_mot_tracks(path: Path) -> Brought:
+def read_mot_tracks(path: Path) -> LoadedTracks:
     """Return the tracks of a MOT file as birds ``track 1`` and so on; a score of 0 marks an interpolated box.
 
     Raises
@@ -49,16 +66,16 @@ def read_mot_tracks(path: Path) -> Brought:
     """
     rows = read_mot(path)
     check_tracks(path, rows, 1)
-    numbers, track = np.unique(rows.who, return_inverse=True)
+    numbers, track = np.unique(rows.ids, return_inverse=True)
     names = tuple(f"track {number}" for number in numbers)
     ones = np.ones(len(track))
-    return Brought(rows.frame, track, names, rows.boxes, rows.score == 0, rows.score, ones, numbers)
+    return LoadedTracks(rows.frame, track, names, rows.boxes, rows.score == 0, rows.score, ones, numbers)
 
 
-def brought_tracks(found: Brought, times: np.ndarray, source: Path) -> Tracks:
-    """Return tracks of named birds, each from its first to its last sighting.
+def tracks_of(loaded: LoadedTracks, times: np.ndarray, source: Path) -> Tracks:
+    """Return tracks of named birds, each from its first to its last detection.
 
-    ``times`` (F,) s of all frames of the video. ``detection`` is the place in the frame by falling score, the number
+    ``times`` (F,) s of all frames of the video. ``detection`` is the rank in the frame by falling score, the number
     that backend.import_detections gives the same rows.
 
     Raises
@@ -66,22 +83,22 @@ def brought_tracks(found: Brought, times: np.ndarray, source: Path) -> Tracks:
     InputError
         With ``source``, if a track is twice in a frame, a box has no area, or frames lie behind the video's end.
     """
-    if not len(found.frame):
+    if not len(loaded.frame):
         raise InputError(f"{source} holds no tracks")
-    if len(found.names) > MOST_TRACKS:
-        raise InputError(f"{source} has {len(found.names)} tracks; at most {MOST_TRACKS} are possible")
-    used, track = np.unique(found.track, return_inverse=True)
-    numbers = (used + 1 if found.numbers is None else found.numbers[used]).astype(np.int64)
-    names = _identities(tuple(found.names[k] for k in used))
-    _check(found, len(times), source)
-    order = np.lexsort((-found.score, found.frame))
-    frame, track, guessed = found.frame[order].astype(np.int32), track[order], found.guessed[order]
-    place = np.arange(len(frame)) - np.searchsorted(frame, frame)
+    if len(loaded.names) > MAX_TRACKS:
+        raise InputError(f"{source} has {len(loaded.names)} tracks; at most {MAX_TRACKS} are possible")
+    used, track = np.unique(loaded.track, return_inverse=True)
+    numbers = (used + 1 if loaded.numbers is None else loaded.numbers[used]).astype(np.int64)
+    names = _identities(tuple(loaded.names[k] for k in used))
+    _check(loaded, len(times), source)
+    order = np.lexsort((-loaded.score, loaded.frame))
+    frame, track, interpolated = loaded.frame[order].astype(np.int32), track[order], loaded.interpolated[order]
+    rank = np.arange(len(frame)) - np.searchsorted(frame, frame)
     seen = {
-        "frame": frame, "detection": np.where(guessed, NONE, place).astype(np.int32),
+        "frame": frame, "detection": np.where(interpolated, NONE, rank).astype(np.int32),
         "track_id": numbers[track].astype(np.int32), "identity": track.astype(np.int16),
-        "state": np.where(guessed, State.INTERPOLATED, State.DETECTED).astype(np.int8),
-        "p_identity": found.p[order].astype(np.float32), "boxes": found.boxes[order].astype(np.float32),
+        "state": np.where(interpolated, State.INTERPOLATED, State.DETECTED).astype(np.int8),
+        "p_identity": loaded.p[order].astype(np.float32), "boxes": loaded.boxes[order].astype(np.float32),
     }  # fmt: skip
     frames = np.arange(len(times), dtype=np.int32)
     missing = lost_rows(seen, frames, {code: int(numbers[code]) for code in range(len(numbers))}, {})
@@ -89,10 +106,10 @@ def brought_tracks(found: Brought, times: np.ndarray, source: Path) -> Tracks:
     return sorted_tracks(**rows, names=names, frames=frames, times=times)
 
 
-def write_brought(folder: Path, tracks: Tracks, manifest: Manifest, expected_error: float | None = None) -> None:
-    """Write a whole track run without tracklets and doubts, for tracks that tracking did not link.
+def write_loaded_tracks(folder: Path, tracks: Tracks, manifest: Manifest, expected_error: float | None = None) -> None:
+    """Write a whole track run without tracklets and doubts, for tracks that were not linked here.
 
-    ``expected_error`` is the share of bird-time with a wrong identity, None where nobody knows.
+    ``expected_error`` is the share of bird-time with a wrong identity; None: unknown.
     """
     n = len(tracks.names)
     counts = {"frames": tracks.n_frames, "rows": len(tracks), "birds": n, "doubts": 0}
@@ -107,30 +124,30 @@ def write_brought(folder: Path, tracks: Tracks, manifest: Manifest, expected_err
     manifest.write(folder)
 
 
-def _check(found: Brought, n_frames: int, source: Path) -> None:
-    if found.frame.max() >= n_frames:
-        raise InputError(f"{source} has a bird in frame {found.frame.max()}; the video has {n_frames} frames")
-    flat = ~((found.boxes[:, 2:] > found.boxes[:, :2]).all(axis=1) & np.isfinite(found.boxes).all(axis=1))
+def _check(loaded: LoadedTracks, n_frames: int, source: Path) -> None:
+    if loaded.frame.max() >= n_frames:
+        raise InputError(f"{source} has a bird in frame {loaded.frame.max()}; the video has {n_frames} frames")
+    flat = ~((loaded.boxes[:, 2:] > loaded.boxes[:, :2]).all(axis=1) & np.isfinite(loaded.boxes).all(axis=1))
     if flat.any():
         first = int(np.flatnonzero(flat)[0])
-        box = found.boxes[first].round(2).tolist()
+        box = loaded.boxes[first].round(2).tolist()
         raise InputError(
-            f"{source}: the box {box} in frame {found.frame[first]} has no area; give a larger --margin-px"
+            f"{source}: the box {box} in frame {loaded.frame[first]} has no area; give a larger --margin-px"
         )
-    order = np.lexsort((found.track, found.frame))
-    twice = order[1:][(np.diff(found.frame[order]) == 0) & (np.diff(found.track[order]) == 0)]
+    order = np.lexsort((loaded.track, loaded.frame))
+    twice = order[1:][(np.diff(loaded.frame[order]) == 0) & (np.diff(loaded.track[order]) == 0)]
     if len(twice):
-        raise InputError(f"{source}: {found.names[found.track[twice[0]]]} is twice in frame {found.frame[twice[0]]}")
+        raise InputError(f"{source}: {loaded.names[loaded.track[twice[0]]]} is twice in frame {loaded.frame[twice[0]]}")
 
 
 def _identities(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return names that the corrections log takes: none empty, none too long, none twice."""
+    """Return names that the corrections log takes: none empty, too long or repeated."""
     used: dict[str, None] = {}
     for number, name in enumerate(names, 1):
-        plain = name.strip()[:LONGEST_NAME] or f"track {number}"
+        plain = name.strip()[:MAX_NAME_LENGTH] or f"track {number}"
         free, k = plain, 2
         while free in used:
             ending = f" ({k})"
-            free, k = plain[: LONGEST_NAME - len(ending)] + ending, k + 1
+            free, k = plain[: MAX_NAME_LENGTH - len(ending)] + ending, k + 1
         used[free] = None
     return tuple(used)

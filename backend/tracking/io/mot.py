@@ -1,4 +1,4 @@
-"""MOT text files: ``frame, id, x, y, w, h, score, ...`` a line, frames from 1, as in the MOTChallenge."""
+"""MOT text files: ``frame, id, x, y, w, h, score, ...`` on each line, frames from 1, as in the MOTChallenge."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 
 from backend.project.errors import InputError
 
-LEAST_COLUMNS = 6
+MIN_COLUMNS = 6
 NO_SCORE = -1.0  # in every line: the file has no scores
 LIMIT = 2**31  # of frames and track numbers
 
@@ -17,14 +17,14 @@ class MotRows:
     """The lines of a file, sorted by frame, then as in the file. Arrays of one length."""
 
     frame: np.ndarray  # (N,) int32, 0-based
-    who: np.ndarray  # (N,) int64; -1 in detections
+    ids: np.ndarray  # (N,) int64; -1 in detections
     boxes: np.ndarray  # (N, 4) float32 x1 y1 x2 y2, px
     score: np.ndarray  # (N,) float32; 1 where the file has none, or -1 in every line
     line: np.ndarray  # (N,) int64, from 1
 
     def take(self, rows: np.ndarray) -> "MotRows":
         """Return some of the rows."""
-        return MotRows(self.frame[rows], self.who[rows], self.boxes[rows], self.score[rows], self.line[rows])
+        return MotRows(self.frame[rows], self.ids[rows], self.boxes[rows], self.score[rows], self.line[rows])
 
 
 def read_mot(path: Path) -> MotRows:
@@ -33,7 +33,7 @@ def read_mot(path: Path) -> MotRows:
     Raises
     ------
     InputError
-        If it is not there, or a line is not what it should be.
+        If the file is missing or a line is invalid; the message names the line.
     """
     try:
         lines = path.read_text("utf-8-sig").splitlines()
@@ -54,22 +54,22 @@ def read_mot(path: Path) -> MotRows:
 
 
 def check_tracks(path: Path, rows: MotRows, least: int) -> None:
-    """Raise InputError, with the line, where a row has no track number from ``least`` on, or is the second of one."""
-    low = np.flatnonzero(rows.who < least)
+    """Raise InputError, with the line, for a track number below ``least``, or a track that is twice in a frame."""
+    low = np.flatnonzero(rows.ids < least)
     if len(low):
-        found = f"{path}, line {rows.line[low[0]]} has the track number {rows.who[low[0]]}"
-        raise InputError(f"{found}: it holds detections, not tracks; tracks are numbered from {least} on")
-    order = np.lexsort((rows.line, rows.who, rows.frame))
-    twice = order[1:][(np.diff(rows.frame[order]) == 0) & (np.diff(rows.who[order]) == 0)]
+        where = f"{path}, line {rows.line[low[0]]} has the track number {rows.ids[low[0]]}"
+        raise InputError(f"{where}: it holds detections, not tracks; tracks are numbered from {least} on")
+    order = np.lexsort((rows.line, rows.ids, rows.frame))
+    twice = order[1:][(np.diff(rows.frame[order]) == 0) & (np.diff(rows.ids[order]) == 0)]
     if len(twice):
         row = twice[rows.line[twice].argmin()]
-        raise InputError(f"{path}, line {rows.line[row]}: track {rows.who[row]} is twice in frame {rows.frame[row]}")
+        raise InputError(f"{path}, line {rows.line[row]}: track {rows.ids[row]} is twice in frame {rows.frame[row]}")
 
 
 def _row(path: Path, number: int, line: str) -> list[float]:
     parts = line.replace(",", " ").split()
-    if len(parts) < LEAST_COLUMNS:
-        raise InputError(f"{path}, line {number}: {len(parts)} columns, at least {LEAST_COLUMNS} are needed: {line!r}")
+    if len(parts) < MIN_COLUMNS:
+        raise InputError(f"{path}, line {number}: {len(parts)} columns, at least {MIN_COLUMNS} are needed: {line!r}")
     try:
         values = [float(part) for part in parts[:7]]
     except ValueError as error:

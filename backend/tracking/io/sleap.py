@@ -1,8 +1,8 @@
-"""SLEAP's files: ``.slp`` labels and the analysis HDF5, written and read with h5py.
+"""SLEAP files: ``.slp`` labels and analysis HDF5, written and read with h5py.
 
-A bird is three points of a box, because SLEAP knows points: ``centre``, ``top left``, ``bottom right``. An instance's
-score is 1 where the bird was seen and 0 where its box is interpolated; its tracking score is ``p_identity``.
-SLEAP counts from the middle of the first pixel, Lektrack from its corner: points are half a pixel less.
+A bird is three points of a box, as SLEAP knows points: ``centre``, ``top left``, ``bottom right``. An instance's score
+is 1 where the bird was detected and 0 where its box is interpolated; its tracking score is ``p_identity``. SLEAP's
+origin is the middle of the first pixel, Lektrack's its corner: points are half a pixel less.
 
 Of files made by SLEAP any skeleton is read: the box is that of all visible points, wider by a margin.
 Layout: SLEAP's ``io/format/hdf5.py`` (format 1.2) and ``sleap_analysis``, both checked against `sleap-io`.
@@ -19,7 +19,7 @@ import numpy as np
 
 from backend.project.atomic import atomic_file
 from backend.project.errors import InputError
-from backend.tracking.io.load_tracks import Brought
+from backend.tracking.io.load_tracks import LoadedTracks
 from backend.tracking.tracks.schemas import State
 from backend.tracking.tracks.tracks import NONE, Tracks
 
@@ -51,7 +51,7 @@ class SleapVideo:
 
 
 def write_slp(path: Path, tracks: Tracks, video: SleapVideo) -> None:
-    """Write predicted instances of all tracks, those that were not told apart included; lost birds have none."""
+    """Write predicted instances of all tracks, unassigned ones included; lost birds have none."""
     rows = np.flatnonzero(tracks.state != State.LOST)
     numbers, first, track = np.unique(tracks.track_id[rows], return_index=True, return_inverse=True)
     names = [_name(tracks, int(row)) for row in rows[first]]
@@ -80,7 +80,7 @@ def write_slp(path: Path, tracks: Tracks, video: SleapVideo) -> None:
 
 
 def write_analysis(path: Path, tracks: Tracks, video: SleapVideo) -> None:
-    """Write the named birds as dense arrays in the order of SLEAP's own export; NaN where a bird is not seen."""
+    """Write the named birds as dense arrays in the axis order of SLEAP's own export; NaN where a bird is not seen."""
     n, birds = int(tracks.frames[-1]) + 1 if tracks.n_frames else 0, len(tracks.names)
     shapes = {
         "tracks": (birds, 2, len(NODES), n),
@@ -105,11 +105,11 @@ def write_analysis(path: Path, tracks: Tracks, video: SleapVideo) -> None:
             dense["instance_scores"][:, begin:end], dense["tracking_scores"][:, begin:end] = scores[0].T, scores[1].T
 
 
-def read_slp(path: Path, video: str, margin_px: float) -> Brought:
-    """Return the tracks of a ``.slp`` file; an instance that a person placed stands for the predicted one.
+def read_slp(path: Path, video: str, margin_px: float) -> LoadedTracks:
+    """Return the tracks of a ``.slp`` file; an instance placed by a person replaces the predicted one.
 
-    ``video`` is the file name of the video, by which it is chosen where the file holds several; a box is wider by
-    ``margin_px``, on each side, than the visible points.
+    ``video`` is the file name of the video, which selects one where the file holds several; a box is wider by
+    ``margin_px`` on each side than the visible points.
 
     Raises
     ------
@@ -127,16 +127,16 @@ def read_slp(path: Path, video: str, margin_px: float) -> Brought:
             own = instances["instance_type"] == kind
             bounds[own] = _bounds(path, instances[own], data[name][:])
     order = np.argsort(frames["frame_id"])
-    place = np.append(order, -1)[np.searchsorted(frames["frame_id"][order], instances["frame_id"])]
-    if (place < 0).any() or (frames["frame_id"][place] != instances["frame_id"]).any():
+    index_of_frame = np.append(order, -1)[np.searchsorted(frames["frame_id"][order], instances["frame_id"])]
+    if (index_of_frame < 0).any() or (frames["frame_id"][index_of_frame] != instances["frame_id"]).any():
         raise InputError(f"{path} is damaged: instances name frames that are not there")
     if instances["track"].max(initial=-1) >= len(names):
         raise InputError(f"{path} is damaged: instances name tracks that are not there")
-    used = (frames["video"][place] == number) & (instances["track"] >= 0) & np.isfinite(bounds[:, 0])
+    used = (frames["video"][index_of_frame] == number) & (instances["track"] >= 0) & np.isfinite(bounds[:, 0])
     if not used.any():
         raise InputError(f"{path} has no instance with a track; track the animals first, then import")
     rows = np.flatnonzero(used)
-    frame, track = frames["frame_idx"][place[rows]].astype(np.int64), instances["track"][rows].astype(np.int64)
+    frame, track = frames["frame_idx"][index_of_frame[rows]].astype(np.int64), instances["track"][rows].astype(np.int64)
     chosen = np.lexsort((instances["instance_type"][rows], track, frame))  # a person's before the predicted one
     again = (np.diff(frame[chosen]) == 0) & (np.diff(track[chosen]) == 0)
     again &= np.diff(instances["instance_type"][rows[chosen]].astype(int)) == 1
@@ -144,19 +144,19 @@ def read_slp(path: Path, video: str, margin_px: float) -> Brought:
     rows = rows[chosen]
     score = instances["score"][rows].astype(np.float64)
     person = instances["instance_type"][rows] != PREDICTED
-    return Brought(
+    return LoadedTracks(
         frame=frame[chosen],
         track=track[chosen],
         names=tuple(names),
         boxes=bounds[rows] + shift + margin_px * (0 if ours else np.array([-1, -1, 1, 1])),
-        guessed=(score == 0) & ~person & ours,
+        interpolated=(score == 0) & ~person & ours,
         score=np.where(person, 1.0, score),
         p=instances["tracking_score"][rows] if ours else np.ones(len(rows)),
-        left_out=int(np.sum(frames["video"][place] == number)) - len(rows),
+        left_out=int(np.sum(frames["video"][index_of_frame] == number)) - len(rows),
     )
 
 
-def read_analysis(path: Path, margin_px: float) -> Brought:
+def read_analysis(path: Path, margin_px: float) -> LoadedTracks:
     """Return the tracks of an analysis HDF5; see `read_slp`."""
     with _opened(path, ("tracks", "track_names", "node_names")) as data:
         points = data["tracks"][:].astype(np.float64)  # B x 2 x nodes x T
@@ -171,12 +171,12 @@ def read_analysis(path: Path, margin_px: float) -> Brought:
     boxes = np.hstack([np.nanmin(points, axis=2), np.nanmax(points, axis=2)]) if len(frame) else np.zeros((0, 4))
     ones = np.ones(len(frame))
     score, p = (ones if each is None else np.nan_to_num(each[track, frame], nan=1.0) for each in scores)
-    return Brought(
+    return LoadedTracks(
         frame=frame,
         track=track,
         names=tuple(names),
         boxes=boxes + HALF_PIXEL + margin_px * (0 if ours else np.array([-1, -1, 1, 1])),
-        guessed=(score == 0) & ours,
+        interpolated=(score == 0) & ours,
         score=score,
         p=p if ours else ones,
     )
@@ -247,24 +247,24 @@ def _block(tracks: Tracks, begin: int, end: int) -> tuple[np.ndarray, np.ndarray
     """Return seen (T, B), points (T, B, 3, 2) and the two scores (T, B) of frames ``begin`` to ``end``."""
     first, last = np.searchsorted(tracks.frame, [begin, end])
     rows = first + np.flatnonzero((tracks.identity[first:last] != NONE) & (tracks.state[first:last] != State.LOST))
-    shape, place = (end - begin, len(tracks.names)), (tracks.frame[rows] - begin, tracks.identity[rows])
+    shape, index_of_frame = (end - begin, len(tracks.names)), (tracks.frame[rows] - begin, tracks.identity[rows])
     seen = np.zeros(shape, np.uint8)
     points, score, p = np.full((*shape, len(NODES), 2), np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
-    seen[place], points[place] = 1, box_points(tracks.boxes[rows])
-    score[place], p[place] = tracks.state[rows] == State.DETECTED, tracks.p_identity[rows]
+    seen[index_of_frame], points[index_of_frame] = 1, box_points(tracks.boxes[rows])
+    score[index_of_frame], p[index_of_frame] = tracks.state[rows] == State.DETECTED, tracks.p_identity[rows]
     return seen, points, (score, p)
 
 
 @contextmanager
 def _written(path: Path) -> Iterator[h5py.File]:
-    """Open a file that is whole or not there. HDF5 reads what it writes, so it opens the temporary file by name."""
+    """Open a file that is whole or absent. HDF5 reads back what it writes, so it opens the temporary file by name."""
     with atomic_file(path) as file, h5py.File(file.name, "w") as out:
         yield out
 
 
 @contextmanager
 def _opened(path: Path, needed: tuple[str, ...]) -> Iterator[h5py.File]:
-    """Open a file and turn whatever is wrong with its content into one line."""
+    """Open a file; raise InputError for anything wrong with its content."""
     try:
         with h5py.File(path, "r") as data:
             missing = [name for name in needed if name not in data]
@@ -276,7 +276,7 @@ def _opened(path: Path, needed: tuple[str, ...]) -> Iterator[h5py.File]:
 
 
 def _video_number(path: Path, videos: list[dict], wanted: str) -> int:
-    """Return the number by which frames call the video: its place, or that of its embedded pictures."""
+    """Return the number by which frames refer to the video: its index, or that of its embedded images."""
     backends = [video.get("backend", video) for video in videos]
     names = [str(b.get("filename") or video.get("filename", "")) for b, video in zip(backends, videos, strict=True)]
     same = [k for k, name in enumerate(names) if name.replace("\\", "/").rsplit("/", 1)[-1] == wanted]

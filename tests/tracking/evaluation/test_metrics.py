@@ -15,9 +15,9 @@ from backend.lek.simulated_run import ORIGIN, detect
 from backend.pipeline.detections import open_detections
 from backend.project.errors import InputError
 from backend.project.manifest import begin_manifest, now
-from backend.tracking.evaluation.correspondence import Shown, compare, matches, read_truth, with_masks
-from backend.tracking.evaluation.metrics import calibration, measures
-from backend.tracking.evaluation.simulated_reviewer import needed_acts, review, review_doubts
+from backend.tracking.evaluation.correspondence import Annotations, compare, matches, read_truth, with_masks
+from backend.tracking.evaluation.metrics import calibration, tracking_metrics
+from backend.tracking.evaluation.simulated_reviewer import required_edits, review, review_doubts
 from backend.tracking.io.mot import read_mot
 from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DOUBTS
 from backend.tracking.tracks.track_folder import write_table, write_tracks
@@ -122,7 +122,7 @@ def test_all_acts_leave_nothing_wrong(seed):
         if rng.random() < 0.05:
             label[rng.integers(4)] = label.max() + 1
         track[4 * k : 4 * k + 4] = label
-    acts = needed_acts(at, bird, track)
+    acts = required_edits(at, bird, track)
     everywhere = pa.Table.from_pylist(
         [
             {
@@ -145,7 +145,7 @@ def test_calibration_compares_what_is_said_with_what_is():
     frames = np.arange(n, dtype=np.int32)
     boxes = np.tile([0.0, 0.0, 9.0, 9.0], (n, 1))
     none = np.full(n, -1), np.full(n, np.nan, np.float32)
-    truth = Shown(
+    truth = Annotations(
         np.repeat(frames, 2),
         np.tile([1, 2], n),
         np.concatenate([boxes, boxes + 50]).reshape(2, n, 4).transpose(1, 0, 2).reshape(-1, 4),
@@ -153,8 +153,8 @@ def test_calibration_compares_what_is_said_with_what_is():
     )
     claimed = np.column_stack([np.zeros(n, int), np.where(right, 1, 0)]).ravel()
     p = np.column_stack([np.full(n, 0.95), np.full(n, 0.85)]).ravel().astype(np.float32)
-    both = compare(truth, Shown(truth.frame, truth.who, truth.boxes, claimed, p), frames, 25.0)
-    found = calibration(both, *matches(both))
+    correspondence = compare(truth, Annotations(truth.frame, truth.ids, truth.boxes, claimed, p), frames, 25.0)
+    found = calibration(correspondence, *matches(correspondence))
     assert found["right"] == pytest.approx(0.9)
     assert found["expected_calibration_error"] == pytest.approx(0.05, abs=1e-6)
     assert [row["right"] for row in found["bins"]] == pytest.approx([0.8, 1.0])
@@ -174,11 +174,15 @@ def test_masks_and_doubts_of_a_rendered_lek(lek, tmp_path):
     bird = origin["bird"].to_numpy()[: len(found)].astype(np.int32)
     keep = bird > 0
     swapped = np.where(found.frame > 100, np.array([0, 2, 1, 3, 4, 5])[bird], bird)[keep].astype(np.int32)
-    shown = Shown(found.frame[keep], swapped, found.boxes[keep].astype(float), *([np.zeros(keep.sum())] * 2))
+    annotations = Annotations(
+        found.frame[keep], swapped, found.boxes[keep].astype(float), *([np.zeros(keep.sum())] * 2)
+    )
     truth = read_truth(lek / "lek", masks=True)
-    masked = compare(truth, with_masks(shown, found.detection[keep], lek / "run"), run.frames().frame, 25.0, masks=True)
-    assert 0.5 < measures(masked)["DetA"] < 0.98
-    assert measures(masked)["IDF1"] < 0.9
+    masked = compare(
+        truth, with_masks(annotations, found.detection[keep], lek / "run"), run.frames().frame, 25.0, masks=True
+    )
+    assert 0.5 < tracking_metrics(masked)["DetA"] < 0.98
+    assert tracking_metrics(masked)["IDF1"] < 0.9
 
     out = tmp_path / "tracks"
     names = tuple(f"bird {k}" for k in range(1, 6))
@@ -205,7 +209,7 @@ def test_masks_and_doubts_of_a_rendered_lek(lek, tmp_path):
     manifest.complete, manifest.finished = True, now()
     manifest.write(out)
     told = figures(lek / "lek", out, "--detections", str(lek / "run"))
-    assert told["masks"]["DetA"] == pytest.approx(measures(masked)["DetA"])
+    assert told["masks"]["DetA"] == pytest.approx(tracking_metrics(masked)["DetA"])
     assert told["review"]["corrections"] >= 1
     assert told["review"]["corrections_at_doubts"] >= 1
     assert told["review"]["curve"][-1][1] < told["review"]["wrong_before"]

@@ -11,8 +11,8 @@ from backend.pipeline.chunk_tables import AnalysedFrames, Instances, write_chunk
 from backend.pipeline.chunks import Chunk
 from backend.pipeline.detections import DetectionsRun, open_detections
 from backend.project.manifest import begin_manifest
-from backend.tracking.evaluation.correspondence import Shown, compare, matches
-from backend.tracking.evaluation.doubt_recall import doubt_recall
+from backend.tracking.evaluation.correspondence import Annotations, compare, matches
+from backend.tracking.evaluation.metrics import doubt_recall
 from backend.tracking.linking.result import Identities
 from backend.tracking.review.doubts import doubt_table, find_doubts
 from backend.tracking.review.duplicate_tracks import Duplicate, find_duplicates
@@ -142,11 +142,13 @@ def test_true_errors_that_doubts_point_to_are_counted():
     bird = np.tile([0, 1], 1000)
     boxes = np.column_stack([100 * bird, 0 * bird, 100 * bird + 40, 0 * bird + 40]).astype(float)
     name = np.where(frame >= 750, 1 - bird, bird)
-    truth = Shown(frame, bird, boxes, np.full(2000, -1), np.full(2000, np.nan))
-    both = compare(truth, Shown(frame, name + 1, boxes, name, np.full(2000, 0.9)), np.arange(1000, dtype=np.int32), 25)
+    truth = Annotations(frame, bird, boxes, np.full(2000, -1), np.full(2000, np.nan))
+    correspondence = compare(
+        truth, Annotations(frame, name + 1, boxes, name, np.full(2000, 0.9)), np.arange(1000, dtype=np.int32), 25
+    )
     row = {"doubt": 1, "kind": "gap", "from_frame": 745, "to_frame": 760, "tracks": [1], "before": [], "after": []}
     doubts = pa.Table.from_pylist([row | {"p_error": 0.3, "until_frame": 1000}], DOUBT_COLUMNS)
-    told = doubt_recall(both, *matches(both), doubts)
+    told = doubt_recall(correspondence, *matches(correspondence), doubts)
     assert told["wrong_time"] == pytest.approx(0.25) and told["wrong_time_at_doubts"] == pytest.approx(0.5)
     assert (told["errors"], told["long_errors"], told["long_errors_at_doubts"]) == (2, 2, 1)
     assert told["right_time_at_doubts"] == pytest.approx(5 / 1500)
