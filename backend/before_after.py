@@ -29,8 +29,8 @@ from backend.tracking.tracks.track_folder import open_tracks, track_manifest
 from backend.training.model_folder import COMPARISON_FILE
 from backend.zones.bird_sequences import recording_from_tracks
 from backend.zones.inputs import Source, find_source
+from backend.zones.measures import measure
 from backend.zones.settings import StatisticsSettings, VideoFacts
-from backend.zones.tracking_metrics import measure
 from backend.zones.zone_file import read_zones
 
 SCRIPT, RESULT, CARD = "before_after", "before_after.json", "README.md"
