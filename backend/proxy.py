@@ -1,4 +1,4 @@
-"""Make a small copy of a video, in which every frame stands alone, for fast jumps and play on the board.
+"""Make a proxy video, in which every frame is a key frame, for fast seeking and playback on the board.
 
     python -m backend.proxy --video lek-north
 
@@ -26,7 +26,7 @@ def main(argv: list[str]) -> None:
             return
         progress.stage("reading the video's index")
         with open_video(project, record.slug) as reader:
-            progress.stage("making the small copy", total=len(reader))
+            progress.stage("making the proxy video", total=len(reader))
             manifest = make_proxy(folder, reader, inputs_of(record), progress.update)
     (file,) = manifest.files.values()
     unread = f"; {manifest.counts['damaged']} frames cannot be decoded and are black" * bool(manifest.counts["damaged"])

@@ -15,7 +15,7 @@ import sys
 import torch
 
 from backend.jobs.script import ScriptParser, run_script
-from backend.training.distributed import Ranks, devices, joined, start_processes, started_by_torchrun
+from backend.training.distributed import ProcessGroup, devices, joined, start_processes, started_by_torchrun
 from backend.training.evaluate_model import evaluate_model
 from backend.training.plan import check_folder, make_plan
 from backend.training.run import train
@@ -27,8 +27,8 @@ def main(argv: list[str]) -> None:
     settings = ScriptParser("backend.train", __doc__).settings(TrainSettings, argv)
     own = devices(settings.gpu_id, settings.num_gpus)
     if settings.num_machines * len(own) == 1 or started_by_torchrun():
-        with joined(own, settings) as ranks:
-            work(settings, ranks)
+        with joined(own, settings) as group:
+            work(settings, group)
         return
     check_folder(settings.out_dir)
     settings.out_dir.mkdir(parents=True, exist_ok=True)
@@ -37,12 +37,12 @@ def main(argv: list[str]) -> None:
         sys.exit(code)
 
 
-def work(settings: TrainSettings, ranks: Ranks) -> None:
+def work(settings: TrainSettings, group: ProcessGroup) -> None:
     """Do what one process has to do."""
     if settings.eval_only:
-        evaluate_model(settings, ranks)
+        evaluate_model(settings, group)
     else:
-        train(settings, make_plan(settings), ranks)
+        train(settings, make_plan(settings), group)
 
 
 def one_process(local: int, meeting: str, settings: TrainSettings) -> None:
@@ -51,8 +51,8 @@ def one_process(local: int, meeting: str, settings: TrainSettings) -> None:
     torch.set_num_threads(max(1, torch.get_num_threads() // len(own)))
 
     def main(_: list[str]) -> None:
-        with joined(own, settings, local, meeting) as ranks:
-            work(settings, ranks)
+        with joined(own, settings, local, meeting) as group:
+            work(settings, group)
 
     run_script("train", main)
 

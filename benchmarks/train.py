@@ -24,11 +24,11 @@ from backend.detectors.precision import number_format, pick_device
 from backend.training.augmentation import augment_settings
 from backend.training.checkpoints import TrainingState
 from backend.training.data_loading import Batch, Pictures, TrainingOrder, loader
-from backend.training.distributed import Ranks
+from backend.training.distributed import ProcessGroup
 from backend.training.model_folder import ModelFolder
 from backend.training.read_coco import read_pictures
 from backend.training.settings import TrainSettings
-from backend.training.train_step import Stepper
+from backend.training.train_step import TrainStep
 
 GOAL = 0.9
 BIRDS = 20
@@ -43,30 +43,30 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = write_set(Path(folder), given.images, tuple(given.frame))
         settings = TrainSettings(train_annot=path, out_dir=Path(folder) / "out", batch_size=given.batch_size, lr=1e-6)
-        stepper, batches = prepare(given, settings, device)
+        train_step, batches = prepare(given, settings, device)
         state = TrainingState()
         for batch in itertools.islice(batches, given.warm_up):
-            stepper.take(state, batch.to(device), [])
-        measure(given, stepper, state, batches, device)
+            train_step.take(state, batch.to(device), [])
+        measure(given, train_step, state, batches, device)
 
 
-def measure(given, stepper: Stepper, state: TrainingState, batches, device: torch.device) -> None:
+def measure(given, train_step: TrainStep, state: TrainingState, batches, device: torch.device) -> None:
     """Take turns: a few steps of the loop, as many of forward and backward alone on a batch that is there already."""
     loop_s = alone_s = data_s = 0.0
     pictures = 0
-    stepper.synchronise = True
-    stepper.phases = type(stepper.phases)()
+    train_step.synchronise = True
+    train_step.phases = type(train_step.phases)()
     for _ in range(given.turns):
         for _ in range(given.steps):
             begin = now(device)
             batch = next(batches).to(device)
             data_s += now(device) - begin
-            stepper.take(state, batch, [])
+            train_step.take(state, batch, [])
             loop_s += now(device) - begin
             pictures += len(batch.indices)
-            alone_s += forward_and_backward(stepper, batch, device)
-    phases = stepper.phases
-    number_format_used = stepper.detector.number_format
+            alone_s += forward_and_backward(train_step, batch, device)
+    phases = train_step.phases
+    number_format_used = train_step.detector.number_format
     print(f"{given.backbone}, batch {given.batch_size}, {number_format_used} on {device}, workers {given.workers}")
     print(f"images/s              {pictures / loop_s:8.2f}")
     for name, seconds in (
@@ -81,18 +81,18 @@ def measure(given, stepper: Stepper, state: TrainingState, batches, device: torc
     print(f"loop / (forward + backward alone), images/s: {ratio:.3f} (goal >= {GOAL}){verdict}")
 
 
-def forward_and_backward(stepper: Stepper, batch: Batch, device: torch.device) -> float:
+def forward_and_backward(train_step: TrainStep, batch: Batch, device: torch.device) -> float:
     """Return the seconds of forward and backward alone, on a batch that was just seen; weights stay as they are."""
     begin = now(device)
-    losses = stepper.detector(batch.pictures, batch.sizes, batch.targets)
-    stepper.scaler.scale(sum(losses.values())).backward()
+    losses = train_step.detector(batch.pictures, batch.sizes, batch.targets)
+    train_step.scaler.scale(sum(losses.values())).backward()
     seconds = now(device) - begin
-    stepper.optimiser.zero_grad(set_to_none=True)
+    train_step.optimiser.zero_grad(set_to_none=True)
     return seconds
 
 
 def prepare(given, settings: TrainSettings, device: torch.device):
-    """Return the stepper and an endless reader of batches."""
+    """Return the train_step and an endless reader of batches."""
     detector_settings = DetectorSettings(
         backbone=given.backbone,
         class_names=("ruff",),
@@ -108,8 +108,8 @@ def prepare(given, settings: TrainSettings, device: torch.device):
     order.n_steps = given.warm_up + given.turns * given.steps + 8
     pictures = Pictures(image_set, detector_settings, 0, augment_settings("light"))
     folder = ModelFolder(settings.out_dir)
-    stepper = Stepper(detector, settings, Ranks(0, 1, device), order.n_steps, folder)
-    return stepper, iter(loader(pictures, order, given.workers, device.type == "cuda"))
+    train_step = TrainStep(detector, settings, ProcessGroup(0, 1, device), order.n_steps, folder)
+    return train_step, iter(loader(pictures, order, given.workers, device.type == "cuda"))
 
 
 def write_set(folder: Path, n: int, frame: tuple[int, int]) -> Path:

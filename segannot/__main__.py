@@ -1,4 +1,4 @@
-"""Label a video in the browser: scribble on a bird, and its outline appears; carry outlines through the video.
+"""Label a video in the browser: scribble on a bird, and its outline appears; propagate outlines through the video.
 
     python -m segannot --video lek-north --port 8880
     python -m segannot --video /data/videos/lek.mp4 --engine sam2 --gpu-id 0 --half_precision --memory-gb 4

@@ -81,7 +81,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(data, tmp_
 
 def test_a_stop_saves_a_checkpoint_and_the_resumed_training_ends_with_the_same_bits(data, tmp_path, model, monkeypatch):
     out = tmp_path / "cut"
-    take = training_stepper.Stepper.take
+    take = training_stepper.TrainStep.take
 
     def take_and_stop(self, state, batch, names):
         result = take(self, state, batch, names)
@@ -89,7 +89,7 @@ def test_a_stop_saves_a_checkpoint_and_the_resumed_training_ends_with_the_same_b
             os.kill(os.getpid(), signal.SIGTERM)
         return result
 
-    monkeypatch.setattr(training_stepper.Stepper, "take", take_and_stop)
+    monkeypatch.setattr(training_stepper.TrainStep, "take", take_and_stop)
     with pytest.raises(StopRequested):
         train(data, out, "--n-epoch", "2")
     monkeypatch.undo()
@@ -116,7 +116,7 @@ def test_a_stop_during_an_evaluation_loses_no_step(data, tmp_path, model, monkey
 
 def test_long_before_the_end_of_an_epoch_there_is_a_checkpoint_if_it_takes_long(data, tmp_path, model, monkeypatch):
     out = tmp_path / "cut"
-    take = training_stepper.Stepper.take
+    take = training_stepper.TrainStep.take
 
     def take_three(self, state, batch, names):
         if state.step == 3:
@@ -125,7 +125,7 @@ def test_long_before_the_end_of_an_epoch_there_is_a_checkpoint_if_it_takes_long(
 
     monkeypatch.setattr(training_loop, "SAVE_EVERY_S", 0)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training_stepper.Stepper, "take", take_three)
+        patch.setattr(training_stepper.TrainStep, "take", take_three)
         train(data, out, "--n-epoch", "2")
     assert torch.load(out / "checkpoints" / "last.pt", weights_only=True)["state"]["step"] == 3
     train(data, out, "--n-epoch", "2", "--resume")
@@ -208,14 +208,14 @@ def test_without_a_validation_set_the_last_weights_are_the_model(data, tmp_path)
 
 def test_a_loss_that_is_not_finite_ends_it_and_names_the_batch(data, tmp_path, monkeypatch):
     out = tmp_path / "nan"
-    forward = training_stepper.Stepper._checked
+    forward = training_stepper.TrainStep._checked
 
     def spoilt(self, losses, state, names):
         if state.step == 5:
             losses["loss_mask"] = losses["loss_mask"] * float("nan")
         return forward(self, losses, state, names)
 
-    monkeypatch.setattr(training_stepper.Stepper, "_checked", spoilt)
+    monkeypatch.setattr(training_stepper.TrainStep, "_checked", spoilt)
     with pytest.raises(training_stepper.NotFiniteError, match="step 5: loss_mask is nan, with .*png.* lower --lr"):
         train(data, out, "--n-epoch", "2")
     refused = json.loads((out / "refused_batch.json").read_text())
@@ -228,7 +228,7 @@ def test_out_of_memory_says_which_setting_to_change(data, tmp_path, monkeypatch)
     def full(self, losses, state, names):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(training_stepper.Stepper, "_checked", full)
+    monkeypatch.setattr(training_stepper.TrainStep, "_checked", full)
     with pytest.raises(InputError, match=r"out of memory on cpu: lower --batch-size \(it is 2\), or --image-size"):
         train(data, tmp_path / "oom", "--n-epoch", "1")
 

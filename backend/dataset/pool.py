@@ -100,7 +100,7 @@ def _run(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Resu
 
 
 def _begin() -> None:
-    """Make this process a worker: one thread, deaf to Ctrl-C (the caller hears it), gone with the caller."""
+    """Make this process a worker: one thread, ignoring Ctrl-C (the caller hears it), gone with the caller."""
     cv2.setNumThreads(1)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # held back by the caller while it started us
     signal.signal(signal.SIGINT, signal.SIG_IGN)

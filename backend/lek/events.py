@@ -41,7 +41,7 @@ KINDS = (
     BOX_IN,
     BOX_OUT,
 ) = range(len(KINDS))
-NOBODY = -1
+NO_PARTNER = -1
 
 
 class EventLog:
@@ -54,8 +54,8 @@ class EventLog:
         self._corners = np.concatenate(polygons)
         self._ends = np.cumsum([len(polygon) for polygon in polygons])
         self._fps = lek.settings.fps
-        self._before = np.full(n, NOBODY, np.int64)
-        self._partner = np.full(n, NOBODY, np.int64)
+        self._before = np.full(n, NO_PARTNER, np.int64)
+        self._partner = np.full(n, NO_PARTNER, np.int64)
         self._touching = np.zeros((n, n), bool)
         self._inside = np.zeros((n, len(polygons)), bool)
 
@@ -65,9 +65,9 @@ class EventLog:
         for frame, kind, bird, other, zone in _events(states, *memory, self._corners, self._ends):
             event = {"frame": int(first + frame), "time_s": round((first + frame) / self._fps, 3), "kind": KINDS[kind]}
             event["bird"] = int(bird + 1)
-            if other != NOBODY:
+            if other != NO_PARTNER:
                 event["other"] = int(other + 1)
-            if zone != NOBODY:
+            if zone != NO_PARTNER:
                 event["zone"] = int(zone + 1)
             yield event
 
@@ -108,23 +108,23 @@ def _log(rows, count, frame, kind, bird, other, zone):
 def _acts(i, birds, before, partner, frame, rows, count):
     now, was, other = birds[i].behaviour, before[i], birds[i].partner
     if was == Behaviour.FIGHT and now == Behaviour.FLEE:  # every fight ends with one bird in flight
-        count = _log(rows, count, frame, FIGHT_END, partner[i], i, NOBODY)
+        count = _log(rows, count, frame, FIGHT_END, partner[i], i, NO_PARTNER)
     if now == was and (now != Behaviour.FLEE or other == partner[i]):
         return count
     if now == Behaviour.FIGHT and i < other:
-        count = _log(rows, count, frame, FIGHT_START, i, other, NOBODY)
+        count = _log(rows, count, frame, FIGHT_START, i, other, NO_PARTNER)
     elif now == Behaviour.FLEE:
-        count = _log(rows, count, frame, DISPLACEMENT, i, other, NOBODY)
+        count = _log(rows, count, frame, DISPLACEMENT, i, other, NO_PARTNER)
     elif now == Behaviour.FLY_OUT:
-        count = _log(rows, count, frame, FLY_OUT, i, NOBODY, NOBODY)
+        count = _log(rows, count, frame, FLY_OUT, i, NO_PARTNER, NO_PARTNER)
     elif now == Behaviour.AWAY:
-        count = _log(rows, count, frame, GONE, i, NOBODY, NOBODY)
+        count = _log(rows, count, frame, GONE, i, NO_PARTNER, NO_PARTNER)
     elif now == Behaviour.FLY_IN:
-        count = _log(rows, count, frame, FLY_IN, i, NOBODY, NOBODY)
+        count = _log(rows, count, frame, FLY_IN, i, NO_PARTNER, NO_PARTNER)
     elif now == Behaviour.IN_BOX:
-        count = _log(rows, count, frame, BOX_IN, i, NOBODY, NOBODY)
+        count = _log(rows, count, frame, BOX_IN, i, NO_PARTNER, NO_PARTNER)
     elif was == Behaviour.IN_BOX:
-        count = _log(rows, count, frame, BOX_OUT, i, NOBODY, NOBODY)
+        count = _log(rows, count, frame, BOX_OUT, i, NO_PARTNER, NO_PARTNER)
     return count
 
 
@@ -135,7 +135,7 @@ def _contact(i, j, birds, touching, frame, rows, count):
     close = dx * dx + dy * dy < limit * limit and _is_out(birds[i]) and _is_out(birds[j])
     if close != touching[i, j]:
         touching[i, j] = close
-        count = _log(rows, count, frame, CONTACT_START if close else CONTACT_END, i, j, NOBODY)
+        count = _log(rows, count, frame, CONTACT_START if close else CONTACT_END, i, j, NO_PARTNER)
     return count
 
 
@@ -153,5 +153,5 @@ def _zones(i, bird, inside, corners, ends, frame, rows, count):
         is_in = on_ground and point_in_polygon(polygon, bird.x, bird.y)
         if is_in != inside[i, zone]:
             inside[i, zone] = is_in
-            count = _log(rows, count, frame, ENTER_ZONE if is_in else LEAVE_ZONE, i, NOBODY, zone)
+            count = _log(rows, count, frame, ENTER_ZONE if is_in else LEAVE_ZONE, i, NO_PARTNER, zone)
     return count

@@ -14,16 +14,16 @@ from backend.detectors.weights import load_exactly
 from backend.project.atomic import atomic_file
 from backend.project.errors import InputError
 from backend.training.settings import TrainSettings
-from backend.training.train_step import Stepper, TrainingState
+from backend.training.train_step import TrainingState, TrainStep
 
 FORMAT = 1
 
 
 def save_checkpoint(
-    path: Path, stepper: Stepper, state: TrainingState, settings: TrainSettings, steps_per_epoch: int
+    path: Path, train_step: TrainStep, state: TrainingState, settings: TrainSettings, steps_per_epoch: int
 ) -> None:
     """Replace the checkpoint at ``path`` in one step."""
-    detector, optimiser, scaler = stepper.detector, stepper.optimiser, stepper.scaler
+    detector, optimiser, scaler = train_step.detector, train_step.optimiser, train_step.scaler
     content = {
         "format": FORMAT,
         "model": detector.network.state_dict(),
@@ -42,7 +42,7 @@ def save_checkpoint(
         torch.save(content, file)
 
 
-def load_checkpoint(path: Path, stepper: Stepper) -> TrainingState:
+def load_checkpoint(path: Path, train_step: TrainStep) -> TrainingState:
     """Put a checkpoint's content into detector, optimiser and scaler, and return how far it was.
 
     Raises
@@ -51,10 +51,10 @@ def load_checkpoint(path: Path, stepper: Stepper) -> TrainingState:
         If the file is damaged, from a newer version, or of another detector.
     """
     content = read_checkpoint(path)
-    load_exactly(stepper.detector, content["model"], str(path))
+    load_exactly(train_step.detector, content["model"], str(path))
     try:
-        stepper.optimiser.load_state_dict(content["optimiser"])
-        stepper.scaler.load_state_dict(content["scaler"])
+        train_step.optimiser.load_state_dict(content["optimiser"])
+        train_step.scaler.load_state_dict(content["scaler"])
         return TrainingState(**content["state"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"checkpoint {path} does not fit this training: {error}") from error

@@ -9,7 +9,7 @@ from backend.project.atomic import atomic_json
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, finished_file, now
 from backend.training.ap import Result
-from backend.training.distributed import Ranks, devices
+from backend.training.distributed import ProcessGroup, devices
 from backend.training.evaluate import Evaluation, evaluate
 from backend.training.match_predictions import match_predictions, totals
 from backend.training.model_folder import COMPARED_PREDICTIONS, COMPARISON_FILE
@@ -74,7 +74,7 @@ def _evaluate(
         progress.update(done)
         return False
 
-    alone = Ranks(0, 1, detector.device)
+    alone = ProcessGroup(0, 1, detector.device)
     return evaluate(detector, image_set, alone, settings.batch_size, settings.n_workers, 0, on_progress)
 
 

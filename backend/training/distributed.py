@@ -1,4 +1,4 @@
-"""The processes of one training: their ranks, how they agree, and how one machine starts several of them.
+"""The processes of one training: their group, how they agree, and how one machine starts several of them.
 
 Started by ``torchrun``, a process reads its rank from the environment; otherwise ``--num-gpus`` of them are started
 here. Small things (stop? better? finished?) are agreed over gloo, so that no GPU has to be waited for.
@@ -27,7 +27,7 @@ STOP_S = 9.0  # a stop has to be over within ten seconds
 
 
 @dataclass(frozen=True)
-class Ranks:
+class ProcessGroup:
     """The rank of this process among ``size`` processes."""
 
     rank: int
@@ -85,7 +85,9 @@ def started_by_torchrun() -> bool:
 
 
 @contextlib.contextmanager
-def joined(own: list[torch.device], settings: TrainSettings, local: int = 0, meeting: str = "") -> Iterator[Ranks]:
+def joined(
+    own: list[torch.device], settings: TrainSettings, local: int = 0, meeting: str = ""
+) -> Iterator[ProcessGroup]:
     """Join the other processes, if there are any, and leave them at the end.
 
     Parameters
@@ -110,13 +112,13 @@ def joined(own: list[torch.device], settings: TrainSettings, local: int = 0, mee
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if size == 1:
-        yield Ranks(0, 1, device)
+        yield ProcessGroup(0, 1, device)
         return
     if settings.num_machines == 1:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # host names of lab machines do not always resolve
     dist.init_process_group(_backend(device), init_method=meeting, rank=rank, world_size=size, timeout=PATIENCE)
     try:
-        yield Ranks(rank, size, device, dist.new_group(backend="gloo", timeout=PATIENCE))
+        yield ProcessGroup(rank, size, device, dist.new_group(backend="gloo", timeout=PATIENCE))
     finally:
         dist.destroy_process_group()
 

@@ -15,7 +15,7 @@ from backend.detectors.interface import Detections, Detector
 from backend.masks.from_network import encode_masks
 from backend.training.ap import Metrics, Result, average_precision
 from backend.training.data_loading import Batch, Pictures, collate, evaluation_batches, loader
-from backend.training.distributed import Ranks
+from backend.training.distributed import ProcessGroup
 from backend.training.read_coco import Picture, PictureSet
 from backend.training.seeding import EVALUATE, torch_seeded
 
@@ -58,7 +58,7 @@ class Evaluation:
 def evaluate(
     detector: Detector,
     image_set: PictureSet,
-    ranks: Ranks,
+    group: ProcessGroup,
     batch_size: int,
     n_workers: int,
     seed: int,
@@ -72,7 +72,7 @@ def evaluate(
         Left in the mode it was in.
     image_set
         The validation set.
-    ranks
+    group
         The processes that share the work.
     batch_size, n_workers
         Pictures a batch, and reading processes for each process.
@@ -89,20 +89,20 @@ def evaluate(
         If a picture cannot be read.
     """
     all_batches = math.ceil(len(image_set) / batch_size)
-    mine = evaluation_batches(len(image_set), batch_size, ranks.rank, ranks.size)
-    batches = iter(loader(Pictures(image_set, detector.settings), mine, n_workers, ranks.device.type == "cuda"))
+    mine = evaluation_batches(len(image_set), batch_size, group.rank, group.size)
+    batches = iter(loader(Pictures(image_set, detector.settings), mine, n_workers, group.device.type == "cuda"))
     part = _Part()
     mode = detector.training
     detector.eval()
     try:
-        for number in range(ranks.rank, all_batches + ranks.rank, ranks.size):  # as many turns in every process
+        for number in range(group.rank, all_batches + group.rank, group.size):  # as many turns in every process
             if number < all_batches:
-                part.add(number, detector, next(batches).to(ranks.device), image_set, seed)
-            if ranks.any(on_progress(min(number + ranks.size, all_batches), all_batches)):
+                part.add(number, detector, next(batches).to(group.device), image_set, seed)
+            if group.any(on_progress(min(number + group.size, all_batches), all_batches)):
                 raise Interrupted
     finally:
         detector.train(mode)
-    return _together(ranks.gather(part), image_set, detector, ranks.first)
+    return _together(group.gather(part), image_set, detector, group.first)
 
 
 def predict(detector: Detector, image_set: PictureSet, indices: list[int]) -> list[Result]:

@@ -10,7 +10,7 @@ from backend.jobs.progress import Progress
 from backend.project.atomic import atomic_json, atomic_write
 from backend.project.locks import output_lock
 from backend.project.manifest import Manifest, begin_manifest, finished_file, now
-from backend.training.distributed import Ranks
+from backend.training.distributed import ProcessGroup
 from backend.training.draw_predictions import as_jpeg, draw_predictions, preview_indices
 from backend.training.evaluate import Evaluation, evaluate, predict
 from backend.training.model_folder import METRICS_FILE
@@ -22,7 +22,7 @@ PREDICTIONS_FILE = "predictions.json"
 PICTURE_FILE = "truth_above_predictions_below.jpg"
 
 
-def evaluate_model(settings: TrainSettings, ranks: Ranks) -> None:
+def evaluate_model(settings: TrainSettings, group: ProcessGroup) -> None:
     """Evaluate ``model_dir`` on ``val_annot`` and write figures, predictions and a picture into ``out_dir``.
 
     Every process calls it and takes its share of the pictures; the first one writes.
@@ -32,12 +32,12 @@ def evaluate_model(settings: TrainSettings, ranks: Ranks) -> None:
     InputError
         If model, data or folder cannot be used; classes must be those of the model.
     """
-    detector = load_detector(settings.model_dir, ranks.device, settings.amp, settings.model_ckpt)
+    detector = load_detector(settings.model_dir, group.device, settings.amp, settings.model_ckpt)
     image_set = read_pictures(settings.val_annot, detector.settings.class_names)
     check_classes(image_set, settings.n_classes)
     with contextlib.ExitStack() as held:
         manifest = progress = None
-        if ranks.first:
+        if group.first:
             check_folder(settings.out_dir)
             held.enter_context(output_lock(settings.out_dir))
             manifest = _begin(settings, image_set, detector)
@@ -50,7 +50,7 @@ def evaluate_model(settings: TrainSettings, ranks: Ranks) -> None:
             return False
 
         result = evaluate(
-            detector, image_set, ranks, settings.batch_size, settings.n_workers, settings.seed, on_progress
+            detector, image_set, group, settings.batch_size, settings.n_workers, settings.seed, on_progress
         )
         if manifest is not None:
             _write(settings.out_dir, manifest, result, image_set, detector)

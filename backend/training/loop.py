@@ -19,12 +19,12 @@ from backend.jobs.progress import Progress
 from backend.jobs.script import StopRequested
 from backend.training.checkpoints import save_checkpoint
 from backend.training.data_loading import Batch, TrainingOrder
-from backend.training.distributed import Ranks
+from backend.training.distributed import ProcessGroup
 from backend.training.evaluate import Interrupted, evaluate
 from backend.training.read_coco import PictureSet
 from backend.training.record import Record
 from backend.training.settings import TrainSettings
-from backend.training.train_step import Phases, Stepper, TrainingState
+from backend.training.train_step import Phases, TrainingState, TrainStep
 
 SAVE_EVERY_S = 600.0  # an epoch on a CPU may take a night: no kill costs more than this
 STEP_LIMIT_S = 900.0  # longest silence that is normal: a step on a slow CPU, or reading the first batches
@@ -53,8 +53,8 @@ class Loop:
     """A training from where its state is to its end. Only the first process has a ``record`` and a ``progress``."""
 
     settings: TrainSettings
-    ranks: Ranks
-    stepper: Stepper
+    group: ProcessGroup
+    train_step: TrainStep
     state: TrainingState
     order: TrainingOrder
     batches: Iterator[Batch]
@@ -83,7 +83,7 @@ class Loop:
             self._do_what_is_due()
             while not self.finished:
                 self._step()
-                if self.ranks.any(self._stop.asked):
+                if self.group.any(self._stop.asked):
                     self._leave()
                 self._do_what_is_due()
             self._save()
@@ -97,10 +97,10 @@ class Loop:
     def _step(self) -> None:
         self._report_stage("training", self.order.n_steps, self.state.step)
         began = time.perf_counter()
-        self._batch = next(self.batches).to(self.ranks.device)
-        self.stepper.phases.data += time.perf_counter() - began
+        self._batch = next(self.batches).to(self.group.device)
+        self.train_step.phases.data += time.perf_counter() - began
         names = [self.training_set.pictures[index].path.name for index in self._batch.indices]
-        losses, norm = self.stepper.take(self.state, self._batch, names)
+        losses, norm = self.train_step.take(self.state, self._batch, names)
         for name, value in losses.items():
             self._sums[name] += value
         self._sums["norm"] += norm
@@ -119,24 +119,24 @@ class Loop:
             if last or self._is_at(self.settings.eval_period):
                 self._evaluate(self.validation_set)
         elif last and self.validation_set is None and self.record is not None:
-            self.record.keep_weights(self.stepper.detector)
+            self.record.keep_weights(self.train_step.detector)
         if state.drawn < state.step and (last or self._is_at(self.settings.vis_period)):
             state.drawn = state.step
             if self.record is not None:
-                self.record.draw(state.step, self.stepper.detector, self._batch, self.validation_set)
+                self.record.draw(state.step, self.train_step.detector, self._batch, self.validation_set)
 
     def _is_at(self, period: int) -> bool:
         return self.state.step > 0 and self.state.step % (period or self.order.steps_per_epoch) == 0
 
     def _evaluate(self, validation_set: PictureSet) -> None:
         began = time.monotonic()
-        settings, ranks, state = self.settings, self.ranks, self.state
+        settings, group, state = self.settings, self.group, self.state
         self._report_stage("evaluating", math.ceil(len(validation_set) / settings.batch_size), 0)
         try:
             evaluation = evaluate(
-                self.stepper.detector,
+                self.train_step.detector,
                 validation_set,
-                ranks,
+                group,
                 settings.batch_size,
                 settings.n_workers,
                 settings.seed,
@@ -144,14 +144,14 @@ class Loop:
             )
         except Interrupted:
             self._leave()
-        mask_ap = ranks.from_first(evaluation.mask_ap if ranks.first else None)
+        mask_ap = group.from_first(evaluation.mask_ap if group.first else None)
         best = not state.best_ap or (mask_ap is not None and mask_ap > state.best_ap)
         if best:
             state.best_ap, state.best_step = mask_ap, state.step
         state.stale = 0 if best else state.stale + 1  # while AP is 0, patience is not used up
         state.evaluated = state.step
         if self.record is not None:
-            self.record.keep(state, evaluation, self.stepper.detector, time.monotonic() - began)
+            self.record.keep(state, evaluation, self.train_step.detector, time.monotonic() - began)
         self._since = time.perf_counter()
 
     def _evaluated(self, done: int, total: int) -> bool:
@@ -164,9 +164,9 @@ class Loop:
         if self._saved == (self.state.step, self.state.evaluated):
             return
         self._saved = (self.state.step, self.state.evaluated)
-        if self.ranks.first and self.record is not None:
+        if self.group.first and self.record is not None:
             path = self.record.folder.last
-            save_checkpoint(path, self.stepper, self.state, self.settings, self.order.steps_per_epoch)
+            save_checkpoint(path, self.train_step, self.state, self.settings, self.order.steps_per_epoch)
         self._saved_at = time.monotonic()
 
     def _leave(self) -> None:
@@ -183,10 +183,10 @@ class Loop:
         means = {name: value / self._summed for name, value in self._sums.items()}
         norm = means.pop("norm")
         seconds = time.perf_counter() - self._since
-        phases = self.stepper.phases
+        phases = self.train_step.phases
         values = {
-            "lr": self.stepper.optimiser.param_groups[0]["lr"],
-            "images_per_s": phases.pictures * self.ranks.size / seconds,
+            "lr": self.train_step.optimiser.param_groups[0]["lr"],
+            "images_per_s": phases.pictures * self.group.size / seconds,
             "waiting_for_data": phases.data / seconds,
             "gradient_norm": norm,
             "memory_gb": self._memory_bytes() / 1e9,
@@ -195,10 +195,10 @@ class Loop:
             self.record.add_point(self.state.step, means, values)
         self._sums.clear()
         self._summed = 0
-        self.stepper.phases, self._since = Phases(), time.perf_counter()
+        self.train_step.phases, self._since = Phases(), time.perf_counter()
 
     def _memory_bytes(self) -> int:
-        device = self.ranks.device
+        device = self.group.device
         if device.type == "cuda":
             return torch.cuda.max_memory_allocated(device)
         return psutil.Process().memory_info().rss

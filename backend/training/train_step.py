@@ -11,7 +11,7 @@ from backend.detectors.interface import Detector
 from backend.project.atomic import atomic_json
 from backend.project.errors import InputError
 from backend.training.data_loading import Batch
-from backend.training.distributed import Ranks
+from backend.training.distributed import ProcessGroup
 from backend.training.model_folder import ModelFolder
 from backend.training.optimiser import build_optimiser, learning_rate
 from backend.training.seeding import STEP, seed_of
@@ -49,24 +49,26 @@ class Phases:
     pictures: int = 0
 
 
-class Stepper:
+class TrainStep:
     """Holds the model, the optimiser and the scaler, and takes steps with them.
 
     ``synchronise`` waits for the GPU at the end of each phase, so that ``phases`` tells them apart, for a benchmark.
     """
 
-    def __init__(self, detector: Detector, settings: TrainSettings, ranks: Ranks, n_steps: int, folder: ModelFolder):
+    def __init__(
+        self, detector: Detector, settings: TrainSettings, group: ProcessGroup, n_steps: int, folder: ModelFolder
+    ):
         self.detector = detector
         self.optimiser = build_optimiser(detector.network, settings)
-        device = ranks.device.type
+        device = group.device.type
         self.scaler = torch.amp.GradScaler(device, enabled=detector.number_format == "fp16")
         self.phases = Phases()
         self.synchronise = False
-        self._settings, self._ranks, self._n_steps, self._folder = settings, ranks, n_steps, folder
+        self._settings, self._ranks, self._n_steps, self._folder = settings, group, n_steps, folder
         self._parameters = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
         self._model: nn.Module = detector
-        if ranks.size > 1:
-            self._model = DistributedDataParallel(detector, [ranks.device] if device == "cuda" else None)
+        if group.size > 1:
+            self._model = DistributedDataParallel(detector, [group.device] if device == "cuda" else None)
 
     def take(self, state: TrainingState, batch: Batch, names: list[str]) -> tuple[dict[str, float], float]:
         """Take one step and count it in ``state``; return the losses by name and the gradient's norm before clipping.

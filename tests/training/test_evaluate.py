@@ -5,11 +5,11 @@ import torch
 
 from backend.detectors.load import load_detector
 from backend.training.data_loading import Pictures, collate
-from backend.training.distributed import Ranks
+from backend.training.distributed import ProcessGroup
 from backend.training.evaluate import Interrupted, _Part, _together, evaluate, predict, watch_activations
 from backend.training.read_coco import read_pictures
 
-ALONE = Ranks(0, 1, torch.device("cpu"))
+ALONE = ProcessGroup(0, 1, torch.device("cpu"))
 
 
 def never(done: int, total: int) -> bool:
