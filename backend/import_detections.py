@@ -17,13 +17,14 @@ from backend.jobs.progress import Progress
 from backend.jobs.script import Option, ScriptParser, run_script
 from backend.pipeline.chunk_tables import AnalysedFrames, write_chunk
 from backend.pipeline.chunks import plan_chunks
-from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, file_identity, finished_file, now
+from backend.tracking.io.check_boxes import check_frame_count
 from backend.tracking.io.load_detections import (
     ImportSettings,
     LoadedDetections,
     about_video,
+    check_frames_option,
     read_detections,
 )
 
@@ -44,12 +45,12 @@ def main(argv: list[str]) -> None:
     """Run the script."""
     settings = ScriptParser("backend.import_detections", __doc__).settings(DetectionsSettings, argv)
     about = about_video(settings)
+    check_frames_option(settings, about)
     size, fps, times = about.size, about.fps, about.times
     found = read_detections(settings.source, size, settings.category)
     last = int(found.frame.max(initial=-1)) + 1
     frames = settings.frames or (last if times is None else len(times))
-    if last > frames:
-        raise InputError(f"{settings.source} has detections in frame {last - 1}; the video has {frames} frames")
+    check_frame_count(settings.source, last - 1, frames)
     if times is None:
         times = np.arange(frames) / fps
     facts = {

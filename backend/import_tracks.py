@@ -20,8 +20,8 @@ from backend.jobs.script import Option, ScriptParser, run_script
 from backend.project.errors import InputError
 from backend.project.locks import output_lock
 from backend.project.manifest import begin_manifest, file_identity
-from backend.tracking.io.load_detections import ImportSettings, about_video
-from backend.tracking.io.load_tracks import LoadedTracks, read_mot_tracks, tracks_of, write_loaded_tracks
+from backend.tracking.io.load_detections import ImportSettings, about_video, check_frames_option
+from backend.tracking.io.load_tracks import LoadedTracks, check_video, read_mot_tracks, tracks_of, write_loaded_tracks
 from backend.tracking.io.sleap import read_analysis, read_slp
 
 
@@ -41,7 +41,9 @@ def main(argv: list[str]) -> None:
     """Run the script."""
     settings = ScriptParser("backend.import_tracks", __doc__).settings(TracksSettings, argv)
     about = about_video(settings)
+    check_frames_option(settings, about)
     found = read(settings)
+    check_video(found, settings.source, about.size, None if about.times is None else len(about.times))
     frames = settings.frames or (len(about.times) if about.times is not None else int(found.frame.max(initial=0)) + 1)
     times = about.times[:frames] if about.times is not None else np.arange(frames) / about.fps
     tracks = tracks_of(found, times, settings.source)

@@ -170,3 +170,26 @@ def test_pictures_far_apart_have_a_chunk_each(tmp_path):
     main(["--from", str(source), "--size", "960x544", "--fps", "0.008", "--out", str(tmp_path / "run")])
     run = open_detections(tmp_path / "run")
     assert [part.seen.time_s.tolist() for part in run] == [[0], [125], [250]]
+
+
+def results(path: Path, boxes: list) -> Path:
+    path.write_text(json.dumps([{"image_id": k, "bbox": box, "score": 0.9} for k, box in enumerate(boxes, 1)]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("boxes", "said"),
+    [
+        ([[0.1, 0.2, 0.05, 0.1]] * 3, "between 0 and 1, so they are shares of the picture, not px. Multiply x and"),
+        ([[600, 300, 640, 330], [700, 100, 750, 140], [5, 5, 25, 25]], "its boxes are corners"),
+        ([[x, x / 2, x + 20, x / 2 + 16] for x in range(0, 200, 10)], "its boxes are corners"),
+        ([[1200, 300, 40, 30], [700, 100, 50, 40]], "1 of 2 boxes do; the file reaches to 1240 x 330 px"),
+    ],
+)
+def test_boxes_of_another_unit_format_or_scale_are_refused(tmp_path, boxes, said):
+    with pytest.raises(InputError, match=said):
+        imported(results(tmp_path / "r.json", boxes), tmp_path / "run")
+    text = "".join(f"{k},-1,{x},{y},{w},{h},0.9\n" for k, (x, y, w, h) in enumerate(boxes, 1))
+    (tmp_path / "det.txt").write_text(text)
+    with pytest.raises(InputError, match=said):
+        imported(tmp_path / "det.txt", tmp_path / "other")

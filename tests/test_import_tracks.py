@@ -180,3 +180,102 @@ def seen_boxes(tracks: Tracks) -> np.ndarray:
     seen = np.flatnonzero(tracks.state == State.DETECTED)
     seen = seen[np.lexsort((tracks.identity[seen], tracks.frame[seen]))]
     return np.column_stack([tracks.frame[seen], tracks.identity[seen], tracks.boxes[seen]])
+
+
+def moving(n: int, step: float) -> np.ndarray:
+    """Return (n, 4) x y w h of a bird of 20 x 16 px that moves down to the right by ``step`` px a frame."""
+    at = np.arange(n) * step
+    return np.column_stack([30 + at, 12 + at / 2, np.full(n, 20), np.full(n, 16)])
+
+
+def mot_file(path: Path, boxes: np.ndarray) -> Path:
+    """Write ``boxes`` (N, 4), as the columns three to six, of track 1 from the first frame on."""
+    rows = [",".join(map(repr, [k, 1, *box, 0.9])) for k, box in enumerate(boxes.astype(float).tolist(), 1)]
+    path.write_text("\n".join(rows))
+    return path
+
+
+def test_tracks_of_the_large_original_are_refused_for_its_small_copy(tmp_path: Path) -> None:
+    right = moving(20, 10)
+    assert imported(mot_file(tmp_path / "a.txt", right), tmp_path / "run").boxes[-1].tolist() == [220, 107, 240, 123]
+    told = refused(mot_file(tmp_path / "b.txt", 4 * right), tmp_path / "other")
+    assert "track 1 in frame 5: the box [320.0, 148.0, 400.0, 212.0] lies outside of the picture, 320x240 px" in told
+    assert "15 of 20 boxes do" in told and "was it made on a larger picture" in told
+
+
+def test_a_box_partly_outside_of_the_picture_is_kept(tmp_path: Path) -> None:
+    source = mot_file(tmp_path / "a.txt", np.array([[310, -8, 20, 16], [-19, 230, 20, 16]]))
+    assert imported(source, tmp_path / "run").boxes.tolist() == [[310, -8, 330, 8], [-19, 230, 1, 246]]
+
+
+def test_tracks_in_shares_of_the_picture_are_refused(tmp_path: Path) -> None:
+    told = refused(mot_file(tmp_path / "a.txt", moving(20, 10) / [320, 240, 320, 240]), tmp_path / "run")
+    assert "between 0 and 1, so they are shares of the picture" in told and "Multiply x and width by 320" in told
+
+
+@pytest.mark.parametrize(("step", "size"), [(10, "320x240"), (10, "1920x1080")])
+def test_corners_in_place_of_sizes_are_refused(tmp_path: Path, step: float, size: str) -> None:
+    """In the small picture most would end outside; in the large one their spread tells."""
+    corners = moving(20, step)
+    corners[:, 2:] += corners[:, :2]
+    assert "its boxes are corners" in refused(mot_file(tmp_path / "a.txt", corners), tmp_path / "run", "--size", size)
+
+
+def test_a_bird_that_walks_in_the_corner_is_no_corner_box(tmp_path: Path) -> None:
+    """Each of its boxes is wider than it is far from the edge, as corners are."""
+    boxes = np.column_stack([np.arange(40), np.arange(40) / 2, 60 + np.arange(40) % 3, np.full(40, 50)])
+    assert len(imported(mot_file(tmp_path / "a.txt", boxes), tmp_path / "run")) == 40
+
+
+@pytest.mark.parametrize(
+    ("point", "reason"),
+    [
+        ((5000, 20), "the points within [5000.5, 20.5, 5000.5, 20.5] lie outside of the picture, 320x240 px"),
+        ((10, -40), "lie outside of the picture"),
+        ((0.25, 0.5), None),
+    ],
+)
+def test_points_that_are_not_in_the_picture_are_refused(tmp_path: Path, point: tuple, reason: str | None) -> None:
+    (x, y), path = point, tmp_path / "a.slp"
+    write_labels(path, [(1, 0, 0, 0, 1)], {"pred_points": [(x, y, True, False, 1)]}, ["x"], format_id=1.2)
+    if reason is None:  # half a pixel is added: no share of the picture can be less than that
+        write_labels(path, [(1, 0, 0, 0, 1)], {"pred_points": [(x, y, True, False, 1)]}, ["x"], format_id=1.0)
+        reason = "shares of the picture"
+    assert reason in refused(path, tmp_path / "run")
+    with h5py.File(tmp_path / "a.h5", "w") as data:
+        data["tracks"] = np.full((1, 2, 1, 3), np.array([x, y], float)[None, :, None, None])
+        data["track_names"], data["node_names"] = [b"x"], [b"head"]
+    assert "outside of the picture" in (told := refused(tmp_path / "a.h5", tmp_path / "run")) or "shares" in told
+
+
+def test_points_a_little_outside_of_the_picture_are_taken(tmp_path: Path) -> None:
+    write_labels(tmp_path / "a.slp", [(1, 0, 0, 0, 1)], {"pred_points": [(324, -4, True, False, 1)]}, ["x"])
+    assert imported(tmp_path / "a.slp", tmp_path / "run").boxes.tolist() == [[314.5, -13.5, 334.5, 6.5]]
+
+
+def test_a_sleap_file_of_a_video_of_another_size_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.slp"
+    write_labels(path, [(1, 0, 0, 0, 1)], {"pred_points": [(10, 20, True, False, 1)]}, ["x"])
+    with h5py.File(path, "a") as data:
+        del data["videos_json"]
+        video = {"backend": {"filename": "lek.mp4", "shape": [100, 480, 640, 1]}}
+        data["videos_json"] = np.array([json.dumps(video)], "S")
+    assert "was made on a video of 640x480 px; this one has 320x240 px" in refused(path, tmp_path / "run")
+    assert len(imported(path, tmp_path / "run", "--size", "640x480")) == 1
+
+
+def test_a_file_of_a_longer_video_is_refused_with_both_numbers(tmp_path: Path) -> None:
+    project = small_project(tmp_path / "project")
+    video = ("--video-path", str(tmp_path / "project" / "lek.mp4"))
+    source = mot_file(tmp_path / "a.txt", moving(N_FRAMES + 1, 0))
+    assert f"in frame {N_FRAMES}; the video has {N_FRAMES} frames" in refused(source, tmp_path / "run", *video)
+    source = mot_file(tmp_path / "a.txt", moving(3, 0))
+    told = refused(source, tmp_path / "run", *video, "--frames", str(N_FRAMES + 5))
+    assert f"--frames is {N_FRAMES + 5}" in told and f"has {N_FRAMES} frames" in told
+    points = np.full((1, 2, 1, N_FRAMES + 50), np.nan)
+    points[..., :2] = 20
+    with h5py.File(tmp_path / "a.h5", "w") as data:
+        data["tracks"], data["track_names"], data["node_names"] = points, [b"x"], [b"head"]
+    told = refused(tmp_path / "a.h5", tmp_path / "run", *video)
+    assert f"of a video of {N_FRAMES + 50} frames; this one has {N_FRAMES} frames" in told
+    assert project.root.is_dir()

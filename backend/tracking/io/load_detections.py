@@ -15,6 +15,7 @@ from backend.masks import rle
 from backend.pipeline.chunk_tables import Instances
 from backend.project.errors import InputError
 from backend.project.paths import slug
+from backend.tracking.io.check_boxes import check_boxes
 from backend.tracking.io.mot import LIMIT, read_mot
 from backend.video import VideoReader
 
@@ -85,6 +86,12 @@ def about_video(settings: ImportSettings) -> AboutVideo:
     return AboutVideo(slug(settings.source.stem), {}, parse_size(settings.size), settings.fps, None)
 
 
+def check_frames_option(settings: ImportSettings, about: AboutVideo) -> None:
+    """Raise InputError where ``--frames`` is more than the video has."""
+    if about.times is not None and settings.frames is not None and settings.frames > len(about.times):
+        raise InputError(f"--frames is {settings.frames}; {settings.video_path} has {len(about.times)} frames")
+
+
 def read_detections(path: Path, size: tuple[int, int], category: int | None = None) -> LoadedDetections:
     """Read MOT text (.txt) or COCO results (.json); boxes are clipped to the image ``size`` (width, height).
 
@@ -106,7 +113,8 @@ def read_detections(path: Path, size: tuple[int, int], category: int | None = No
     if not len(frame):
         raise InputError(f"{path} holds no detections" + ("" if category is None else f" of category {category}"))
     boxes = boxes.astype(np.float32)
-    _check(locations, frame, score, boxes, masks, size)
+    check_boxes(path, boxes, size, lambda row: locations[row])
+    _check(locations, frame, score, boxes, masks)
     boxes = np.clip(boxes, 0, np.tile(np.array(size, np.float32), 2))
     order = np.lexsort((-score, frame))
     return LoadedDetections(
@@ -117,13 +125,7 @@ def read_detections(path: Path, size: tuple[int, int], category: int | None = No
     )
 
 
-def _check(
-    locations: list[str], frame: np.ndarray, score: np.ndarray, boxes: np.ndarray, masks: list, size: tuple[int, int]
-) -> None:
-    outside = np.flatnonzero((boxes[:, :2] >= size).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1))
-    if len(outside):
-        box = boxes[outside[0]].round(2).tolist()
-        raise InputError(f"{locations[outside[0]]}: the box {box} lies outside of the picture, {size[0]}x{size[1]} px")
+def _check(locations: list[str], frame: np.ndarray, score: np.ndarray, boxes: np.ndarray, masks: list) -> None:
     odd = np.flatnonzero((score < 0) | (score > 1))
     if len(odd):
         words = "scores from 0 to 1 are needed (-1 in every line of MOT text: no scores, taken as 1); scale them"

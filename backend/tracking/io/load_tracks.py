@@ -9,6 +9,7 @@ import numpy as np
 from backend.project.atomic import atomic_json
 from backend.project.errors import InputError
 from backend.project.manifest import Manifest, finished_file, now
+from backend.tracking.io.check_boxes import check_boxes, check_frame_count, check_points
 from backend.tracking.io.mot import check_tracks, read_mot
 from backend.tracking.tracks.schemas import DOUBT_COLUMNS, DOUBTS, FRAMES, TRACKLET_COLUMNS, TRACKLETS, TRACKS, State
 from backend.tracking.tracks.track_folder import write_table, write_tracks
@@ -43,6 +44,12 @@ class LoadedTracks:
         Track ids; by default from 1.
     left_out
         Number of instances in the file that cannot be used.
+    points
+        (N, 4) x1 y1 x2 y2, px, around the points of an animal, of which its box is made; None: the file has boxes.
+    size
+        (width, height) of the file's video, px; None: the file does not say.
+    n_frames
+        Number of frames of the file's video; None: the file does not say.
     """
 
     frame: np.ndarray
@@ -54,6 +61,9 @@ class LoadedTracks:
     p: np.ndarray
     numbers: np.ndarray | None = None
     left_out: int = 0
+    points: np.ndarray | None = None
+    size: tuple[int, int] | None = None
+    n_frames: int | None = None
 
 
 def read_mot_tracks(path: Path) -> LoadedTracks:
@@ -70,6 +80,27 @@ def read_mot_tracks(path: Path) -> LoadedTracks:
     names = tuple(f"track {number}" for number in numbers)
     ones = np.ones(len(track))
     return LoadedTracks(rows.frame, track, names, rows.boxes, rows.score == 0, rows.score, ones, numbers)
+
+
+def check_video(loaded: LoadedTracks, source: Path, size: tuple[int, int], n_frames: int | None) -> None:
+    """Raise InputError where tracks are not of a video with frames of ``size`` (width, height) px.
+
+    ``n_frames`` of the video; None: not known. Refused are a file that names another size or more frames, frames
+    behind the end, coordinates of another unit or scale, and corners in place of sizes.
+    """
+    if loaded.size is not None and loaded.size != size:
+        theirs, ours = (f"{width}x{height}" for width, height in (loaded.size, size))
+        raise InputError(f"{source} was made on a video of {theirs} px; this one has {ours} px")
+    if n_frames is not None:
+        check_frame_count(source, int(loaded.frame.max(initial=-1)), n_frames, loaded.n_frames)
+
+    def where(row: int) -> str:
+        return f"{source}, {loaded.names[loaded.track[row]]} in frame {loaded.frame[row]}"
+
+    if loaded.points is None:
+        check_boxes(source, loaded.boxes, size, where)
+    else:
+        check_points(source, loaded.points, size, where)
 
 
 def tracks_of(loaded: LoadedTracks, times: np.ndarray, source: Path) -> Tracks:

@@ -117,7 +117,7 @@ def read_slp(path: Path, video: str, margin_px: float) -> LoadedTracks:
         If the file is no labels file, or no instance in it has a track.
     """
     with _opened(path, ("frames", "instances", "pred_points", "tracks_json", "videos_json")) as data:
-        number = _video_number(path, [json.loads(line) for line in data["videos_json"][:]], video)
+        number, size, n_frames = _video_of(path, [json.loads(line) for line in data["videos_json"][:]], video)
         names = [str(json.loads(line)[1]) for line in data["tracks_json"][:]]
         frames, instances = data["frames"][:], data["instances"][:]
         shift = HALF_PIXEL if float(data["metadata"].attrs["format_id"]) >= 1.1 else 0.0  # noqa: PLR2004 - format
@@ -144,15 +144,19 @@ def read_slp(path: Path, video: str, margin_px: float) -> LoadedTracks:
     rows = rows[chosen]
     score = instances["score"][rows].astype(np.float64)
     person = instances["instance_type"][rows] != PREDICTED
+    bounds = bounds[rows] + shift
     return LoadedTracks(
         frame=frame[chosen],
         track=track[chosen],
         names=tuple(names),
-        boxes=bounds[rows] + shift + margin_px * (0 if ours else np.array([-1, -1, 1, 1])),
+        boxes=bounds + margin_px * (0 if ours else np.array([-1, -1, 1, 1])),
         interpolated=(score == 0) & ~person & ours,
         score=np.where(person, 1.0, score),
         p=instances["tracking_score"][rows] if ours else np.ones(len(rows)),
         left_out=int(np.sum(frames["video"][index_of_frame] == number)) - len(rows),
+        points=None if ours else bounds,
+        size=size,
+        n_frames=n_frames,
     )
 
 
@@ -169,16 +173,19 @@ def read_analysis(path: Path, margin_px: float) -> LoadedTracks:
     frame, track = np.nonzero(known.T)
     points = points[track, :, :, frame]  # n x 2 x nodes
     boxes = np.hstack([np.nanmin(points, axis=2), np.nanmax(points, axis=2)]) if len(frame) else np.zeros((0, 4))
+    boxes += HALF_PIXEL
     ones = np.ones(len(frame))
     score, p = (ones if each is None else np.nan_to_num(each[track, frame], nan=1.0) for each in scores)
     return LoadedTracks(
         frame=frame,
         track=track,
         names=tuple(names),
-        boxes=boxes + HALF_PIXEL + margin_px * (0 if ours else np.array([-1, -1, 1, 1])),
+        boxes=boxes + margin_px * (0 if ours else np.array([-1, -1, 1, 1])),
         interpolated=(score == 0) & ours,
         score=score,
         p=p if ours else ones,
+        points=None if ours else boxes,
+        n_frames=known.shape[1],
     )
 
 
@@ -275,8 +282,11 @@ def _opened(path: Path, needed: tuple[str, ...]) -> Iterator[h5py.File]:
         raise InputError(f"{path} cannot be read as a SLEAP file: {type(error).__name__}: {error}") from error
 
 
-def _video_number(path: Path, videos: list[dict], wanted: str) -> int:
-    """Return the number by which frames refer to the video: its index, or that of its embedded images."""
+def _video_of(path: Path, videos: list[dict], wanted: str) -> tuple[int, tuple[int, int] | None, int | None]:
+    """Return the number by which frames refer to the video, its size (width, height) px and its number of frames.
+
+    The number is the video's index, or that of its embedded images. Size and frames are None where they are not known.
+    """
     backends = [video.get("backend", video) for video in videos]
     names = [str(b.get("filename") or video.get("filename", "")) for b, video in zip(backends, videos, strict=True)]
     same = [k for k, name in enumerate(names) if name.replace("\\", "/").rsplit("/", 1)[-1] == wanted]
@@ -287,7 +297,12 @@ def _video_number(path: Path, videos: list[dict], wanted: str) -> int:
             f"{path} holds {len(videos)} videos ({', '.join(names)[:300]}), none or several named {wanted}"
         )
     dataset = str(backends[same[0]].get("dataset") or "").split("/")[0]
-    return int(dataset[5:]) if dataset[:5] == "video" and dataset[5:].isdigit() else same[0]
+    shape = backends[same[0]].get("shape")
+    known = isinstance(shape, list) and len(shape) == 4 and all(isinstance(n, int) and n > 0 for n in shape)  # noqa: PLR2004 - frames, height, width, channels
+    n_frames, size = (shape[0], (shape[2], shape[1])) if known else (None, None)
+    if dataset[:5] == "video" and dataset[5:].isdigit():
+        return int(dataset[5:]), size, None  # the frames are those of the embedded pictures alone
+    return same[0], size, n_frames
 
 
 def _bounds(path: Path, instances: np.ndarray, points: np.ndarray) -> np.ndarray:
