@@ -34,7 +34,7 @@ def show_list(folder: Path | None, as_json: bool) -> None:
         return
     for model in models:
         date = model.started.strftime("%Y-%m-%d") if model.started else "-"
-        note = f"  ({model.problem})" if model.problem else ""
+        note = "" if model.state == "ready" else f"  ({model.state})"
         print(f"{model.name:24} {date:10}  mask AP {_percent(model.mask_ap):>5}  {model.data}{note}")
 
 
@@ -47,7 +47,7 @@ def show_one(model: Path, as_json: bool) -> None:
         print(json.dumps(_facts(record), indent=1))
         return
     card = model / "README.md"
-    print(card.read_text() if card.is_file() else f"{record.name}: {record.problem}")
+    print(card.read_text() if card.is_file() else f"{record.name}: {record.state}")
 
 
 def compare(**given: Any) -> None:
@@ -62,6 +62,7 @@ def _facts(model: ModelRecord) -> dict[str, Any]:
         "name": model.name,
         "path": str(model.path),
         "problem": model.problem,
+        "note": model.note,
         "started": model.started.isoformat() if model.started else None,
         "detector": model.detector.model_dump(mode="json") if model.detector else None,
         "inputs": model.manifest.inputs if model.manifest else None,

@@ -1,13 +1,19 @@
 """``python -m backend.models``: list, show, compare."""
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from backend.detectors.load import load_detector
 from backend.models import main
 from backend.project.errors import InputError
 from backend.project.manifest import read_manifest, verify
+from backend.training.model_folder import usable_models
+from segannot.engines.trained_model import newest_model
 from tests.training.tiny import make_data, train
 
 
@@ -77,3 +83,37 @@ def test_two_models_are_compared_on_the_same_pictures(models, tmp_path, capsys):
 def test_wrong_commands_are_refused_in_one_line(given):
     with pytest.raises(InputError):
         main(given)
+
+
+def test_one_rule_says_which_models_are_usable(models, tmp_path, capsys):
+    """Stopped after an evaluation: usable everywhere. Stopped before one, or running: nowhere, with the reason."""
+    training = tmp_path / "training"
+    for name in ("stopped", "early", "running"):
+        shutil.copytree(models / "training" / "first", training / name)
+        read_manifest(training / name).model_copy(update={"complete": False, "files": {}}).write(training / name)
+    (training / "early" / "model.safetensors").unlink()
+    (training / "early" / "metrics.json").unlink()
+    holder = [sys.executable, "-c", HOLD, str(training / "running")]
+    with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as held:
+        held.stdout.readline()
+        assert [model.name for model in usable_models(training)] == ["stopped"]
+        main(["list", "--folder", str(training)])
+        lines = capsys.readouterr().out.splitlines()
+        held.stdin.close()
+    assert any("stopped" in line and "best weights so far after step" in line for line in lines)
+    assert any("early" in line and "there was no evaluation yet" in line for line in lines)
+    assert any("running" in line and "training is running" in line for line in lines)
+    assert {model.name for model in usable_models(training)} == {"stopped", "running"}
+    shutil.rmtree(training / "running")
+    assert newest_model(tmp_path) == training / "stopped"
+    assert load_detector(training / "stopped").settings.class_names == usable_models(training)[0].detector.class_names
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from backend.project.locks import output_lock
+with output_lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""

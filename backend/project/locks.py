@@ -29,6 +29,16 @@ def output_lock(folder: Path) -> Iterator[None]:
         yield
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether some process holds `output_lock` of ``folder``; asks the kernel and never holds the lock itself."""
+    try:
+        inode = (folder / LOCK).stat().st_ino
+        held = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    except OSError:
+        return False
+    return any("FLOCK" in words and any(word.endswith(f":{inode}") for word in words) for words in held)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder for output, and those above it, if they are not there; InputError where a file is in the way."""
     try:

@@ -8,6 +8,7 @@ from typing import Any
 
 from backend.detectors.detector_settings import DETECTOR_FILE, DetectorSettings, read_detector_settings
 from backend.project.errors import InputError
+from backend.project.locks import is_locked
 from backend.project.manifest import Manifest, read_manifest
 
 CARD_FILE = "README.md"
@@ -86,8 +87,9 @@ class ModelFolder:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """A model's folder. ``problem`` says in words why it cannot be used (yet); it is empty for a finished model.
+    """A model's folder. ``problem`` says in words why it cannot be used (yet); it is empty for a usable model.
 
+    A training that was stopped after an evaluation is usable: ``note`` then says which weights it has.
     ``mask_ap`` and ``box_ap``, 0 to 1, are those of its best evaluation; None where there was none.
     """
 
@@ -98,6 +100,12 @@ class ModelRecord:
     detector: DetectorSettings | None
     manifest: Manifest | None
     metrics: dict[str, Any] | None
+    note: str = ""
+
+    @property
+    def state(self) -> str:
+        """Why it cannot be used, which weights a stopped training has, or "ready"."""
+        return self.problem or self.note or "ready"
 
     @property
     def mask_ap(self) -> float | None:
@@ -121,8 +129,13 @@ def list_models(folder: Path) -> list[ModelRecord]:
     return sorted(models, key=lambda model: model.started.timestamp() if model.started else 0.0, reverse=True)
 
 
+def usable_models(folder: Path) -> list[ModelRecord]:
+    """Return the models in ``folder`` that can find animals or begin a training, newest first."""
+    return [model for model in list_models(folder) if not model.problem]
+
+
 def read_model(path: Path) -> ModelRecord:
-    """Return what is known of the model in the folder ``path``."""
+    """Return what is known of the model in the folder ``path``; its ``problem`` decides whether it is usable."""
     folder = ModelFolder(path)
     manifest = detector = None
     try:
@@ -131,14 +144,25 @@ def read_model(path: Path) -> ModelRecord:
             raise InputError(f"{path} holds no training")
         manifest = begun
         detector = read_detector_settings(path)
-        if not manifest.complete:
-            usable = "its weights so far can be used" if folder.best.exists() else "it has no weights yet"
-            raise InputError(f"training is not finished; {usable}")
-        problem = "" if folder.best.exists() else f"{folder.best.name} is missing"
+        problem = _missing(folder, manifest)
     except InputError as error:
         problem = str(error)
+    metrics = _metrics(folder.metrics)
     started = manifest.started if manifest else None
-    return ModelRecord(path.name, path, problem, started, detector, manifest, _metrics(folder.metrics))
+    note = ""
+    if manifest and not manifest.complete and not problem:
+        step = f" after step {metrics['step']}" if metrics and "step" in metrics else ""
+        note = f"training was stopped; best weights so far{step}"
+    return ModelRecord(path.name, path, problem, started, detector, manifest, metrics, note)
+
+
+def _missing(folder: ModelFolder, manifest: Manifest) -> str:
+    """Return why a training's weights cannot be used; empty where they can."""
+    if manifest.complete:
+        return "" if folder.best.exists() else f"{folder.best.name} is missing"
+    if not folder.best.exists():
+        return "training is not finished, and there was no evaluation yet: it has no weights to use"
+    return "training is running; stop it to use its best weights so far" if is_locked(folder.root) else ""
 
 
 def _metrics(path: Path) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from backend.pipeline.draw_frame import draw_crop
 from backend.pipeline.gpus import list_gpus
 from backend.project.disk import as_bytes
 from backend.project.paths import slug
-from backend.training.model_folder import list_models
+from backend.training.model_folder import usable_models
 from backend.video.library import VideoRecord, list_videos, thumbnail
 from gui.widgets.context import active_jobs, project, settings, submit
 from gui.widgets.job_view import escape
@@ -70,8 +70,7 @@ def choose_model() -> ModelOption | None:
     """Let the user choose among trained models and general weights; show how to get one if there is none."""
     options = [
         ModelOption(f"{model.name} ({', '.join(model.detector.class_names)})", model.path, model.detector.class_names)
-        for model in list_models(project().root / "training")
-        if model.detector and not model.problem
+        for model in usable_models(project().root / "training")
     ]
     options += [
         ModelOption(f"{path.stem}: general, detects {BIRD}", path, (BIRD,), general=True)

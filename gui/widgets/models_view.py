@@ -41,7 +41,7 @@ def show_table(models: list[ModelRecord]) -> ModelRecord | None:
             "Classes": ", ".join(model.detector.class_names) if model.detector else "",
             "Network": model.detector.backbone if model.detector else "",
             "Started": moment(model.started, settings().time_zone) if model.started else "",
-            "State": model.problem or "ready",
+            "State": model.state,
         }
         for model in models
     ]
@@ -56,7 +56,7 @@ def show_card(model: ModelRecord) -> None:
     """Draw a model's card with its curves."""
     card = model.path / "README.md"
     if not card.is_file():
-        st.info(escape(f"{model.name}: {model.problem or 'no model card'}"))
+        st.info(escape(f"{model.name}: {model.problem or model.note or 'no model card'}"))
         return
     text = resolve_under(card, settings().roots).read_text()
     st.markdown("\n".join(line for line in text.splitlines() if not line.startswith("![")))
@@ -67,7 +67,7 @@ def show_card(model: ModelRecord) -> None:
 
 def choose_comparison(models: list[ModelRecord]) -> None:
     """Let the user choose two models and a set, and start."""
-    usable = {model.name: model for model in models if model.detector and (model.path / "model.safetensors").exists()}
+    usable = {model.name: model for model in models if not model.problem}
     sets = {data_set.name: data_set.val or data_set.train for data_set in finished_sets(project().coco_jsons)}
     if len(usable) < 2 or not sets:
         st.info("You need two trained models and a data set to compare.", icon=":material/compare:")

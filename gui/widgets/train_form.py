@@ -16,7 +16,7 @@ from backend.project.disk import as_bytes
 from backend.project.errors import InputError
 from backend.project.paths import check_name, resolve_under, slug
 from backend.training.estimate import SetFacts, facts_of, memory_bytes, suggested_anchors, suggested_rate
-from backend.training.model_folder import list_models
+from backend.training.model_folder import usable_models
 from backend.training.read_coco import read_pictures
 from backend.training.settings import TrainSettings
 from gui.widgets.context import project, settings, submit
@@ -109,9 +109,7 @@ def choose_start() -> Start:
         for path, header in list_weights(project().root / "weights").items()
     ]
     options += [
-        Start(f"model {model.name}", model.path, model.detector)
-        for model in list_models(project().root / "training")
-        if model.detector and not model.problem
+        Start(f"model {model.name}", model.path, model.detector) for model in usable_models(project().root / "training")
     ]
     chosen = st.selectbox("Base model", [*options, RANDOM], format_func=lambda option: option.label)
     if chosen is RANDOM:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from backend.jobs import Job, JobSpec, Slot
+from backend.jobs import Job, JobSpec, JobState, Slot
 from backend.project.paths import resolve_under
 from backend.training.history import read_history, training_warnings
-from backend.training.model_folder import ModelFolder, list_models
+from backend.training.model_folder import ModelFolder, list_models, read_model
 from gui.widgets.context import active_jobs, job_store, project, refusals, settings, submit
 from gui.widgets.job_view import show_job
 from gui.widgets.service_view import show_service
@@ -57,9 +57,15 @@ def choose_training() -> Training | None:
 def show_training(chosen: Training) -> bool:
     """Draw one training run; return whether it is running."""
     now = next((each for each in list_trainings() if each.folder == chosen.folder), chosen)
+    history = read_history(now.folder.history)
     if now.job is not None:
         show_job(now.job, "train")
-    history = read_history(now.folder.history)
+        if now.busy:
+            stop_and_keep(now.job, history)
+    if not now.busy and now.folder.root.is_dir():
+        model = read_model(now.folder.root)
+        if model.note:
+            st.info(f"{model.note[0].upper()}{model.note[1:]}. Inference and Annotation can use them.")
     for text in training_warnings(history):
         st.warning(text, icon=":material/lightbulb:")
     show_figures(history)
@@ -72,6 +78,18 @@ def show_training(chosen: Training) -> bool:
         right.line_chart(precisions(history), x="step", y="AP", color="of", height=280)
     show_pictures(now.folder)
     return now.busy
+
+
+def stop_and_keep(job: Job, history: dict) -> None:
+    """Offer to stop a training and use the weights of its best evaluation; say so where there was none yet."""
+    evaluated = bool(history["evaluations"])
+    stopping = job.state is JobState.STOPPING
+    if st.button("Stop and keep the best so far", icon=":material/save:", disabled=not evaluated or stopping):
+        with refusals():
+            job_store().stop(job.id)
+            st.rerun()
+    if not evaluated:
+        st.caption("There was no evaluation yet: a training that is stopped now leaves no weights to use.")
 
 
 def show_figures(history: dict) -> None:

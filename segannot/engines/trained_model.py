@@ -10,7 +10,7 @@ from backend.masks.from_network import encode_masks
 from backend.pipeline.default_model import default_model
 from backend.pipeline.network import ModelChoice, Network, load_network
 from backend.project.errors import InputError
-from backend.training.model_folder import list_models
+from backend.training.model_folder import usable_models
 from backend.video.resize import resize
 
 
@@ -51,10 +51,9 @@ class DetectorProposals:
 
 
 def newest_model(project_folder: Path) -> Path:
-    """Return the newest finished model, or the general one; InputError if there is none."""
-    for record in list_models(project_folder / "training"):
-        if not record.problem:
-            return record.path
+    """Return the newest usable model, or the general one; InputError if there is none."""
+    for record in usable_models(project_folder / "training"):
+        return record.path
     try:
         return default_model(project_folder)
     except InputError as error:
