@@ -7,7 +7,7 @@ The masks of the birds are written into the project's ``segannot/VIDEO/`` as one
 drawn on the board replace detected ones; detections marked as not a bird are left out. Two kinds of frames are left
 out: those in which a bird has a box but no mask, because a network would learn it as background, and those whose
 outlines a person drew or accepted in SegAnnot. Frames in which a person drew, and reviewed ones, count as accepted.
-Afterwards: *Make a training set* on the page Annotation, or backend.export_frames and backend.mask2coco.
+Afterwards: *Create training set* on the page Annotation, or backend.export_frames and backend.mask2coco.
 """
 
 from collections.abc import Sequence

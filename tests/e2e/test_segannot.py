@@ -256,9 +256,9 @@ def test_from_the_annotation_page_to_a_training_set(running_app: Server, page: P
 
     page.reload()
     expect(page.get_by_text("2 frames, 2 drawn or accepted")).to_be_visible(timeout=SLOW_MS)
-    page.get_by_role("slider", name="Share for training").focus()
+    page.get_by_role("slider", name="Training share").focus()
     page.keyboard.press("End")  # two frames so close together cannot be split
-    page.get_by_role("button", name="Make a training set").click(timeout=SLOW_MS)
+    page.get_by_role("button", name="Create training set").click(timeout=SLOW_MS)
     until_true(lambda: store.list(kind="mask2coco") and store.list(kind="mask2coco")[0].state.is_over, 120)
     (convert,) = store.list(kind="mask2coco")
     assert convert.state is JobState.SUCCEEDED, convert.reason

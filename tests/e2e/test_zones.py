@@ -125,7 +125,7 @@ def test_zones_are_drawn_changed_saved_and_come_back(running_app: Server, page: 
     page.keyboard.press("Escape")
     stage.click(600, 500)
     stage.drag((300, 800), (1300, 500))
-    expect(page.get_by_text(re.compile("Its outline crosses itself"))).to_be_visible()
+    expect(page.get_by_text(re.compile("The outline crosses itself"))).to_be_visible()
     stage.save()
     expect(page.get_by_text(re.compile("outline of zone 'court A' crosses itself"))).to_be_visible(timeout=SLOW_MS)
     assert read_zones(path).version == 3
@@ -155,9 +155,9 @@ def test_zones_are_drawn_changed_saved_and_come_back(running_app: Server, page: 
     page.get_by_role("button", name="Copy", exact=True).click()
     until(lambda: zones_path(project, "small").exists())
     assert read_zones(zones_path(project, "small")).image_size == (320, 192)
-    page.get_by_test_id("stSelectbox").filter(has_text="Go back to version").locator("input").click()
+    page.get_by_test_id("stSelectbox").filter(has_text="Version").locator("input").click()
     page.get_by_role("option", name="1", exact=True).click()
-    page.get_by_role("button", name="Load and save as the newest").click(timeout=SLOW_MS)
+    page.get_by_role("button", name="Restore this version").click(timeout=SLOW_MS)
     until(lambda: read_zones(path).version == 6)
     assert list(shapes(path)) == ["court A", "zone 1", "zone 2"]
 
@@ -180,7 +180,7 @@ def test_geojson_from_elsewhere_is_imported_and_bad_files_are_refused(
     Stage(page)
     page.locator("input[type=file]").set_input_files(bad)
     page.get_by_role("button", name="Add these zones").click(timeout=SLOW_MS)
-    expect(page.get_by_text("the file holds no polygons")).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_text("the file has no polygons")).to_be_visible(timeout=SLOW_MS)
     page.locator("input[type=file]").set_input_files(good)
     expect(page.get_by_text("good.geojson")).to_be_visible(timeout=SLOW_MS)
     page.get_by_role("button", name="Add these zones").click()
@@ -206,7 +206,7 @@ def test_unsaved_zones_stay_when_somebody_else_saves_and_when_another_camera_is_
     save_zones(path, parse_zones({"image_size": SIZE, "zones": [theirs]}), 0)
     frame = page.get_by_test_id("stNumberInput").locator("input")
     fill(frame, "3")
-    words = page.get_by_text("not saved yet, changed; somebody else saved version 1 meanwhile")
+    words = page.get_by_text("not saved yet, changed; someone else saved version 1, so yours cannot be saved")
     expect(words).to_be_visible(timeout=SLOW_MS)
     expect(mine).to_be_visible()
     stage.save()
