@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from backend.inference import main, parse
+from backend.inference import main
+from backend.jobs.script import ScriptParser
 from backend.masks.rle import decode
 from backend.pipeline.detections import open_detections
 from backend.pipeline.options import InferenceSettings
@@ -280,7 +281,8 @@ def check_refused(arguments, words):
 
 
 def test_a_range_has_the_names_that_the_other_scripts_give_it_too():
-    settings = parse(["--video-path", "v.mp4", "--base-out-dir", "out", "--from-frame", "3", "--to-frame", "9"])
+    argv = ["--video-path", "v.mp4", "--base-out-dir", "out", "--from-frame", "3", "--to-frame", "9"]
+    settings = ScriptParser("backend.inference", None).settings(InferenceSettings, argv)
     assert (settings.frame_start, settings.frame_end) == (3, 9)
 
 
