@@ -77,6 +77,9 @@ class Mask2CocoSettings(ScriptSettings):
     reviewed_only: bool = Field(
         default=False, description="use only masks that a person made or reviewed (frames.json)"
     )
+    crowds_are_animals: bool = Field(
+        default=False, description="take annotations with iscrowd 1 of merged files as single animals"
+    )
     skip_bad: bool = Field(default=False, description="leave bad images out instead of writing nothing")
     duplicates: bool = Field(default=True, description="do not look for duplicate images")
     workers: int = Field(default=0, ge=0, le=256, description="number of processes; 0: up to one per CPU core")
@@ -105,7 +108,7 @@ def main(argv: list[str]) -> None:
         progress.stage("looking at the folders")
         plan = make_plan(
             settings.img_folder_path, settings.mask_folder_paths, settings.merge, settings.merge_images,
-            settings.annot_names, settings.reviewed_only, problems,
+            settings.annot_names, settings.reviewed_only, problems, settings.crowds_are_animals,
         )  # fmt: skip
         manifest.inputs = plan.inputs
         check_space(outputs.folder, len(plan) * BYTES_PER_IMAGE)

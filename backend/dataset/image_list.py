@@ -9,7 +9,16 @@ from typing import Any
 
 from backend.dataset.convert_mask import Conversion, Refused, convert_mask
 from backend.dataset.image_records import Record
-from backend.dataset.merge import MergedImage, classes_of, convert_merged, merge_images, read_coco
+from backend.dataset.merge import (
+    CocoFile,
+    MergedImage,
+    check_crowds,
+    classes_of,
+    convert_merged,
+    crowds_as_animals,
+    merge_images,
+    read_coco,
+)
 from backend.dataset.problems import Problems
 from backend.dataset.sources import MaskFrame, distinct_names, list_frames, object_classes, pair_folders
 from backend.project.errors import InputError
@@ -54,6 +63,7 @@ def make_plan(
     annot_names: Sequence[str],
     reviewed_only: bool,
     problems: Problems,
+    crowds_are_animals: bool = False,
 ) -> Plan:
     """Look at the folders and JSON files; what does not fit together is added to ``problems``.
 
@@ -64,6 +74,10 @@ def make_plan(
     """
     pairs = pair_folders(images, masks)
     files = [read_coco(path) for path in merge]
+    notes = [note for file in files for note in _notes(file, crowds_are_animals)]
+    for file in () if crowds_are_animals else files:
+        check_crowds(file)
+    files = [crowds_as_animals(file) if crowds_are_animals else file for file in files]
     known, meanings = object_classes(pairs, annot_names)
     classes = known if annot_names else distinct_names([*known, *classes_of(files)])
     if not classes:
@@ -82,12 +96,20 @@ def make_plan(
         ],
         "merged": [{"json": str(file.path), "sha256": sha256(file.path)} for file in files],
     }
-    notes = [
-        f"{file.path}: boxes are corners and areas those of boxes, as the first version wrote them; converted"
-        for file in files
-        if file.corners
-    ]
     return Plan(videos, classes, tuple(meanings), frames, merged, inputs, notes)
+
+
+def _notes(file: CocoFile, crowds_are_animals: bool) -> Iterator[str]:
+    """Yield lines for the report about a merged file."""
+    if file.corners:
+        yield f"{file.path}: boxes are corners and areas those of boxes, as the first version wrote them; converted"
+    if file.crowds and crowds_are_animals:
+        yield f"{file.path}: {file.crowds} crowds (iscrowd 1) are taken as animals"
+    elif file.crowds:
+        yield (
+            f"{file.path}: {file.crowds} masks are crowds (iscrowd 1), no single animals: training leaves their "
+            "images out; --crowds-are-animals takes each as an animal"
+        )
 
 
 def _digest(frames: Sequence[MaskFrame], video: int) -> str:

@@ -9,8 +9,8 @@ import filecmp
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,18 @@ SAMPLE = 200
 
 @dataclass(frozen=True)
 class CocoFile:
-    """A COCO JSON file, read and checked. ``corners``: its boxes are x1, y1, x2, y2, not x, y, width, height."""
+    """A COCO JSON file, read and checked.
+
+    ``corners``: its boxes are x1, y1, x2, y2, not x, y, width, height. ``crowds``: number of annotations with a mask
+    that are crowds (``iscrowd`` 1).
+    """
 
     path: Path
     images: list[dict[str, Any]]
     annotations: dict[Any, list[dict[str, Any]]]
     classes: dict[Any, str]
     corners: bool
+    crowds: int
 
 
 @dataclass
@@ -83,7 +88,30 @@ def read_coco(path: Path) -> CocoFile:
     twice = [key for key, count in Counter(image["id"] for image in images).items() if count > 1]
     if twice:
         raise InputError(f"{path}: {len(twice)} image ids are used twice, such as {twice[0]}")
-    return CocoFile(path, images, annotations, classes, boxes_are_corners(images, annotations))
+    crowds = sum(_is_crowd(annotation) for annotation in _with_masks(annotations))
+    return CocoFile(path, images, annotations, classes, boxes_are_corners(images, annotations), crowds)
+
+
+def check_crowds(file: CocoFile) -> None:
+    """Raise InputError where most annotations are crowds, as tools write for masks that are animals each."""
+    n = sum(1 for _ in _with_masks(file.annotations))
+    if file.crowds > n / 2:
+        raise InputError(
+            f"{file.path}: {file.crowds} of {n} masks are crowds (iscrowd 1), of which training learns nothing; some "
+            "tools mark every brush mask so. --crowds-are-animals takes each as an animal"
+        )
+
+
+def crowds_as_animals(file: CocoFile) -> CocoFile:
+    """Return the same file with ``iscrowd`` 0 in all annotations."""
+    annotations = {
+        key: [{**annotation, "iscrowd": 0} for annotation in those] for key, those in file.annotations.items()
+    }
+    return replace(file, annotations=annotations, crowds=0)
+
+
+def _with_masks(annotations: dict[Any, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    return (annotation for those in annotations.values() for annotation in those if annotation.get("segmentation"))
 
 
 def _checked_image(image: dict[str, Any]) -> dict[str, Any]:
@@ -315,7 +343,7 @@ def _object(annotation: dict[str, Any]) -> int:
 
 
 def _is_crowd(annotation: dict[str, Any]) -> bool:
-    return annotation.get("iscrowd") == 1
+    return annotation.get("iscrowd") in (1, "1")
 
 
 def _near(first: Sequence[float], second: Sequence[float]) -> bool:

@@ -69,7 +69,9 @@ def _facts(
 
 
 def _set(identity: dict[str, Any]) -> str:
-    return "{name}: {images} images, {instances} animals, checksum {checksum}".format(**identity)
+    text = "{name}: {images} images, {instances} animals, checksum {checksum}".format(**identity)
+    left_out = identity.get("left_out_for_crowds")
+    return f"{text}; {left_out} images with crowds left out" if left_out else text
 
 
 def _figures(best: dict[str, Any] | None) -> str:

@@ -59,7 +59,7 @@ def facts_of(image_set: PictureSet) -> SetFacts:
     """Return what a page says about a set; the size is that of its largest picture."""
     sides = []
     for picture in image_set.pictures:
-        for instance in picture.instances:
+        for instance in (one for one in picture.instances if not one.crowd):
             if len(instance.polygons):
                 points = np.concatenate(instance.polygons)
                 sides.append(float(np.sqrt(np.prod(np.ptp(points, axis=0)))))

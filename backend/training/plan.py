@@ -17,7 +17,7 @@ from backend.detectors.weights import WeightsFile, start_from
 from backend.project.errors import InputError
 from backend.project.settings import first_problem
 from backend.training.augmentation import AugmentSettings, augment_settings
-from backend.training.read_coco import PictureSet, check_classes, read_pictures
+from backend.training.read_coco import PictureSet, check_classes, read_pictures, without_crowds
 from backend.training.seeding import seed_of
 from backend.training.settings import TrainSettings
 
@@ -53,7 +53,7 @@ def make_plan(settings: TrainSettings) -> Plan:
     """
     check_folder(settings.out_dir)
     changes = augment_settings(settings.augment)
-    training_set = read_pictures(settings.train_annot)
+    training_set = without_crowds(read_pictures(settings.train_annot))
     check_classes(training_set, settings.n_classes)
     validation_set = None
     if settings.val_annot is not None:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from backend.project.errors import InputError
 
 EXAMPLES = 3
 FARTHEST_PX = 1e6
+REMEDY = "if they are animals, make the set anew with backend.mask2coco --merge ... --crowds-are-animals"
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
     """One labelled animal: ``polygons``, (V, 2) float32 or float64 each, px; or ``counts``, compressed COCO RLE.
 
-    ``class_id`` is 1-based. A ``crowd`` is ignored in training and counts neither way in evaluation.
+    ``class_id`` is 1-based. A ``crowd`` counts neither way in evaluation; its image is left out of training.
     """
 
     class_id: int
@@ -53,24 +54,30 @@ class Picture:
 
 @dataclass(frozen=True)
 class PictureSet:
-    """A COCO JSON. ``checksum`` is a SHA-256 over the JSON and the size of every image file."""
+    """A COCO JSON. ``checksum`` is a SHA-256 over the JSON and the size of every image file.
+
+    ``left_out``: number of images with crowds that `without_crowds` left out.
+    """
 
     path: Path
     class_names: tuple[str, ...]
     pictures: tuple[Picture, ...]
     checksum: str
+    left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     @property
     def n_instances(self) -> int:
-        """Number of labelled animals."""
-        return sum(len(picture.instances) for picture in self.pictures)
+        """Number of labelled animals; crowds are none."""
+        return sum(not instance.crowd for picture in self.pictures for instance in picture.instances)
 
     def identity(self) -> dict[str, Any]:
         """Return what a manifest says about the set."""
-        return {"name": self.path.name, "checksum": self.checksum, "images": len(self), "instances": self.n_instances}
+        counts = {"images": len(self), "instances": self.n_instances}
+        crowds = {"left_out_for_crowds": self.left_out} if self.left_out else {}
+        return {"name": self.path.name, "checksum": self.checksum, **counts, **crowds}
 
 
 def read_pictures(path: Path, class_names: tuple[str, ...] | None = None) -> PictureSet:
@@ -97,7 +104,25 @@ def read_pictures(path: Path, class_names: tuple[str, ...] | None = None) -> Pic
     class_ids = {key: ordered.index(name) + 1 for key, name in names.items()}
     grouped = _instances(path, data, class_ids)
     pictures = tuple(_picture(path.parent, image, grouped) for image in data["images"])
+    if all(instance.crowd for picture in pictures for instance in picture.instances):
+        raise InputError(f"{path}: all its annotations are crowds (iscrowd 1), none is an animal; {REMEDY}")
     return PictureSet(path, ordered, pictures, _checksum(path, pictures, digest))
+
+
+def without_crowds(image_set: PictureSet) -> PictureSet:
+    """Return the images without a crowd: the animals in one have no masks, and would be learnt as background.
+
+    Raises
+    ------
+    InputError
+        If no image with an animal is left.
+    """
+    kept = tuple(picture for picture in image_set.pictures if not any(one.crowd for one in picture.instances))
+    if len(kept) == len(image_set):
+        return image_set
+    if not any(picture.instances for picture in kept):
+        raise InputError(f"{image_set.path}: every image with animals has crowds (iscrowd 1), too; {REMEDY}")
+    return replace(image_set, pictures=kept, left_out=len(image_set) - len(kept))
 
 
 def check_classes(image_set: PictureSet, n_classes: int | None) -> None:

@@ -41,6 +41,10 @@ def train(settings: TrainSettings, plan: Plan, group: ProcessGroup) -> None:
         if group.first:
             held.enter_context(output_lock(folder.root))
             manifest = _begin(folder, settings, plan, group)
+            if plan.training_set.left_out:
+                print(
+                    f"{settings.train_annot}: {plan.training_set.left_out} images with crowds (iscrowd 1) are left out"
+                )
         if group.from_first(manifest is not None and manifest.complete):
             return
         _train(settings, plan, group, folder, manifest, held)

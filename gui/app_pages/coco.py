@@ -41,11 +41,15 @@ def choose_settings(classes: list[str]) -> dict[str, object]:
         mask_format = st.segmented_control("Mask format", ("polygons", "rle"), default="polygons", required=True)
         seed = st.number_input("Random seed of the split", 0, 2**31 - 1, 0)
         reviewed = st.toggle("Only drawn or accepted masks")
+        crowds = st.toggle(
+            "Crowds are animals", help="Of other COCO files: takes masks with iscrowd 1 as animals, as CVAT marks them."
+        )
         bad = st.toggle("Skip frames that do not match", help="Otherwise a mismatch stops the job.")
     return {
         "name": name, "train-ratio": ratio, "annot-names": [part.strip() for part in names.split(",") if part.strip()],
         "split": "videos" if whole else "blocks", "gap-frames": int(gap), "min-area": int(area),
         "segmentation": mask_format, "seed": int(seed), "reviewed-only": reviewed, "skip-bad": bad,
+        "crowds-are-animals": crowds,
     }  # fmt: skip
 
 

@@ -106,8 +106,30 @@ def test_runs_of_both_kinds_become_what_was_asked_for(lek, form, capsys):
 
 
 def test_crowds_stay_crowds_in_runs(lek):
-    train, _ = merged(lek, coco_file(lek, iscrowd=1))
-    assert all(a["iscrowd"] == 1 and isinstance(a["segmentation"], dict) for a in train["annotations"])
+    train, report = merged(lek, with_crowds(coco_file(lek), 1))
+    crowds = [a for a in train["annotations"] if a["iscrowd"] == 1]
+    assert len(crowds) == 1 and all(isinstance(a["segmentation"], dict) for a in crowds)
+    assert any("1 masks are crowds (iscrowd 1)" in line for line in report["remarks"])
+
+
+def with_crowds(path: Path, n: int) -> Path:
+    """Mark the first ``n`` annotations of a COCO file as crowds."""
+    content = json.loads(path.read_text())
+    for annotation in content["annotations"][:n]:
+        annotation["iscrowd"] = 1
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_a_file_in_which_most_masks_are_crowds_is_refused_or_taken_as_animals(lek, n):
+    file = with_crowds(coco_file(lek), n)
+    with pytest.raises(InputError, match=rf"{n} of 3 masks are crowds .* --crowds-are-animals takes each"):
+        merged(lek, file)
+    assert not (lek / "sets" / "m_train.json").exists()
+    train, report = merged(lek, file, crowds_are_animals=True)
+    assert [a["iscrowd"] for a in train["annotations"]] == [0, 0, 0]
+    assert any(f"{n} crowds (iscrowd 1) are taken as animals" in line for line in report["remarks"])
 
 
 def test_boxes_without_masks_are_dropped_and_counted(lek):

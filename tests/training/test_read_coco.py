@@ -7,7 +7,7 @@ import pytest
 
 from backend.masks import rle
 from backend.project.errors import InputError
-from backend.training.read_coco import check_classes, read_pictures
+from backend.training.read_coco import check_classes, read_pictures, without_crowds
 from tests.training.shapes import shapes_set
 
 
@@ -111,3 +111,41 @@ def test_an_uncompressed_run_length_is_read_too(data):
     assert np.flatnonzero(rle.decode(picture.instances[0].counts, picture.height, picture.width).T).tolist() == [
         *range(10, 15)
     ]
+
+
+def crowded(data, name, choose):
+    """Write a copy of a set in which annotations that ``choose`` takes are crowds."""
+
+    def change(content):
+        for annotation in content["annotations"]:
+            annotation["iscrowd"] = int(choose(annotation))
+
+    return changed(data / f"{name}.json", change)
+
+
+def test_an_image_with_a_crowd_is_no_negative_example(data):
+    whole = read_pictures(data / "train.json")
+    first = whole.pictures[0]
+    n_first = len(first.instances)
+    marked = read_pictures(crowded(data, "train", lambda annotation: annotation["id"] == 1))
+    assert len(marked) == 8 and marked.n_instances == whole.n_instances - 1
+    learnt = without_crowds(marked)
+    assert [picture.image_id for picture in learnt.pictures] == [picture.image_id for picture in whole.pictures[1:]]
+    assert learnt.n_instances == whole.n_instances - n_first
+    said = learnt.identity()
+    assert (said["images"], said["instances"], said["left_out_for_crowds"]) == (7, learnt.n_instances, 1)
+    assert without_crowds(whole) is whole and "left_out_for_crowds" not in whole.identity()
+
+
+def test_a_set_of_crowds_alone_is_refused(data):
+    with pytest.raises(InputError, match="all its annotations are crowds .*--crowds-are-animals"):
+        read_pictures(crowded(data, "train", lambda annotation: True))
+    once_an_image = set()
+
+    def first_of_image(annotation):
+        image = annotation["image_id"]
+        return image not in once_an_image and not once_an_image.add(image)
+
+    marked = crowded(data, "train", first_of_image)
+    with pytest.raises(InputError, match="every image with animals has crowds"):
+        without_crowds(read_pictures(marked))
