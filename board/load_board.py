@@ -24,7 +24,8 @@ from backend.video.frame_cache import CachedFrames
 from backend.video.library import VideoRecord, get_video, open_video
 from backend.video.proxies import open_proxy
 from backend.web.page_identity import work_id
-from backend.zones.zone_file import Zones, read_zones, zones_path
+from backend.zones.video_zones import zones_of_video
+from backend.zones.zone_file import Zones, read_zones
 from board.anchored_doubts import Doubt, anchor_doubts
 from board.clips import DetectionMasks
 from board.corrections_log import CorrectionsLog
@@ -118,7 +119,7 @@ def read_doubts_of(folder: Path, tracks: Tracks, zones: Zones | None = None) -> 
 
 def zones_of(project: Project, video: str) -> Zones | None:
     """Return the zones of a video's camera, None if none were drawn."""
-    path = zones_path(project, get_video(project, video).camera or video)
+    path = zones_of_video(project, get_video(project, video))
     return read_zones(path) if path.exists() else None
 
 

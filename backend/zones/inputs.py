@@ -20,6 +20,7 @@ from backend.tracking.tracks.track_folder import corrections_log, open_tracks, t
 from backend.video.library import VideoRecord, get_video
 from backend.zones.bird_sequences import Recording, recording_from_detections, recording_from_tracks
 from backend.zones.settings import StatisticsSettings, VideoFacts
+from backend.zones.video_zones import camera_of, zones_of_video
 from backend.zones.zone_file import Zones, read_zones, zones_path
 
 MAX_OVERLAP_S = 10.0  # cameras that record in a loop begin a file a little before the last one ends
@@ -80,11 +81,12 @@ def find_source(
     project = Project(folder.parents[2]) if in_project else None
     video = folder.parent.name if in_project else folder.name
     record = get_video(project, video) if project and project.video(video).exists() else None
-    name = camera if camera is not None else (record.camera if record else "") or video
+    name = camera if camera is not None else camera_of(record) if record else video
     if zones is None:
         if project is None:
             raise InputError(f"{folder} is not in a project; name the zone file with --zones FILE")
-        zones = zones_path(project, name)
+        own = record is not None and camera is None
+        zones = zones_of_video(project, record) if own else zones_path(project, name)
         if not zones.exists():
             raise InputError(f"camera {name!r} has no zones ({zones}); draw them on the Zones page or use --zones FILE")
     start = start_time if start_time is not None else (record.start_time if record else None)

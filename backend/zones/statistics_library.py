@@ -13,7 +13,7 @@ from backend.project.paths import Project
 from backend.video.library import VideoRecord, list_videos
 from backend.zones.inputs import INFERENCE_OUTPUT, TRACK_OUTPUT
 from backend.zones.table_files import ABOUT
-from backend.zones.zone_file import zones_path
+from backend.zones.video_zones import zones_of_video
 
 SCRIPTS = {TRACK_OUTPUT: ("track",), INFERENCE_OUTPUT: ("inference", "lek_detector")}
 
@@ -60,7 +60,7 @@ def list_measurable(project: Project, kind: str) -> list[Measurable]:
             except InputError:
                 continue
             if manifest is not None and manifest.complete and manifest.script in SCRIPTS[kind]:
-                zones = zones_path(project, record.camera or record.slug)
+                zones = zones_of_video(project, record)
                 runs.append(Measurable(record, folder, manifest.started, zones.exists()))
         measurable += sorted(runs, key=lambda run: run.started, reverse=True)
     return measurable

@@ -169,14 +169,24 @@ def zones_path(project: Project, camera: str) -> Path:
     return plain if plain.exists() and not own.exists() else own
 
 
+def own_zones_path(project: Project, camera: str) -> Path:
+    """Return the file that belongs to a camera alone, also where it reads one under the plain name still."""
+    return _plain_and_own(project, camera)[1]
+
+
 def path_to_save(project: Project, camera: str) -> Path:
     """Return the camera's own file; a file under the plain name is copied there first, with its versions."""
     plain, own = _plain_and_own(project, camera)
     if plain.exists() and not own.exists():
-        for version in list_versions(plain):
-            atomic_write(_kept(own, version), _kept(plain, version).read_bytes())
-        atomic_write(own, plain.read_bytes())
+        copy_zones(plain, own)
     return own
+
+
+def copy_zones(path: Path, target: Path) -> None:
+    """Copy a zone file with its kept versions. ``target`` must not exist."""
+    for version in list_versions(path):
+        atomic_write(_kept(target, version), _kept(path, version).read_bytes())
+    atomic_write(target, path.read_bytes())
 
 
 def _plain_and_own(project: Project, camera: str) -> tuple[Path, Path]:

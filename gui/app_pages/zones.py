@@ -5,7 +5,8 @@ import streamlit as st
 from backend.project.errors import InputError
 from backend.video.library import VideoRecord
 from backend.zones.background_image import frame_jpeg, median_jpeg
-from backend.zones.zone_file import Zones, overlapping_pairs, path_to_save, read_zones, save_zones, zones_path
+from backend.zones.video_zones import path_to_save_for, zones_of_video
+from backend.zones.zone_file import Zones, overlapping_pairs, read_zones, save_zones
 from gui.widgets.context import project, refusals, title
 from gui.widgets.zone_editor import Edited, edit_zones
 from gui.widgets.zone_files import cameras_of, show_files
@@ -39,7 +40,7 @@ def choose_picture() -> tuple[str, VideoRecord, bytes, str] | None:
 
 def saved_zones(camera: str, record: VideoRecord) -> Zones:
     """Return what is saved for a camera; no zones where there is no file."""
-    path = zones_path(project(), camera)
+    path = zones_of_video(project(), record)
     zones = read_zones(path) if path.exists() else Zones(image_size=tuple(record.info.size))
     if tuple(zones.image_size) != tuple(record.info.size):
         raise InputError(
@@ -49,9 +50,9 @@ def saved_zones(camera: str, record: VideoRecord) -> Zones:
     return zones
 
 
-def save(camera: str, edited: Edited) -> None:
+def save(camera: str, record: VideoRecord, edited: Edited) -> None:
     """Save what the editor sent, and load it anew."""
-    saved = save_zones(path_to_save(project(), camera), edited.to_save, edited.based_on, edited.repair)
+    saved = save_zones(path_to_save_for(project(), record), edited.to_save, edited.based_on, edited.repair)
     st.session_state["zones-notice"] = f"Saved as version {saved.version}."
     st.session_state["zones-saved"] = f"{camera}:{saved.version}"
     st.rerun()
@@ -77,6 +78,6 @@ with refusals():
             loaded, saved = f"{camera}:{zones.version}", st.session_state.get("zones-saved")
             edited = edit_zones("zone-editor", zones, picture, picture_id, loaded, saved)
             if edited.to_save is not None:
-                save(camera, edited)
+                save(camera, record, edited)
             show_overlaps(zones)
-            show_files(camera, zones, edited.changed)
+            show_files(record, zones, edited.changed)

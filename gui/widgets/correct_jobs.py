@@ -9,7 +9,7 @@ from backend.project.manifest import Manifest
 from backend.project.paths import slug
 from backend.tracking.tracks.track_folder import track_manifest
 from backend.video.library import VideoRecord, get_video
-from backend.zones.zone_file import zones_path
+from backend.zones.video_zones import zones_of_video
 from gui.widgets.context import active_jobs, project, submit
 
 BOARD = "board"
@@ -74,7 +74,7 @@ def _options(video: str, manifest: Manifest) -> list[str]:
             options += [f"--{name.replace('_', '-')}", str(settings[name])]
     if settings.get("no_appearance"):
         options.append("--no-appearance")
-    zones = zones_path(project(), get_video(project(), video).camera or video)
+    zones = zones_of_video(project(), get_video(project(), video))
     if manifest.inputs.get("zones") and zones.is_file():
         options += ["--zones", str(zones)]
     return options

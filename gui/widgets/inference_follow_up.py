@@ -7,7 +7,7 @@ import streamlit as st
 
 from backend.jobs import Job, JobSpec
 from backend.video.library import VideoRecord
-from backend.zones.zone_file import zones_path
+from backend.zones.video_zones import camera_of, zones_of_video
 from gui.widgets.context import project, submit
 from gui.widgets.track_form import choose_appearance, submit_track_jobs
 
@@ -29,7 +29,7 @@ def choose_follow_up(records: list[VideoRecord]) -> FollowUp:
         return FollowUp()
     n_birds = int(second.number_input("Birds per video (0: unknown)", 0, 1000, 0))
     describe = choose_appearance()
-    without = sorted({_camera(record) for record in records if not zones_path(project(), _camera(record)).exists()})
+    without = sorted({camera_of(record) for record in records if not zones_of_video(project(), record).exists()})
     note = f"Draw zones first for: {', '.join(without)}." if without else None
     statistics = st.toggle("Compute statistics afterwards", disabled=bool(without), help=note)
     return FollowUp(True, describe, statistics and not without, n_birds)
@@ -40,7 +40,7 @@ def submit_follow_up(record: VideoRecord, inference: Job, wanted: FollowUp) -> l
     if not wanted.track:
         return []
     tracks = project().track_output(record.slug, inference.output.name)
-    zones = zones_path(project(), _camera(record))
+    zones = zones_of_video(project(), record)
     jobs = submit_track_jobs(
         record.slug,
         record.name,
@@ -69,7 +69,3 @@ def _spec(kind: str, title: str, command: list[str], output: Path, record: Video
         after=(before.id,),
         resumable=True,
     )
-
-
-def _camera(record: VideoRecord) -> str:
-    return record.camera or record.slug

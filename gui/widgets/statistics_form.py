@@ -10,6 +10,7 @@ from backend.project.errors import InputError
 from backend.project.paths import check_name
 from backend.zones.inputs import INFERENCE_OUTPUT, TRACK_OUTPUT
 from backend.zones.statistics_library import Measurable, list_measurable, statistics_folder
+from backend.zones.video_zones import camera_of
 from gui.widgets.context import project, submit
 
 KIND, NAME = "zone_stats", "statistics-name"
@@ -35,9 +36,9 @@ def choose_runs() -> tuple[list[Measurable], bool]:
         st.page_link(page, label=f"Go to {page.title}", icon=page.icon)
         return [], tracked
     newest = {run.record.slug: k for k, run in reversed(list(enumerate(measurable)))}
-    cameras = sorted({run.record.camera or run.record.slug for run in measurable})
+    cameras = sorted({camera_of(run.record) for run in measurable})
     camera = st.selectbox("Camera", ["all", *cameras]) if len(cameras) > 1 else "all"
-    offered = [k for k, run in enumerate(measurable) if camera in ("all", run.record.camera or run.record.slug)]
+    offered = [k for k, run in enumerate(measurable) if camera in ("all", camera_of(run.record))]
     chosen = st.multiselect(
         "Videos",
         offered,
@@ -47,7 +48,7 @@ def choose_runs() -> tuple[list[Measurable], bool]:
         key=f"statistics-videos-{camera}-{SOURCES[source]}",
     )
     runs = [measurable[k] for k in chosen]
-    without = sorted({run.record.camera or run.record.slug for run in runs if not run.has_zones})
+    without = sorted({camera_of(run.record) for run in runs if not run.has_zones})
     if without:
         st.warning(f"No zones are drawn yet for {', '.join(without)}.", icon=":material/pentagon:")
         st.page_link(st.session_state["pages"]["zones"], label="Go to Zones", icon=":material/pentagon:")

@@ -10,7 +10,7 @@ from backend.project.errors import InputError
 from backend.project.manifest import read_manifest
 from backend.tracking.appearance.store import EMBEDDINGS_MANIFEST
 from backend.video.library import list_videos
-from backend.zones.zone_file import zones_path
+from backend.zones.video_zones import zones_of_video
 from gui.widgets.context import active_jobs, project, submit
 
 KIND, DESCRIBE = "track", "describe"
@@ -44,8 +44,8 @@ def choose_birds() -> int | None:
 
 def choose_zones(runs: list[RunRecord]) -> dict[str, Path]:
     """Let the user choose whether zones are used; return the zone file of each video that has one."""
-    cameras = {record.slug: record.camera for record in list_videos(project())}
-    files = {run.video: zones_path(project(), cameras[run.video]) for run in runs if cameras.get(run.video)}
+    records = {record.slug: record for record in list_videos(project())}
+    files = {run.video: zones_of_video(project(), records[run.video]) for run in runs if run.video in records}
     files = {video: path for video, path in files.items() if path.is_file()}
     if not files:
         st.caption("No zones for this camera, so hiding places such as nest boxes are unknown.")
