@@ -12,12 +12,12 @@ from backend.dataset.label_checks import flag_masks
 from backend.dataset.problems import Problem
 from backend.dataset.sources import MaskFrame
 from backend.masks.indexed import read_labels
+from backend.masks.orientation import UPRIGHT, orientation
 from backend.masks.polygons import count_parts, outline
 from backend.masks.rle import label_runs
 from backend.project.errors import InputError
 
 POLYGONS, RLE = "polygons", "rle"
-TURNED = 274  # the EXIF tag that says how a camera was held
 
 
 @dataclass(frozen=True)
@@ -114,13 +114,15 @@ def image_facts(path: str) -> tuple[int, int, int]:
         If it is no image, or is stored turned: the engines do not agree on whether to turn it back.
     """
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(TURNED, 1) if image.format == "JPEG" else 1
+        with open(path, "rb") as file:
+            turned = orientation(file)
+            file.seek(0)
+            with Image.open(file) as image:
+                width, height = image.size
         file_bytes = os.stat(path).st_size
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: {getattr(error, 'strerror', None) or 'no image that can be read'}") from error
-    if turned != 1:
+    if turned != UPRIGHT:
         raise InputError(f"{path}: stored turned (EXIF orientation {turned}); save it upright")
     return width, height, file_bytes
 

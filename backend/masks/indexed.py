@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image
 
 from backend.masks.colours import PALETTE
+from backend.masks.orientation import UPRIGHT, exif_orientation
 from backend.project.atomic import atomic_write
 from backend.project.errors import InputError
 from backend.project.kernels import kernel
@@ -109,6 +110,8 @@ def _chunks(data: bytes) -> tuple[Header, bytes]:
             header = Header(width, height, depth, kind, bool(interlaced))
         elif name == b"IDAT":
             pixels.append(body)
+        elif name == b"eXIf" and (turned := exif_orientation(body)) != UPRIGHT:
+            raise ValueError(f"is stored turned (EXIF orientation {turned}); save it upright")
         elif name == b"IEND":
             break
         place += 12 + length

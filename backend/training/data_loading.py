@@ -5,17 +5,20 @@ What a step sees is a function of (seed, step, process): a training can begin an
 
 import multiprocessing
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from backend.detectors.detector_settings import DetectorSettings
 from backend.detectors.interface import Target
 from backend.masks import rle
+from backend.masks.orientation import UPRIGHT, orientation_of_bytes
 from backend.masks.polygons import to_counts
 from backend.project.errors import InputError
 from backend.training.augmentation import AugmentSettings, augment
@@ -108,11 +111,9 @@ def read_sample(
     Raises
     ------
     InputError
-        If the file is no image, or of another size than the JSON says.
+        If the file is no image, is stored turned, or has another size than the JSON says.
     """
-    image = cv2.imread(str(picture.path), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise InputError(f"{picture.path} cannot be read as an image")
+    image = _read_image(picture.path)
     height, width = image.shape[:2]
     if (width, height) != (picture.width, picture.height):
         raise InputError(f"{picture.path} is {width}x{height}, its JSON says {picture.width}x{picture.height}")
@@ -124,6 +125,24 @@ def read_sample(
         class_ids = class_ids[kept]
     target = Target(torch.from_numpy(boxes), torch.from_numpy(class_ids), torch.from_numpy(masks))
     return Sample(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), target, index)
+
+
+def _read_image(path: Path) -> np.ndarray:
+    """Return (H, W, 3) uint8 RGB; InputError for one stored turned: OpenCV turns it upright, its masks stay."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read as an image: {error.strerror}") from error
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
+    if image is None:
+        raise InputError(f"{path} cannot be read as an image")
+    try:
+        turned = orientation_of_bytes(data)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        turned = UPRIGHT  # a format that only OpenCV reads
+    if turned != UPRIGHT:
+        raise InputError(f"{path} is stored turned (EXIF orientation {turned}); save it upright")
+    return image
 
 
 def _truth(

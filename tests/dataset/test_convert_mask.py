@@ -17,7 +17,7 @@ from backend.dataset.image_records import Dropped, Record
 from backend.dataset.problems import Problem
 from backend.dataset.sources import MaskFrame
 from backend.masks import rle
-from backend.masks.indexed import encode_labels
+from backend.masks.indexed import encode_labels, read_labels
 from backend.masks.polygons import to_counts
 from backend.project.errors import InputError
 
@@ -78,3 +78,40 @@ def test_an_image_stored_turned_is_refused(tmp_path):
     assert image_facts(str(tmp_path / "upright.jpg"))[:2] == (8, 4)
     with pytest.raises(InputError, match="EXIF orientation 6"):
         image_facts(str(tmp_path / "turned.jpg"))
+
+
+def turned_image(path, orientation, behind=False):
+    """Write an image with an EXIF orientation; ``behind`` the pixels, where PNG allows it, too."""
+    picture = Image.new("RGB", (8, 4))
+    exif = picture.getexif()
+    exif[274] = orientation
+    picture.save(path, exif=exif)
+    if behind:
+        data = path.read_bytes()
+        place = data.index(b"eXIf") - 4
+        length = 12 + int.from_bytes(data[place : place + 4], "big")
+        rest = data[:place] + data[place + length :]
+        path.write_bytes(rest[:-12] + data[place : place + length] + rest[-12:])
+    return path
+
+
+@pytest.mark.parametrize("ending", ["png", "webp", "tif", "jpg"])
+@pytest.mark.parametrize("orientation", [3, 8])
+def test_an_image_stored_turned_is_refused_in_every_format(tmp_path, ending, orientation):
+    with pytest.raises(InputError, match=f"EXIF orientation {orientation}"):
+        image_facts(str(turned_image(tmp_path / f"turned.{ending}", orientation)))
+    assert image_facts(str(turned_image(tmp_path / f"upright.{ending}", 1)))[:2] == (8, 4)
+
+
+def test_an_orientation_behind_the_pixels_of_a_png_counts(tmp_path):
+    with pytest.raises(InputError, match="EXIF orientation 3"):
+        image_facts(str(turned_image(tmp_path / "a.png", 3, behind=True)))
+
+
+def test_a_mask_stored_turned_is_refused(tmp_path):
+    mask = Image.fromarray(np.eye(4, 8, dtype=np.uint8))
+    exif = mask.getexif()
+    exif[274] = 3
+    mask.save(tmp_path / "a.png", exif=exif)
+    with pytest.raises(InputError, match="is stored turned .EXIF orientation 3."):
+        read_labels(tmp_path / "a.png")

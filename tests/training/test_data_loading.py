@@ -1,8 +1,11 @@
 """Batches are the same whatever the number of workers and wherever one begins."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from backend.detectors.detector_settings import DetectorSettings
 from backend.project.errors import InputError
@@ -121,3 +124,15 @@ def test_a_picture_that_cannot_be_read_is_named_even_from_a_worker(tmp_path, spo
     batches = list(loader(Pictures(found, SETTINGS), [[(0, 0), (0, 1)]], n_workers, pin=False))
     with pytest.raises(InputError, match=words):
         batches[0].to(torch.device("cpu"))
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_an_image_stored_turned_is_not_learnt_from(data, tmp_path, ending):
+    """OpenCV would turn it by half, its masks not: animals would be learnt as background."""
+    picture = read_pictures(data / "train.json").pictures[0]
+    with Image.open(picture.path) as image:
+        exif = image.getexif()
+        exif[274] = 3
+        image.save(tmp_path / f"turned.{ending}", exif=exif)
+    with pytest.raises(InputError, match="EXIF orientation 3"):
+        read_sample(replace(picture, path=tmp_path / f"turned.{ending}"), SETTINGS)
