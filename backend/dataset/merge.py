@@ -25,6 +25,7 @@ from backend.masks.indexed import MAX_PIXELS
 from backend.masks.polygons import count_parts, outline, to_counts
 from backend.masks.rle import area, box, paint
 from backend.project.errors import InputError
+from backend.project.paths import spellings
 
 NEAR_PX = 2.0
 SAMPLE = 200
@@ -198,7 +199,7 @@ def merge_images(
 
 
 def find_image(json_path: Path, name: str, folders: Sequence[Path]) -> str | None:
-    """Return the real path of an image, searched where exporting tools put it; None if it is nowhere.
+    """Return the real path of an image, searched where exporting tools put it, in all its `spellings`; None if nowhere.
 
     The whole name counts before the file's name alone. ``folders`` and the JSON's own folder are as good as each other;
     what lies around that folder comes after them.
@@ -208,9 +209,9 @@ def find_image(json_path: Path, name: str, folders: Sequence[Path]) -> str | Non
     InputError
         If different files of that name lie in ``folders`` and beside the JSON: frames of two videos are called alike.
     """
-    name = name.replace("\\", "/")
+    names = spellings(name)
     here = json_path.parent
-    for tail in (name, os.path.basename(name)):
+    for tail in dict.fromkeys([*names, *map(os.path.basename, names)]):
         candidates = _different_files((*folders, here), tail)
         if len(candidates) > 1:
             raise InputError(f"{name} of {json_path}: {' or '.join(candidates)}")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,7 +154,7 @@ def _by_number(folder: Path, suffixes: Sequence[str], problems: Problems) -> dic
     names = [name for name in names if not name.startswith(".")]
     if not names:
         raise InputError(f"{folder} holds no {' or '.join(suffixes)} files")
-    stems = [os.path.splitext(name)[0] for name in names]
+    stems = [unicodedata.normalize("NFC", os.path.splitext(name)[0]) for name in names]  # macOS writes decomposed names
     parts = [NUMBERED.fullmatch(stem) for stem in stems]
     numbered = all(parts) and len({match[1] for match in parts if match}) == 1
     keys = [int(match[2]) if numbered and match else stem for match, stem in zip(parts, stems, strict=True)]

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qs, unquote
 
 from backend.project.errors import InputError
 
@@ -100,3 +101,19 @@ class Project:
     def cache(self) -> Path:
         """Folder of what can be made again: thumbnails, indexes, proxies, compiled kernels."""
         return self.root / ".cache"
+
+
+def spellings(name: str) -> list[str]:
+    """Return the names that a file may have which another program calls ``name``, as it stands first.
+
+    These are the path behind ``?d=`` (Label Studio's local files), the name with percent codes decoded, and the composed
+    and decomposed Unicode forms of all (macOS writes decomposed ones). Backslashes become slashes.
+    """
+    name = name.replace("\\", "/")
+    names = [name, unquote(name)]
+    for local in parse_qs(name.partition("?")[2]).get("d", ()):
+        names += [local, unquote(local)]
+    forms = [
+        form for one in names for form in (one, unicodedata.normalize("NFC", one), unicodedata.normalize("NFD", one))
+    ]
+    return [form for form in dict.fromkeys(forms) if form and "\0" not in form]

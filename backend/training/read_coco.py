@@ -15,6 +15,7 @@ import numpy as np
 
 from backend.masks.polygons import to_counts
 from backend.project.errors import InputError
+from backend.project.paths import spellings
 
 EXAMPLES = 3
 FARTHEST_PX = 1e6
@@ -198,8 +199,9 @@ def _polygon(coordinates: list[float]) -> np.ndarray:
 
 def _picture(folder: Path, image: dict, grouped: dict[int, list[Instance]]) -> Picture:
     path = folder / image["file_name"]
-    if not path.exists() and (folder / "images" / image["file_name"]).exists():
-        path = folder / "images" / image["file_name"]
+    if not path.exists():
+        places = (root / name for root in (folder, folder / "images") for name in spellings(image["file_name"]))
+        path = next((place for place in places if place.exists()), path)
     return Picture(image["id"], path, int(image["width"]), int(image["height"]), tuple(grouped[image["id"]]))
 
 

@@ -277,3 +277,32 @@ def test_labels_of_an_image_that_is_not_in_the_file_are_a_problem(lek):
 def test_names_match_without_regard_to_case():
     assert match_name(" Ruff", ["duck", "ruff "]) == 2
     assert match_name("swan", ["duck"]) is None
+
+
+@pytest.mark.parametrize(
+    ("in_json", "on_disk"),
+    [
+        ("/data/local-files/?d=f_1.png", "f_1.png"),
+        ("/data/local-files/?d=set/f_1.png", "f_1.png"),
+        ("/data/local-files/?d=my%20set/f%201.png", "my set/f 1.png"),
+        ("f%20%C3%BC.png", "f \u00fc.png"),
+        ("f%20%C3%BC.png", "fu\u0308.png".replace("f", "f ")),
+        ("fu\u0308_1.png", "f\u00fc_1.png"),
+        ("f\u00fc_1.png", "fu\u0308_1.png"),
+        ("sub\\f_1.png", "sub/f_1.png"),
+        ("a%20b.png", "a%20b.png"),
+    ],
+)
+def test_an_image_is_found_however_its_name_is_coded(tmp_path, in_json, on_disk):
+    path = tmp_path / on_disk
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"image")
+    assert find_image(tmp_path / "a.json", in_json, []) == str(path)
+
+
+def test_a_name_as_it_stands_comes_before_its_decoded_form(tmp_path):
+    for name in ("a%20b.png", "a b.png"):
+        (tmp_path / name).write_bytes(name.encode())
+    assert find_image(tmp_path / "a.json", "a%20b.png", []) == str(tmp_path / "a%20b.png")
+    assert find_image(tmp_path / "a.json", "a b.png", []) == str(tmp_path / "a b.png")
+    assert find_image(tmp_path / "a.json", "http://[x/?d=", []) is None

@@ -149,3 +149,13 @@ def test_a_set_of_crowds_alone_is_refused(data):
     marked = crowded(data, "train", first_of_image)
     with pytest.raises(InputError, match="every image with animals has crowds"):
         without_crowds(read_pictures(marked))
+
+
+@pytest.mark.parametrize("folder", ["", "images/"])
+def test_images_are_found_however_their_names_are_coded(tmp_path, folder):
+    path = shapes_set(tmp_path, "a", 1, 3)
+    right = tmp_path / folder / "u\u0308 1.png"
+    right.parent.mkdir(exist_ok=True)
+    (tmp_path / "a" / "0001.png").rename(right)
+    other = changed(path, lambda content: content["images"][0].update(file_name="%C3%BC%201.png"))
+    assert read_pictures(other).pictures[0].path.samefile(right)
