@@ -106,8 +106,8 @@ class Project:
 def spellings(name: str) -> list[str]:
     """Return the names that a file may have which another program calls ``name``, as it stands first.
 
-    These are the path behind ``?d=`` (Label Studio's local files), the name with percent codes decoded, and the composed
-    and decomposed Unicode forms of all (macOS writes decomposed ones). Backslashes become slashes.
+    These are the path behind ``?d=`` (Label Studio's local files), the name with percent codes decoded, and the
+    composed and decomposed Unicode forms of all (macOS writes decomposed ones). Backslashes become slashes.
     """
     name = name.replace("\\", "/")
     names = [name, unquote(name)]

@@ -37,6 +37,13 @@ def test_names_that_are_no_numbers_pair_by_name_and_count_by_place(tmp_path):
     assert not problems
 
 
+def test_names_in_both_forms_of_unicode_pair(tmp_path):
+    """A Mac writes the umlaut as a letter and a mark of its own."""
+    found, problems = frames(pair_of(tmp_path, ["u\u0308a.png", "b.png"], ["\u00fca.png", "b.png"]))
+    assert found == [(0, "b.png", "b.png"), (1, "u\u0308a.png", "\u00fca.png")]
+    assert not problems
+
+
 def test_hidden_and_foreign_files_are_not_looked_at(tmp_path):
     found, problems = frames(
         pair_of(tmp_path, ["1.png", "notes.txt", ".2.png"], ["1.png", "objects.json", ".1.png.tmp"])
