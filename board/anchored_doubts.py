@@ -53,48 +53,80 @@ class Doubt:
 def anchor_doubts(doubts: pa.Table, tracklets: pa.Table, tracks: Tracks, effects: np.ndarray) -> tuple[Doubt, ...]:
     """Anchor doubts (`DOUBT_COLUMNS`) to the automatic tracks; those without any detection are dropped.
 
+    All detections before a doubt are earlier than all those after it. Where tracklets alone do not give that (one may
+    pass through the doubt, or end after another bird's begins), only their detections outside the doubt's frames count.
+
     ``effects`` is (n,), s, in the order of ``doubts``.
     """
-    spans = {
-        number: (track, first, last)
-        for number, track, first, last in zip(
-            *(tracklets[name].to_pylist() for name in ("tracklet", "track_id", "first_frame", "last_frame")),
-            strict=True,
-        )
-    }
-    cache: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-
-    def detections_of(track: int) -> tuple[np.ndarray, np.ndarray]:
-        if track not in cache:
-            rows = tracks.rows_of(track)
-            rows = rows[tracks.detection[rows] != NONE]
-            cache[track] = tracks.frame[rows], tracks.detection[rows]
-        return cache[track]
-
-    def ends(numbers: list[int], involved: list[int], after: bool, bound: int) -> list[tuple[int, Anchor]]:
-        """Return track and anchor of the first (``after``) or last detection of tracklets, else of tracks."""
-        ranges = [spans[number] for number in numbers if number in spans]
-        ranges = ranges or [(track, bound, END_OF_VIDEO) if after else (track, 0, bound - 1) for track in involved]
-        anchors = []
-        for track, first, last in ranges:
-            frames, detections = detections_of(track)
-            start, end = np.searchsorted(frames, [first, last + 1])
-            if start < end:
-                k = start if after else end - 1
-                anchors.append((track, Anchor(frame=int(frames[k]), detection=int(detections[k]))))
-        return anchors
-
+    ends = _TrackletEnds(tracklets, tracks)
     anchored = []
     for row, effect in zip(doubts.to_pylist(), effects.tolist(), strict=True):
-        before = ends(row["before"], [], False, 0)
-        after = ends(row["after"], [], True, 0)
-        if len(row["tracks"]) > 1 or not before + after:  # alternatives belong to the question
-            first, last = max(row["from_frame"], 1), row["to_frame"]
-            before += ends([], [each for each in row["tracks"] if each not in dict(before)], False, first)
-            after += ends([], [each for each in row["tracks"] if each not in dict(after)], True, last)
+        before, after = ends.whole(row)
+        if not _in_order(before, after):
+            before, after = ends.outside(row)
         if before or after:
             anchored.append(_doubt(row, effect, before, after))
     return tuple(anchored)
+
+
+class _TrackletEnds:
+    """The first and last detections of tracklets and tracks, as (track, anchor)."""
+
+    def __init__(self, tracklets: pa.Table, tracks: Tracks):
+        names = ("tracklet", "track_id", "first_frame", "last_frame")
+        columns = (tracklets[name].to_pylist() for name in names)
+        self._spans = {number: span for number, *span in zip(*columns, strict=True)}
+        self._tracks = tracks
+        self._cache: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def whole(self, row: dict[str, Any]) -> tuple[list, list]:
+        """Return the last detections of the tracklets before a doubt and the first ones of those after it."""
+        spans = self._spans
+        before = [end for n in row["before"] if n in spans for end in self._end(*spans[n], after=False)]
+        after = [end for n in row["after"] if n in spans for end in self._end(*spans[n], after=True)]
+        return self._with_alternatives(row, before, after)
+
+    def outside(self, row: dict[str, Any]) -> tuple[list, list]:
+        """Return the ends of its tracklets outside a doubt's frames; of their tracks where they have none there.
+
+        A bird's first detection after a doubt lies in its last frame.
+        """
+        frames = self._tracks.frames
+        last_frame = int(frames[max(np.searchsorted(frames, row["to_frame"]) - 1, 0)])
+        after_from = max(row["from_frame"], last_frame)
+        before_to = min(row["from_frame"], after_from - 1)
+        before, after = [], []
+        for track, first, last in (self._spans[n] for n in row["before"] if n in self._spans):
+            end = self._end(track, first, min(last, before_to), False)
+            before += end or self._end(track, 0, before_to, False)
+        for track, first, last in (self._spans[n] for n in row["after"] if n in self._spans):
+            end = self._end(track, max(first, after_from), last, True)
+            after += end or self._end(track, after_from, END_OF_VIDEO, True)
+        return self._with_alternatives(row, list(dict(before).items()), list(dict(after).items()))
+
+    def _with_alternatives(self, row: dict[str, Any], before: list, after: list) -> tuple[list, list]:
+        """Add the ends of the other tracks that a doubt is about: those that the bird may be instead."""
+        if len(row["tracks"]) > 1 or not before + after:
+            others = [track for track in row["tracks"] if track not in dict(before)]
+            before = before + [end for track in others for end in self._end(track, 0, row["from_frame"] - 1, False)]
+            others = [track for track in row["tracks"] if track not in dict(after)]
+            after = after + [end for track in others for end in self._end(track, row["to_frame"], END_OF_VIDEO, True)]
+        return before, after
+
+    def _end(self, track: int, first: int, last: int, after: bool) -> list[tuple[int, Anchor]]:
+        if track not in self._cache:
+            rows = self._tracks.rows_of(track)
+            rows = rows[self._tracks.detection[rows] != NONE]
+            self._cache[track] = self._tracks.frame[rows], self._tracks.detection[rows]
+        frames, detections = self._cache[track]
+        start, end = np.searchsorted(frames, [first, last + 1])
+        k = start if after else end - 1
+        return [(track, Anchor(frame=int(frames[k]), detection=int(detections[k])))] if start < end else []
+
+
+def _in_order(before: list[tuple[int, Anchor]], after: list[tuple[int, Anchor]]) -> bool:
+    latest = max((anchor.frame for _, anchor in before), default=NONE)
+    return latest < min((anchor.frame for _, anchor in after), default=END_OF_VIDEO)
 
 
 def _doubt(row: dict[str, Any], effect: float, before: list, after: list) -> Doubt:

@@ -49,8 +49,10 @@ def constraints_of(inputs: LinkingInput, acts: Sequence[Edit], n_birds: int | No
     At most ``n_birds`` names are used; None: any number.
 
     A label holds for the segment it was given to and for segments merged with it. An animal that came back (`Link`) or
-    was confirmed after a doubt (`Keep`) gives a must-link; so does a merge where no other segment can lie between. Any
-    other merge constrains nothing here, as any number of segments may lie between. Later edits win over earlier ones.
+    was confirmed after a doubt (`Keep`) gives a must-link, unless a segment of one of its tracklets lies between; so
+    does a merge where no other segment can lie between. Other pairs constrain nothing here, as any number of segments
+    may lie between; nor do pairs of a `Keep` that are not in order of time, as older logs have where a tracklet passes
+    through a doubt. Later edits win over earlier ones.
     All edits are applied to the finished tracks once more (`corrections.replay`), so those that constrain nothing
     here, or concern detections in no segment, hold as well.
     """
@@ -75,7 +77,8 @@ def constraints_of(inputs: LinkingInput, acts: Sequence[Edit], n_birds: int | No
             first, last = min(pair), max(pair)  # segments are sorted by first frame
             if isinstance(act, Merge):
                 merged.append(pair)
-            if not isinstance(act, Merge) or _continues_in(inputs, first, last):
+            directly = _continues_in if isinstance(act, Merge) else _nothing_between
+            if directly(inputs, first, last):
                 must_link.append((first, last))
     for segment, other in merged:
         if labels[other] < 0 or labels[segment] < 0:
@@ -102,6 +105,13 @@ def _continues_in(inputs: LinkingInput, first: int, last: int) -> bool:
     return gap_s <= MERGE_GAP_S and not np.any(own & (inputs.segments.begin_s > inputs.segments.begin_s[first]))
 
 
+def _nothing_between(inputs: LinkingInput, first: int, last: int) -> bool:
+    """Tell whether no segment of either one's tracklet lies between two segments."""
+    own = (inputs.parent == inputs.parent[first]) | (inputs.parent == inputs.parent[last])
+    segments = inputs.segments
+    return not np.any(own & (segments.first > segments.last[first]) & (segments.last < segments.first[last]))
+
+
 def _named(act: Edit) -> list[tuple[Anchor | None, str]]:
     match act:
         case Name() | Draw():
@@ -120,7 +130,7 @@ def _joined(act: Edit) -> list[tuple[Anchor, Anchor]]:
         case Merge():
             return [(act.anchor, act.other)]
         case Keep():
-            return list(act.pairs)
+            return [(before, after) for before, after in act.pairs if before.frame < after.frame]
     return []
 
 

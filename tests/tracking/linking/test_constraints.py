@@ -1,5 +1,6 @@
 """Reviewers' edits constrain the next tracking run where nothing else can decide."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -115,3 +116,24 @@ def test_of_edits_that_contradict_each_other_the_later_one_holds():
     assert constraints_of(inputs, acts, 2).must_link.tolist() == [[0, 3]]
     nowhere = Keep(id=3, pairs=((Anchor(frame=5, detection=70), Anchor(frame=150, detection=0)),), **RANGE)
     assert constraints_of(inputs, [*acts, nowhere], 2).must_link.tolist() == [[0, 3]]
+
+
+def test_a_confirmed_pair_in_the_wrong_order_of_time_constrains_nothing():
+    """Logs of earlier versions have such pairs, of a tracklet that passes through a doubt."""
+    inputs = look_alikes()
+    late, early = seen(inputs, 2), seen(inputs, 0, last=True)
+    assert len(constraints_of(inputs, [Keep(id=1, pairs=((late, early),), **RANGE)], 2).must_link) == 0
+    assert constraints_of(inputs, [Keep(id=1, pairs=((early, late),), **RANGE)], 2).must_link.tolist() == [[0, 2]]
+
+
+def test_a_confirmed_pair_does_not_empty_the_tracklet_between_the_two():
+    """A tracklet of three segments: that its ends are one bird does not say that its middle is another one."""
+    inputs = look_alikes()
+    inputs = replace(inputs, parent=np.zeros(4, np.int64))
+    first, last = 0, 2
+    middle = inputs.segments.first.copy()
+    middle[1], ends = inputs.segments.last[first] + 1, inputs.segments.last.copy()
+    ends[1] = inputs.segments.first[last] - 1
+    inputs = replace(inputs, segments=replace(inputs.segments, first=middle, last=ends))
+    act = Keep(id=1, pairs=((seen(inputs, first, last=True), seen(inputs, last)),), **RANGE)
+    assert len(constraints_of(inputs, [act], 2).must_link) == 0
