@@ -46,27 +46,41 @@ NEEDS = {
 
 @dataclass(frozen=True)
 class SetFacts:
-    """What a page says about a data set. ``median_px`` is the square root of the median mask box, original px."""
+    """What a page says about a data set. ``median_px`` is the square root of the median mask box, original px.
+
+    ``sides_px`` holds that root of every animal, by the width and height of its picture; () if not known.
+    """
 
     images: int
     instances: int
     class_names: tuple[str, ...]
     picture_size: tuple[int, int]
     median_px: float
+    sides_px: tuple[tuple[tuple[int, int], tuple[float, ...]], ...] = ()
 
 
 def facts_of(image_set: PictureSet) -> SetFacts:
     """Return what a page says about a set; the size is that of its largest picture."""
-    sides = []
+    sides: dict[tuple[int, int], list[float]] = {}
     for picture in image_set.pictures:
+        own = sides.setdefault((picture.width, picture.height), [])
         for instance in (one for one in picture.instances if not one.crowd):
             if len(instance.polygons):
                 points = np.concatenate(instance.polygons)
-                sides.append(float(np.sqrt(np.prod(np.ptp(points, axis=0)))))
+                own.append(float(np.sqrt(np.prod(np.ptp(points, axis=0)))))
             else:
-                sides.append(float(np.sqrt(rle.area(instance.counts))))
+                own.append(float(np.sqrt(rle.area(instance.counts))))
     size = max((picture.width, picture.height) for picture in image_set.pictures)
-    return SetFacts(len(image_set), image_set.n_instances, image_set.class_names, size, float(np.median(sides)))
+    median = float(np.median([side for own in sides.values() for side in own]))
+    by_size = tuple((picture_size, tuple(own)) for picture_size, own in sides.items())
+    return SetFacts(len(image_set), image_set.n_instances, image_set.class_names, size, median, by_size)
+
+
+def seen_px(facts: SetFacts, detector: DetectorSettings) -> float:
+    """Return the size of the median animal as the network sees it, px of its input: each picture has its own scale."""
+    sizes = facts.sides_px or ((facts.picture_size, (facts.median_px,)),)
+    seen = [np.array(own) * (detector.input_size(size)[0] / size[0]) for size, own in sizes if own]
+    return float(np.median(np.concatenate(seen)))
 
 
 def memory_bytes(detector: DetectorSettings, settings: TrainSettings, picture_size: tuple[int, int], half: bool) -> int:
@@ -93,8 +107,12 @@ def memory_bytes(detector: DetectorSettings, settings: TrainSettings, picture_si
 
 def suggested_anchors(median_px: float, detector: DetectorSettings, picture_size: tuple[int, int]) -> tuple[int, ...]:
     """Return the anchor sizes for animals of ``median_px`` in the original picture: the usual ones, or smaller."""
-    seen_px = median_px * detector.input_size(picture_size)[0] / picture_size[0]
-    fitting = (sizes for sizes in ANCHORS if seen_px >= SMALLEST_SHARE * sizes[0])
+    return anchors_for(median_px * detector.input_size(picture_size)[0] / picture_size[0])
+
+
+def anchors_for(animal_px: float) -> tuple[int, ...]:
+    """Return the anchor sizes for animals of a size at the network's input: the usual ones, or smaller."""
+    fitting = (sizes for sizes in ANCHORS if animal_px >= SMALLEST_SHARE * sizes[0])
     return next(fitting, ANCHORS[-1])
 
 

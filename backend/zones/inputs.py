@@ -75,7 +75,9 @@ def find_source(
     folder = folder.resolve()
     manifest = read_manifest(folder)
     if manifest is None:
-        raise InputError(f"{folder} is not a run of tracks or detections: it has no manifest.json")
+        raise InputError(
+            f"{folder} holds no tracks and no detections that Lektrack made; choose a track or inference run"
+        )
     tracked = manifest.script == "track"
     in_project = folder.parent.parent.name in (TRACK_OUTPUT, INFERENCE_OUTPUT)
     project = Project(folder.parents[2]) if in_project else None

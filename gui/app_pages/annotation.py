@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from backend.jobs import JobState
+from backend.jobs import Job, JobState
 from backend.video.library import VideoRecord, list_videos
 from gui.widgets.annotation_jobs import KIND, make_training_set, start_annotation
 from gui.widgets.context import active_jobs, job_store, project, refusals, title
@@ -120,9 +120,16 @@ def draw_projects(projects: list[AnnotationProgress]) -> None:
 
 
 def show_set_jobs(videos: set[str]) -> bool:
-    """Draw running exports and conversions, and the newest failed one; return whether any is running."""
-    newest = [job for kind in SETS for job in job_store().list(kind=kind, project=project().root, limit=1)]
-    for job in newest:
+    """Draw running exports and conversions, and each video's newest if it failed; return whether any is running."""
+    shown: dict[int, Job] = {}
+    for kind in SETS:
+        newest: dict[tuple[str, ...], Job] = {}
+        for job in job_store().list(kind=kind, project=project().root):
+            newest.setdefault(job.videos, job)
+            if not job.state.is_over:
+                shown[job.id] = job
+        shown |= {job.id: job for job in newest.values()}
+    for _, job in sorted(shown.items()):
         if set(job.videos) & videos and job.state is not JobState.SUCCEEDED:
             show_job(job, "sets", log=False)
     st.page_link(st.session_state["pages"]["coco"], label="View training sets", icon=":material/dataset:")

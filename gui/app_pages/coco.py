@@ -105,6 +105,10 @@ def create() -> None:
                 f"About **{counts[Side.TRAIN]} images for training**, **{counts[Side.VAL]} for validation**, "
                 f"{counts[Side.LEFT_OUT]} left out in the gap."
             )
+            st.caption(
+                "An estimate from frame numbers alone. The job also balances the number of birds per image between "
+                "both sides, so its result can differ by a few images; the report has the final numbers."
+            )
         if merged:
             st.markdown(f"Plus {sum(file.images for file in merged)} images from other COCO files, split the same way.")
         busy = bool(active_jobs(KIND))

@@ -7,7 +7,7 @@ from backend.zones.statistics_library import StatisticsRun, list_statistics
 from gui.widgets.context import active_jobs, job_store, project, refusals, title
 from gui.widgets.job_view import show_job
 from gui.widgets.live import live
-from gui.widgets.statistics_form import KIND, choose_runs, choose_settings, submit_statistics
+from gui.widgets.statistics_form import KIND, choose_runs, choose_settings, submit_statistics, told_number
 from gui.widgets.statistics_frame import show_frame
 from gui.widgets.statistics_plots import show_comparison, show_plots
 from gui.widgets.statistics_tables import show_downloads, show_tables
@@ -23,7 +23,7 @@ def new() -> None:
     with left:
         runs, tracked = choose_runs()
         if runs:
-            name, options = choose_settings(tracked)
+            name, options = choose_settings(tracked, told_number(runs) if tracked else 0)
             if st.button("Start", type="primary", icon=":material/bar_chart:"):
                 with refusals():
                     submit_statistics(runs, tracked, name, options)
@@ -83,7 +83,8 @@ def methods(run: StatisticsRun) -> None:
     st.markdown("Methods text for your paper, from the settings and software used:")
     st.code((run.folder / METHODS).read_text(), language=None, wrap_lines=True)
     st.caption(f"All files, with every plot as PNG and SVG, are on the server in {run.folder}")
-    st.json(run.manifest.inputs, expanded=False)
+    with st.expander("Inputs and checksums"):
+        st.json(run.manifest.inputs)
 
 
 title("statistics")

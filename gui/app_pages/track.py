@@ -3,6 +3,7 @@
 import streamlit as st
 
 from backend.jobs import Job, JobState
+from backend.project.errors import InputError
 from gui.widgets.context import active_jobs, job_store, refusals, title
 from gui.widgets.job_view import show_job
 from gui.widgets.live import live
@@ -29,13 +30,15 @@ def new() -> None:
     with left:
         runs = choose_detections()
         if runs:
-            birds = choose_birds()
+            birds, decided = choose_birds()
             zones = choose_zones(runs)
             describe = choose_appearance()
             camera_moves = choose_camera()
             name = st.text_input("Name of the track run", placeholder="same as the detections", max_chars=60).strip()
             if st.button("Start", type="primary", icon=":material/timeline:"):
                 with refusals():
+                    if not decided:
+                        raise InputError("Type how many birds there are in the video, or choose Unknown")
                     submit_tracking(runs, birds, zones, name, describe, camera_moves)
                     st.rerun()
     with right:

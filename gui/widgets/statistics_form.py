@@ -7,6 +7,7 @@ import streamlit as st
 from backend.detectors.score_threshold import SHOWN_SCORE
 from backend.jobs import Job, JobSpec
 from backend.project.errors import InputError
+from backend.project.manifest import read_manifest
 from backend.project.paths import check_name
 from backend.zones.inputs import INFERENCE_OUTPUT, TRACK_OUTPUT
 from backend.zones.statistics_library import Measurable, list_measurable, statistics_folder
@@ -58,7 +59,16 @@ def choose_runs() -> tuple[list[Measurable], bool]:
     return runs, tracked
 
 
-def choose_settings(tracked: bool) -> tuple[str, list[str]]:
+def told_number(runs: list[Measurable]) -> int:
+    """Return the number of birds that tracking was told for all of these runs; 0 if unknown or not the same."""
+    numbers = set()
+    for run in runs:
+        manifest = read_manifest(run.folder)
+        numbers.add(int((manifest.settings.get("n_birds") if manifest else None) or 0))
+    return numbers.pop() if len(numbers) == 1 else 0
+
+
+def choose_settings(tracked: bool, told: int = 0) -> tuple[str, list[str]]:
     """Let the user choose the settings; return the name of the result and arguments of the script."""
     st.session_state.setdefault(NAME, f"zones-{datetime.now().astimezone():%Y-%m-%d-%H%M}")
     name = st.text_input("Result name", key=NAME)
@@ -69,7 +79,12 @@ def choose_settings(tracked: bool) -> tuple[str, list[str]]:
     kinds = list(BY)
     by = second.selectbox("Reference point", kinds, help="\n".join(f"- {k}: {BY[k][1]}" for k in kinds))
     birds = first.number_input(
-        "Number of birds", 0, 100_000, 0, help="Birds missing from this number count as lost. 0: unknown."
+        "Number of birds",
+        0,
+        100_000,
+        told,
+        key=f"statistics-birds-{told}",
+        help="Birds missing from this number count as lost. 0: unknown. Preset to the number that tracking was told.",
     )
     options = ["--bin-s", f"{bin_s:g}", "--by", BY[by][0], *(["--birds", str(birds)] if birds else [])]
     if tracked:

@@ -33,13 +33,16 @@ def choose_detections() -> list[RunRecord]:
     return [runs[label] for label in st.multiselect("Detections", list(runs), default=[preselected])]
 
 
-def choose_birds() -> int | None:
-    """Let the user enter the number of birds; None if unknown."""
+def choose_birds() -> tuple[int | None, bool]:
+    """Let the user enter the number of birds; return it, None if unknown, and whether that is decided."""
     how = st.segmented_control("Number of birds", [KNOWN, OPEN], default=KNOWN) or KNOWN
     if how == OPEN:
         st.caption("The number is estimated from the tracks. Identities are better if you know it.")
-        return None
-    return int(st.number_input("Birds in the video, including those that come and go", 1, 200, 20))
+        return None, True
+    number = st.number_input(
+        "Birds in the video, including those that come and go", 1, 200, None, placeholder="Type the number you counted"
+    )
+    return (None if number is None else int(number)), number is not None
 
 
 def choose_zones(runs: list[RunRecord]) -> dict[str, Path]:

@@ -15,7 +15,7 @@ from backend.pipeline.gpus import Gpu, list_gpus
 from backend.project.disk import as_bytes
 from backend.project.errors import InputError
 from backend.project.paths import check_name, resolve_under, slug
-from backend.training.estimate import SetFacts, facts_of, memory_bytes, suggested_anchors, suggested_rate
+from backend.training.estimate import SetFacts, anchors_for, facts_of, memory_bytes, seen_px, suggested_rate
 from backend.training.model_folder import usable_models
 from backend.training.read_coco import read_pictures
 from backend.training.settings import TrainSettings
@@ -160,7 +160,9 @@ def choose_settings(data: Data, start: Start, network: DetectorSettings, gpus: l
             "Darken over-exposed images (night, infrared)", network.auto_gamma, help=learnt, disabled=network.auto_gamma
         )
         seed = st.number_input("Random seed", 0, 2**31 - 1, 0)
-    anchors = suggested_anchors(data.facts.median_px, network, data.facts.picture_size) if start.path is None else ()
+    image_size = int(short), round(short * network.long_side_px / network.short_side_px)
+    sized = network.model_copy(update={"short_side_px": image_size[0], "long_side_px": image_size[1]})
+    anchors = anchors_for(seen_px(data.facts, sized)) if start.path is None else ()
     steps_per_epoch = -(-data.facts.images // (int(batch) * n_gpus))
     return TrainSettings(
         train_annot=data.train,
@@ -175,7 +177,7 @@ def choose_settings(data: Data, start: Start, network: DetectorSettings, gpus: l
         num_gpus=n_gpus,
         engine=network.engine,
         backbone=network.backbone,
-        image_size=(int(short), round(short * network.long_side_px / network.short_side_px)),
+        image_size=image_size,
         anchor_sizes=anchors,
         rois=network.rois_in_training if start.path is None else None,
         augment="light" if light else "none",
@@ -216,8 +218,9 @@ def show_need(chosen: TrainSettings, network: DetectorSettings, data: Data, gpus
     st.markdown(f"**{steps} steps**, about **{as_bytes(need)}** {where}.")
     if gpus and need > min(gpu.memory_bytes for gpu in gpus):
         st.warning("This exceeds the memory of a GPU here. Reduce the batch size or the input size.")
-    seen = data.facts.median_px * sized.input_size(data.facts.picture_size)[0] / data.facts.picture_size[0]
-    st.caption(f"At this input size a typical animal is {seen:.0f} px across. 20 px or more works well.")
+    st.caption(
+        f"At this input size a typical animal is {seen_px(data.facts, sized):.0f} px across. 20 px or more works well."
+    )
 
 
 def submit_training(chosen: TrainSettings, gpus: list[Gpu]) -> Job:

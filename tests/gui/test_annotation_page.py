@@ -1,5 +1,6 @@
 """The Annotation page: starting, the list of projects, and two jobs that make a training set of one."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +73,13 @@ def test_the_list_says_how_far_a_video_is(project):
 
 def test_frames_in_a_row_become_ranges():
     assert frame_list((1, 5, 9, 10, 11)) == "1,5,9-11"
+
+
+def test_a_second_training_set_does_not_hide_the_jobs_of_the_first(project):
+    shutil.copytree(project.segannot("north"), project.segannot("south"))
+    app = opened("annotation")
+    for video in ("north", "south"):
+        next(each for each in app.button if each.key == f"set-{video}").click().run()
+        assert not app.exception, app.exception
+    shown = "\n".join(each.value for each in app.markdown).replace("\\", "")
+    assert all(f"outlined frames of {video}" in shown and f"data set {video}" in shown for video in ("north", "south"))

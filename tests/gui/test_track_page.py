@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from backend.jobs import JobStore
 from backend.project.atomic import atomic_json
@@ -16,6 +17,7 @@ from backend.zones.zone_file import parse_zones
 from board.load_board import open_board
 from board.requests import ActRequest
 from tests.board.boards import SIZE, small_project
+from tests.detection_runs import make_run
 from tests.gui.pages import button, opened
 
 RESULTS = {"asked-track-view": "Results"}
@@ -100,3 +102,53 @@ def test_a_run_without_any_track_says_so(installed: Project) -> None:
     assert any("0 birds. Expected identity error not known" in text.value for text in app.markdown)
     assert any("No bird was tracked" in warning.value for warning in app.warning)
     assert not any("Doubts" in heading.value for heading in app.subheader)
+
+
+def number_of_birds() -> None:
+    """Draw the number of birds on Track."""
+    import streamlit as st
+
+    from gui.widgets.track_form import choose_birds
+
+    st.session_state["birds"] = choose_birds()
+
+
+def test_a_known_number_of_birds_is_typed_not_guessed():
+    app = AppTest.from_function(number_of_birds, default_timeout=60).run()
+    (field,) = app.number_input
+    assert field.value is None and app.session_state["birds"] == (None, False)
+    field.set_value(7).run()
+    assert app.session_state["birds"] == (7, True)
+
+
+def test_start_without_the_number_is_refused_in_one_line_and_queues_nothing(project: Project) -> None:
+    run = make_run(project.inference_output("lek", "ruffs-1"), {0: [(10, 10, 30, 40)]}, 20, video="lek")
+    assert run.manifest.complete
+    app = opened("track")
+    button(app, "Start").click().run()
+    assert any("Type how many birds" in error.value for error in app.error)
+    assert JobStore().list(kind="track") == [] and JobStore().list(kind="describe") == []
+
+
+def number_for_statistics() -> None:
+    """Draw the settings of statistics of all track runs."""
+    import streamlit as st
+
+    from backend.zones.statistics_library import list_measurable
+    from gui.widgets.context import project
+    from gui.widgets.statistics_form import choose_settings, told_number
+
+    st.session_state["options"] = choose_settings(True, told_number(list_measurable(project(), "track_output")))[1]
+
+
+@pytest.mark.parametrize(("told", "expected"), [(3, ["--birds", "3"]), (None, [])])
+def test_statistics_begin_with_the_number_that_tracking_was_told(project: Project, told, expected) -> None:
+    folder = project.track_output("lek", "tracks-a")
+    manifest = read_manifest(folder)
+    manifest.settings["n_birds"] = told
+    manifest.complete = True
+    manifest.write(folder)
+    app = AppTest.from_function(number_for_statistics, default_timeout=60).run()
+    assert not app.exception, app.exception
+    options = app.session_state["options"]
+    assert options[4:6] == expected if expected else "--birds" not in options

@@ -6,7 +6,16 @@ import pytest
 
 from backend.detectors.detector_settings import DetectorSettings
 from backend.detectors.registry import DETECTRON2, TORCHVISION
-from backend.training.estimate import NEEDS, facts_of, memory_bytes, suggested_anchors, suggested_rate
+from backend.training.estimate import (
+    NEEDS,
+    SetFacts,
+    anchors_for,
+    facts_of,
+    memory_bytes,
+    seen_px,
+    suggested_anchors,
+    suggested_rate,
+)
 from backend.training.read_coco import read_pictures
 from backend.training.settings import TrainSettings
 from tests.training.shapes import shapes_set
@@ -51,3 +60,18 @@ def test_facts_of_a_set(tmp_path, form):
     found = facts_of(read_pictures(shapes_set(tmp_path, "a", 5, 3, form=form)))
     assert (found.images, found.class_names, found.picture_size) == (5, ("ellipse", "triangle"), (128, 96))
     assert 15 < found.median_px < 45
+
+
+def test_each_picture_of_a_set_of_mixed_resolution_has_its_own_scale():
+    """Nine animals of 40 px in small pictures, which are enlarged, and two in large ones, which are reduced."""
+    detector = DetectorSettings(class_names=("ruff",), short_side_px=800, long_side_px=1333)
+    facts = SetFacts(2, 11, ("ruff",), (3840, 2160), 40.0, (((640, 400), (40.0,) * 9), ((3840, 2160), (40.0,) * 2)))
+    assert seen_px(facts, detector) == pytest.approx(80, rel=0.02)
+    assert anchors_for(seen_px(facts, detector))[0] == 32
+    assert anchors_for(40 * 1333 / 3840)[0] == 16, "what the largest picture's scale would suggest for all of them"
+
+
+def test_the_size_seen_follows_from_the_pictures_of_a_set(tmp_path):
+    detector = DetectorSettings(class_names=("ruff",), short_side_px=192, long_side_px=256)
+    facts = facts_of(read_pictures(shapes_set(tmp_path, "a", 5, 3)))
+    assert seen_px(facts, detector) == pytest.approx(2 * facts.median_px, rel=0.02)
