@@ -1,5 +1,6 @@
 """The annotated objects of a video: ``objects.json`` with fields for overlap, visibility and locks."""
 
+from codecs import BOM_UTF8
 from pathlib import Path
 
 from pydantic import Field, RootModel, ValidationError, model_validator
@@ -47,7 +48,9 @@ def read_annotated(folder: Path) -> list[AnnotatedObject]:
     """Return the objects of a mask folder, sorted by id; [] without ``objects.json``; InputError if it is invalid."""
     path = folder / OBJECTS
     try:
-        return sorted(_Objects.model_validate_json(path.read_bytes()).root, key=lambda entry: entry.id)
+        return sorted(
+            _Objects.model_validate_json(path.read_bytes().removeprefix(BOM_UTF8)).root, key=lambda entry: entry.id
+        )
     except FileNotFoundError:
         return []
     except ValidationError as error:

@@ -193,3 +193,8 @@ def test_boxes_of_another_unit_format_or_scale_are_refused(tmp_path, boxes, said
     (tmp_path / "det.txt").write_text(text)
     with pytest.raises(InputError, match=said):
         imported(tmp_path / "det.txt", tmp_path / "other")
+
+
+def test_an_ending_in_capital_letters_is_the_same_ending(tmp_path):
+    run = imported(results(tmp_path / "R.JSON", [[10, 20, 30, 40]]), tmp_path / "run")
+    assert run.load(run.chunks[0]).detections.boxes.tolist() == [[10, 20, 40, 60]]

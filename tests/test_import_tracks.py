@@ -279,3 +279,10 @@ def test_a_file_of_a_longer_video_is_refused_with_both_numbers(tmp_path: Path) -
     told = refused(tmp_path / "a.h5", tmp_path / "run", *video)
     assert f"of a video of {N_FRAMES + 50} frames; this one has {N_FRAMES} frames" in told
     assert project.root.is_dir()
+
+
+def test_a_file_of_another_program_gets_one_message(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as data:
+        data["df_with_missing"] = np.zeros(3)
+    told = refused(tmp_path / "a.h5", tmp_path / "run")
+    assert "has no tracks" in told and "cannot be read" not in told

@@ -19,6 +19,7 @@ from backend.detectors.detectron2_pickle import read_zoo_file
 from backend.detectors.weights import Weights, WeightsFile
 from backend.project.errors import InputError
 
+PARALLEL = "module."  # before each name in the weights of a DistributedDataParallel network
 FROZEN_STAGES = 2  # edges and textures, learnt from a million pictures, are kept when fine-tuning
 UNUSED = "N/A"  # ids that COCO never used, which torchvision keeps rows for
 RESNETS = {(2, False): "resnet18", (6, False): "resnet34", (6, True): "resnet50"}  # blocks in layer3, bottlenecks
@@ -43,16 +44,21 @@ def convert(path: Path) -> WeightsFile:
     InputError
         If it cannot be read without running code, or is none of the networks of the two engines.
     """
-    if path.suffix == ".pkl":
+    kind = path.suffix.lower()
+    if kind == ".pkl":
         content = read_zoo_file(path)
-    elif path.suffix in (".pth", ".pt"):
+    elif kind in (".pth", ".pt"):
         content = _read_torch_file(path)
-    elif path.suffix == ".safetensors":
+    elif kind == ".safetensors":
         content = load_file(path)
     else:
         raise InputError(f"{path}: weights to convert end in .pth, .pt or .pkl, or are plain .safetensors")
     inner = content.get("model", content.get("blobs", content))
+    if isinstance(inner, dict) and isinstance(inner.get("state_dict"), dict):
+        inner = inner["state_dict"]
     weights = _tensors(inner) if isinstance(inner, dict) else {}
+    if weights and all(name.startswith(PARALLEL) for name in weights):
+        weights = {name.removeprefix(PARALLEL): value for name, value in weights.items()}
     for recognise in (_torchvision_detector, _torchvision_classifier, _zoo_detector, _zoo_backbone):
         converted = recognise(weights)
         if converted is not None:
@@ -151,7 +157,10 @@ def _read_torch_file(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises nearly anything on a file that is torn or wants code run
-        raise InputError(f"{path} cannot be read without running code: {error}") from error
+        raise InputError(
+            f"{path} cannot be read: it is damaged, no PyTorch file (a saved web page?), or holds a whole network or "
+            "other objects, which would run code; save the network's state_dict() alone and import that"
+        ) from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no dictionary of weights but a {type(content).__name__}")
     return content

@@ -22,7 +22,7 @@ def weights_files(path: Path) -> list[Path]:
     """Return ``path`` itself or, if it is a folder, the weights files in it; InputError if there are none."""
     if not path.is_dir():
         return [path]
-    files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
     if not files:
         raise InputError(f"{path} holds no weights; they end in {', '.join(SUFFIXES)}")
     return files
@@ -50,7 +50,7 @@ def import_weights(path: Path, folder: Path, name: str = "") -> tuple[Path, Weig
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}")
-    if path.suffix not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"{path} is no weights file; they end in {', '.join(SUFFIXES)}")
     name = check_name(name) if name else _usual_name(path)
     dest = folder / f"{name}{OURS}"
@@ -59,7 +59,7 @@ def import_weights(path: Path, folder: Path, name: str = "") -> tuple[Path, Weig
     wanted = CHECKSUM.search(path.name)
     if wanted and not sha256(path).startswith(wanted[1]):
         raise InputError(f"{path} is damaged: its SHA-256 does not begin with {wanted[1]}; get it again")
-    is_ours = path.suffix == OURS and find_header(path) is not None
+    is_ours = path.suffix.lower() == OURS and find_header(path) is not None
     file = read_weights(path) if is_ours else convert(path)
     _check_fit(file, path)
     folder.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@
     {"format": 1, "frames": {"12": "hand-made", "13": "propagated", "14": "reviewed"}}
 """
 
+from codecs import BOM_UTF8
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -107,7 +108,7 @@ def write_frames(folder: Path, frames: dict[int, MaskOrigin]) -> None:
 
 def _read(path: Path, model: type[Content]) -> Content | None:
     try:
-        return model.model_validate_json(path.read_bytes())
+        return model.model_validate_json(path.read_bytes().removeprefix(BOM_UTF8))  # Windows' Notepad writes one
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -9,6 +9,7 @@ Colour casts follow the Planckian locus (`white_balance`): the colours of daylig
 OpenCV: on the CPU it is three to fifty times faster than the same transforms of torchvision.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -64,7 +65,7 @@ def augment_settings(name: str) -> AugmentSettings | None:
     if not name.endswith(".json"):
         raise InputError(f"--augment {name!r}: allowed are {NONE}, {DEFAULT} or a .json file with strengths")
     try:
-        return AugmentSettings.model_validate_json(Path(name).read_bytes())
+        return AugmentSettings.model_validate_json(Path(name).read_bytes().removeprefix(BOM_UTF8))
     except OSError as error:
         raise InputError(f"--augment {name}: {error.strerror}") from error
     except ValidationError as error:

@@ -37,7 +37,7 @@ def from_geojson(text: str | bytes, image_size: tuple[int, int]) -> Zones:
         If the text is not GeoJSON with polygons, or was made for frames of another size.
     """
     try:
-        content = json.loads(text)
+        content = json.loads(text.removeprefix("\ufeff") if isinstance(text, str) else text)
     except ValueError as error:
         raise InputError(f"the file is not JSON: {error}") from error
     features = content.get("features") if isinstance(content, dict) else None

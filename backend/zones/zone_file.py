@@ -5,6 +5,7 @@ Coordinates are px of the original frame, x right, y down, from 0 to width and h
 
 import hashlib
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -114,10 +115,15 @@ class Zones(_Plain):
         return [k for k, zone in enumerate(self.zones) if zone.kind is ZoneKind.ENTRY and group and zone.group == group]
 
 
+def _plain(data: str | bytes) -> str | bytes:
+    """Return JSON without the byte order mark that Windows' Notepad writes."""
+    return data.removeprefix("\ufeff") if isinstance(data, str) else data.removeprefix(BOM_UTF8)
+
+
 def parse_zones(data: bytes | str | dict, where: str = "zones") -> Zones:
     """Check a file's content; InputError with the key and the value if it is not allowed."""
     try:
-        return Zones.model_validate(data) if isinstance(data, dict) else Zones.model_validate_json(data)
+        return Zones.model_validate(data) if isinstance(data, dict) else Zones.model_validate_json(_plain(data))
     except ValidationError as error:
         raise InputError(f"{where}: {first_problem(error)}") from error
 

@@ -1,5 +1,6 @@
 """A job as every page draws it: state, progress, the reason of a failure, log, stop, retry."""
 
+import re
 from datetime import UTC, datetime
 
 import streamlit as st
@@ -100,6 +101,14 @@ def facts(job: Job) -> list[str]:
     return words
 
 
+SHORTCODE = re.compile(r":(?=[\w+-]+(/[\w+-]+)?:)")  # of an icon or emoji
+
+
 def escape(text: str) -> str:
-    """Return ``text`` so that Markdown shows it as it is (titles hold file names, messages hold anything)."""
+    """Return ``text`` so that Markdown shows it as it is (titles hold file names, messages hold anything).
+
+    Streamlit draws ``:material/home:`` and ``:smile:`` as icons even where the colons are escaped; an invisible word
+    joiner behind the first colon prevents that.
+    """
+    text = SHORTCODE.sub(":\u2060", text)
     return "".join(f"\\{letter}" if letter in r"\`*_{}[]()<>#+-!|~:$" else letter for letter in text)

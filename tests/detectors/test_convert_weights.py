@@ -274,3 +274,22 @@ def test_what_is_none_of_these_is_refused(tmp_path):
         convert(tmp_path / "a.pkl")
     with pytest.raises(InputError, match="end in .pth, .pt or .pkl"):
         convert(tmp_path / "a.onnx")
+
+
+def test_weights_of_a_parallel_training_are_recognised(tmp_path):
+    plain = resnet18(weights=None).state_dict()
+    torch.save({"state_dict": {f"module.{name}": value for name, value in plain.items()}}, tmp_path / "a.PTH")
+    torch.save(plain, tmp_path / "b.pth")
+    first, second = convert(tmp_path / "a.PTH"), convert(tmp_path / "b.pth")
+    assert first.settings == second.settings and first.weights.keys() == second.weights.keys()
+
+
+@pytest.mark.parametrize("page", [True, False])
+def test_a_file_that_is_no_weights_is_refused_without_advice_to_run_code(tmp_path, page):
+    if page:
+        (tmp_path / "a.pth").write_text("<!DOCTYPE html><html></html>")
+    else:
+        torch.save(torch.nn.Linear(1, 1), tmp_path / "a.pth")
+    with pytest.raises(InputError, match="save the network's state_dict") as error:
+        convert(tmp_path / "a.pth")
+    assert "weights_only" not in str(error.value)

@@ -61,6 +61,13 @@ def test_unusable_objects_are_refused_with_path_and_reason(tmp_path, text, compl
     assert str(tmp_path / "objects.json") in str(refusal.value)
 
 
+def test_a_byte_order_mark_does_not_matter(tmp_path):
+    text = '[{"id": 1, "name": "a", "class": "ruff"}]'
+    (tmp_path / "objects.json").write_text(text, "utf-8-sig")
+    (tmp_path / "frames.json").write_text('{"frames": {"1": "reviewed"}}', "utf-8-sig")
+    assert [entry.name for entry in read_objects(tmp_path)] == ["a"] and list(read_frames(tmp_path)) == [1]
+
+
 @pytest.mark.parametrize("text", ['{"frames": {"-1": "reviewed"}}', '{"frames": {"1": "guessed"}}', '{"format": 2}'])
 def test_unusable_frames_are_refused(tmp_path, text):
     (tmp_path / "frames.json").write_text(text)

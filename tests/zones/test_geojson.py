@@ -21,6 +21,11 @@ def test_the_round_trip_changes_nothing():
     assert from_geojson(to_geojson(ZONES), SIZE) == ZONES
 
 
+def test_a_byte_order_mark_does_not_matter():
+    text = "\ufeff" + to_geojson(ZONES)
+    assert from_geojson(text, SIZE) == from_geojson(text.encode(), SIZE) == ZONES
+
+
 def test_rings_are_closed_as_the_standard_wants_them():
     for feature in json.loads(to_geojson(ZONES))["features"]:
         (ring,) = feature["geometry"]["coordinates"]

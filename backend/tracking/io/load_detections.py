@@ -103,7 +103,7 @@ def read_detections(path: Path, size: tuple[int, int], category: int | None = No
         If the file cannot be read, holds none, holds several categories and ``category`` is None, or a detection is
         invalid; the message names the first.
     """
-    if path.suffix == ".json":
+    if path.suffix.lower() == ".json":
         frame, score, boxes, masks, row_numbers = _coco(path, size, category)
         locations = [f"{path}, detection {number}" for number in row_numbers]
     else:

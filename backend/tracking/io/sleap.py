@@ -278,6 +278,8 @@ def _opened(path: Path, needed: tuple[str, ...]) -> Iterator[h5py.File]:
             if missing:
                 raise InputError(f"{path} has no {missing[0]}; is it a SLEAP file of this kind?")
             yield data
+    except InputError:
+        raise  # it says what is wrong, and is a ValueError, too
     except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise InputError(f"{path} cannot be read as a SLEAP file: {type(error).__name__}: {error}") from error
 
