@@ -81,15 +81,16 @@ def new_run() -> None:
     """Draw the form on the left, the test on ten frames on the right."""
     left, right = st.columns([0.55, 0.45], gap="large")
     with left:
-        records = choose_videos()
-        model = choose_model() if records else None
-        if model is None:
-            return
-        st.caption(f"Detects: {', '.join(model.classes)}")
-        options, stride, frames = choose_options(records[0])
-        choice = Choice(model, options, stride, frames, choose_gpus())
-        then = choose_follow_up(records)
-        fits = estimate(records, choice)
+        with st.container():  # its height varies: outside it, a rerun would show the old buttons beside the new ones
+            records = choose_videos()
+            model = choose_model() if records else None
+            if model is None:
+                return
+            st.caption(f"Detects: {', '.join(model.classes)}")
+            options, stride, frames = choose_options(records[0])
+            choice = Choice(model, options, stride, frames, choose_gpus())
+            then = choose_follow_up(records)
+            fits = estimate(records, choice)
         start, test = st.columns([0.4, 0.6])
         if start.button("Start", type="primary", icon=":material/bedtime:", disabled=not fits, width="stretch"):
             with refusals():
