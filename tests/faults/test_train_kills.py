@@ -76,6 +76,7 @@ def same_ends(out: Path, whole: Path) -> None:
     assert manifests[0].counts == manifests[1].counts
 
 
+@pytest.mark.timeout(1800)  # its fixture trains a whole training first
 def test_killed_in_a_save_and_between_it_ends_the_same(data, whole, tmp_path):
     out = tmp_path / "model"
     process = start(data, out)
