@@ -196,7 +196,7 @@ def test_without_names_and_number_nobody_is_said_to_be_lost(project, by):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--tracks", "PROJECT/track_output/none/run"], "not a run of tracks or detections"),
+        (["--tracks", "PROJECT/track_output/none/run"], "holds no tracks and no detections that Lektrack made"),
         ([], "give --tracks or --detections"),
         (["--tracks", "PROJECT/track_output/north/run", "--by", "mask"], "needs the inference run"),
         (["--tracks", "PROJECT/track_output/north/run", "--from-s", "9", "--to-s", "3"], "must be later"),

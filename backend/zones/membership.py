@@ -153,13 +153,14 @@ def _shares(recording: Recording, zones: Zones, by: ReferencePoint, masks: Detec
 
 
 def _within_picture(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return (N, 2) float64 with points on or beyond the border of the picture moved just inside of it.
+    """Return (N, 2) float64 with points on the right or lower border of the picture moved just inside of it.
 
     A bird that is cut off by the border has its lower side, and so its ground point, exactly on it. A polygon does not
     hold its own lower and right sides, so that of two neighbouring zones one has a point; but beyond the picture there
-    is no neighbour.
+    is no neighbour. A point that lies beyond the picture stays there.
     """
-    return np.clip(points.astype(np.float64), 0.0, np.nextafter(np.array(size, np.float64), 0.0))
+    moved, border = points.astype(np.float64), np.array(size, np.float64)
+    return np.where(moved == border, np.nextafter(border, 0.0), moved)
 
 
 @kernel
