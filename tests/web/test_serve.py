@@ -20,6 +20,7 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from backend.web import protocol, serve
+from tests.jobs.tools import wait_until
 from tests.web.conftest import server_of
 from tests.web.servers import HANDSHAKE, REPOSITORY, STREAMS, Server, installation, running
 
@@ -56,7 +57,7 @@ def test_logs_hold_no_token_and_no_query(server: Server) -> None:
 def test_log_lines_cannot_be_forged(service: Server) -> None:
     service.ask(path="/a%0a2026-01-01%20INFO%20forged", headers=[("X-Forwarded-For", "1.2.3.4\tforged")])
     assert not re.search(r"^2026-01-01 INFO forged", service.log, re.MULTILINE)
-    assert "/a%0a2026" in service.log
+    wait_until(lambda: "/a%0a2026" in service.log)  # it is written after the answer
 
 
 def test_the_token_is_in_no_argument_list(server: Server) -> None:
