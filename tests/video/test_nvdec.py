@@ -110,5 +110,5 @@ def test_a_machine_without_it_says_so(monkeypatch, barcode_video):
 
 @pytest.mark.parametrize("name", ["decord", "nvdec:x", "PYAV", ""], ids=repr)
 def test_an_unknown_decoder_is_refused(barcode_video, name):
-    with pytest.raises(InputError, match="use one of pyav, nvdec"):
+    with pytest.raises(InputError, match="use pyav, nvdec or nvdec:GPU"):
         VideoReader(barcode_video, name)
