@@ -51,7 +51,7 @@ def exif_orientation(body: bytes) -> int:
 
 def _of(exif: Image.Exif) -> int:
     value = exif.get(ORIENTATION, UPRIGHT)
-    return value if value in range(1, 9) else UPRIGHT  # other values mean nothing, and nobody turns by them
+    return value if value in range(1, 9) else UPRIGHT  # other values mean nothing; viewers ignore them
 
 
 def _png_exif(file: IO[bytes]) -> bytes | None:

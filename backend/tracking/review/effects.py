@@ -1,4 +1,4 @@
-"""Effect of a doubt: the bird-time, s, that would be wrong on average if nobody reviewed it.
+"""Effect of a doubt: the bird-time, s, that would be wrong on average if it stayed unreviewed.
 
 An error after a doubt lasts until its ``until_frame``. With zones, its effect is the time that the two birds spend in
 different zones meanwhile: exchanging two birds in the same zone changes no zone statistic. Without zones it is all of
